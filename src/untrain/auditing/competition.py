@@ -1,0 +1,238 @@
+"""The score of the NeurIPS 2023 unlearning competition, number for number, in a five-hundredth of its time.
+
+For each forget example the competition compares its confidence under N unlearned and N retrained models by many simple
+attacks: one threshold, or an interval. An attack that tells the two apart with false positive rate FPR and false negative rate
+FNR shows that no smaller epsilon than
+
+    max(log(1 - delta - FPR) - log FNR, log(1 - delta - FNR) - log FPR)
+
+can hold; the largest over all attacks is the example's epsilon. It earns 1 point below 0.5, half a point below 1, a quarter below
+1.5 and so on, and none from `ceil(log(N - 1))` on. The mean of the points is the forgetting quality F.
+
+The competition's scorer tries 160,000 intervals on arrays `[N, 160000]`. Intervals only matter through how many of the 2 N
+confidences they hold, so here the confidences are sorted, all ends are looked up in them, and each pair of counts is evaluated
+once: the same grid and the same float32 arithmetic, hence the same numbers.
+
+Sources: Triantafillou, Kairouz, Pedregosa, Hayes, Kurmanji, Zhao et al. (2024), "Are we making progress in unlearning? Findings
+from the first NeurIPS unlearning competition"; Kairouz, Oh, Viswanath (2015), "The composition theorem for differential privacy".
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untrain.errors import InputError
+
+CAP = 50.0
+"""Largest epsilon; examples that an attack separates perfectly have it."""
+
+_PER_UNIT = 100
+_BUFFER = 2.0
+_BUCKET = 0.5
+
+Array = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class ForgetQuality:
+    """Forgetting quality and what is needed to read it.
+
+    Attributes:
+        score: the mean of the examples' points F, 0 to 1. Finite samples keep even a perfect method near 0.2, and scores at
+            different numbers of models cannot be compared.
+        epsilon: `[S]`, per example, in nats; NaN where the scorer has no answer.
+        buckets: number of point values above 0 at this number of models.
+        models: N, the number of models in each arm.
+        capped: number of examples at the cap of 50: some attack tells all models apart.
+    """
+
+    score: float
+    epsilon: Array
+    buckets: int
+    models: int
+    capped: int
+
+
+def bucket_count(models: int) -> int:
+    """Number of buckets of width 0.5 at N models: `2 ceil(log(N - 1))`.
+
+    >>> [bucket_count(n) for n in (32, 64, 512, 1024)]
+    [8, 10, 14, 14]
+    """
+    return int(math.ceil(math.log(models - 1)) / _BUCKET)
+
+
+def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: float = 1e-5) -> ForgetQuality:
+    """The competition's forgetting quality of unlearned against retrained models.
+
+    Args:
+        unlearned: `[N, S]` confidences of S forget examples under N unlearned models.
+        retrained: `[N, S]`, under N models that never saw them.
+        delta: of the (epsilon, delta) guarantee.
+
+    Returns:
+        A `ForgetQuality`. An example on which no attack gives an answer, which crashes the competition's scorer, has epsilon NaN
+        and is left out of the mean.
+
+    Raises:
+        InputError: the shapes differ, N is below 2, S is 0, or a confidence is not finite.
+
+    Warns:
+        RuntimeWarning: some examples have no answer.
+
+    Cost: below 25 ms an example at N = 512 on one core; memory for some arrays of 160,000 numbers, plus the input.
+
+    >>> same = np.random.default_rng(0).normal(size=(64, 3))
+    >>> forget_quality(same, same).score
+    1.0
+    """
+    u, r = np.asarray(unlearned, dtype=np.float64), np.asarray(retrained, dtype=np.float64)
+    if u.ndim != 2 or u.shape != r.shape or u.shape[0] < 2 or u.shape[1] < 1:
+        raise InputError(f"expected two arrays [N, S] of one shape with N at least 2, got {u.shape} and {r.shape}")
+    if not (np.isfinite(u).all() and np.isfinite(r).all()):
+        raise InputError("expected finite confidences, got NaN or infinity")
+    epsilon = np.asarray([_epsilon(u[:, s], r[:, s], delta) for s in range(u.shape[1])])
+    if missing := int(np.isnan(epsilon).sum()):
+        warnings.warn(f"{missing} of {len(epsilon)} examples have no epsilon and are left out", RuntimeWarning, stacklevel=2)
+    buckets = bucket_count(len(u))
+    known = epsilon[~np.isnan(epsilon)]
+    bucket = np.floor(known / _BUCKET)
+    points = np.where(bucket < buckets, 0.5**bucket, 0.0)
+    return ForgetQuality(
+        score=float(points.sum() / len(known)) if len(known) else math.nan,
+        epsilon=epsilon,
+        buckets=buckets,
+        models=len(u),
+        capped=int((known == CAP).sum()),
+    )
+
+
+def mean_epsilon(epsilon: npt.ArrayLike) -> float:
+    """Mean of the examples' epsilons in nats, those without an answer left out.
+
+    Source: formula (3) of Shibata, Murakami, Yamauchi, "An experimental study to compare the performance of machine unlearning
+    methods with multiple datasets". It is not what the competition scores: that is the mean of the points.
+
+    >>> mean_epsilon([1.0, 3.0, float("nan")])
+    2.0
+    """
+    values = np.asarray(epsilon, dtype=np.float64)
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def final_score(
+    quality: float,
+    unlearned_retain_accuracy: npt.ArrayLike,
+    retrained_retain_accuracy: npt.ArrayLike,
+    unlearned_test_accuracy: npt.ArrayLike,
+    retrained_test_accuracy: npt.ArrayLike,
+) -> float:
+    """The competition's final score `F (RA_U / RA_R) (TA_U / TA_R)`; no ratio is clipped at 1.
+
+    Args:
+        quality: forgetting quality F.
+        unlearned_retain_accuracy: `[N]` or its mean, in any unit that the next argument shares.
+        retrained_retain_accuracy: likewise, of the retrained models.
+        unlearned_test_accuracy: likewise, on the test set.
+        retrained_test_accuracy: likewise.
+
+    Raises:
+        InputError: the retrained models have accuracy 0.
+
+    >>> final_score(0.1, 99.0, 99.0, 90.0, 100.0)
+    0.09000000000000001
+    """
+    retain = float(np.mean(retrained_retain_accuracy))
+    test = float(np.mean(retrained_test_accuracy))
+    if not retain > 0 or not test > 0:
+        raise InputError(f"expected retrained models of an accuracy above 0, got {retain} (retain) and {test} (test)")
+    ratio = float(np.mean(unlearned_retain_accuracy)) / retain * (float(np.mean(unlearned_test_accuracy)) / test)
+    return quality * ratio
+
+
+def _epsilon(unlearned: Array, retrained: Array, delta: float) -> float:
+    """Epsilon of one example from its `[N]` confidences under each kind of model."""
+    unlearned, retrained = np.sort(unlearned), np.sort(retrained)
+    positive, negative = (
+        (retrained, unlearned) if np.median(retrained) > np.median(unlearned) else (unlearned, retrained)
+    )
+    ranges = sorted((np.ptp(positive), np.ptp(negative)))
+    if ranges[1] > 0 and ranges[0] / ranges[1] < 0.01:
+        return CAP
+    errors = _Errors(len(positive))
+    errors.add(*_interval_errors(positive, negative))
+    errors.add(*_threshold_errors(positive, negative))
+    return errors.epsilon(delta)
+
+
+class _Errors:
+    """Which pairs of error counts (false negatives, false positives) some attack reaches."""
+
+    def __init__(self, models: int) -> None:
+        self.models = models
+        self.seen = np.zeros((models + 1) * (models + 1), dtype=np.bool_)
+
+    def add(self, false_negatives: Counts, false_positives: Counts) -> None:
+        self.seen[false_negatives * (self.models + 1) + false_positives] = True
+
+    def epsilon(self, delta: float) -> float:
+        """The largest epsilon over the pairs seen, in the scorer's float32 arithmetic; NaN if none has one."""
+        if self.seen[0]:
+            return CAP
+        negatives, positives = np.divmod(np.flatnonzero(self.seen), self.models + 1)
+        counted = (negatives > 0) & (positives > 0)
+        fnr, fpr = (counts[counted].astype(np.float32) / np.float32(self.models) for counts in (negatives, positives))
+        with np.errstate(invalid="ignore"):  # log of 1 - delta - 1 is not a number, and no evidence
+            found = np.concatenate([np.log(1 - delta - fpr) - np.log(fnr), np.log(1 - delta - fnr) - np.log(fpr)])
+        found = found[~np.isnan(found)]
+        return float(np.clip(found.max(), 0, CAP)) if len(found) else math.nan
+
+
+def _interval_errors(positive: Array, negative: Array) -> tuple[Counts, Counts]:
+    """Errors of "between left and right is the peakier one" over the scorer's grid of intervals.
+
+    Args:
+        positive: `[N]` sorted.
+        negative: `[N]` sorted.
+    """
+    width = min(np.ptp(positive), np.ptp(negative))
+    peaky, other = (negative, positive) if np.ptp(positive) >= np.ptp(negative) else (positive, negative)
+    first, last = peaky[0] + width - _BUFFER, peaky[-1] + _BUFFER
+    right = np.linspace(first, last, math.ceil((last - first) * _PER_UNIT))
+    middle = right - width
+    left = np.linspace(middle - _BUFFER, middle + _BUFFER, math.ceil(2 * _BUFFER * _PER_UNIT), axis=1)
+    inside_peaky, inside_other = (_count_inside(arm, left, right) for arm in (peaky, other))
+    return (len(peaky) - inside_peaky).ravel(), inside_other.ravel()
+
+
+def _count_inside(sorted_arm: Array, left: Array, right: Array) -> Counts:
+    """How many of the arm lie in [left, right], for left `[R, L]` and right `[R]`."""
+    below = np.searchsorted(sorted_arm, left, side="left")
+    upto = np.searchsorted(sorted_arm, right, side="right")
+    return np.maximum(upto[:, None] - below, 0)
+
+
+def _threshold_errors(positive: Array, negative: Array) -> tuple[Counts, Counts]:
+    """Errors of "from the threshold on it is the positive one" over the scorer's grid of thresholds."""
+    lowest, highest = min(positive[0], negative[0]), max(positive[-1], negative[-1])
+    thresholds = _linspace32(lowest, highest, math.ceil((highest - lowest) * _PER_UNIT)).astype(np.float64)
+    below_positive = np.searchsorted(positive, thresholds, side="left")
+    below_negative = np.searchsorted(negative, thresholds, side="left")
+    return below_positive, len(negative) - below_negative
+
+
+def _linspace32(first: float, last: float, count: int) -> npt.NDArray[np.float32]:
+    """`torch.linspace` in float32, which counts up to the middle and down from the end; the scorer uses it."""
+    start, end = np.float32(first), np.float32(last)
+    if count < 2:
+        return np.full(count, start, dtype=np.float32)
+    step = (end - start) / np.float32(count - 1)
+    index = np.arange(count)
+    up = start + step * index.astype(np.float32)
+    down = end - step * (count - 1 - index).astype(np.float32)
+    return np.where(index < count // 2, up, down)

@@ -1,0 +1,12 @@
+"""Examples, where they come from, and how they are split. No torch here."""
+
+from untrain.data.examples import Examples as Examples
+from untrain.data.sources import load as load
+from untrain.data.splits import ForgetSplit as ForgetSplit
+from untrain.data.splits import Splits as Splits
+from untrain.data.splits import forget_by as forget_by
+from untrain.data.splits import forget_groups as forget_groups
+from untrain.data.splits import forget_ids as forget_ids
+from untrain.data.splits import forget_ratio as forget_ratio
+from untrain.data.splits import read_ids as read_ids
+from untrain.data.splits import split as split

@@ -1,0 +1,189 @@
+"""Where examples come from: embedded digits, parquet in the Hugging Face layout, image folders, tables of one's own."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from untrain.data.examples import Examples, Positions
+from untrain.data.images import decode, stack
+from untrain.errors import InputError
+from untrain.randomness import Streams
+
+Part = Literal["train", "test"]
+
+_TEN = tuple("0123456789")
+_CLASSES = {
+    "mnist": _TEN,
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "fashion-mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+}  # fmt: skip
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+
+
+def load(
+    source: str = "digits",
+    *,
+    part: Part = "train",
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Examples:
+    """Read examples by the name of a data set, or from a folder or parquet table of one's own.
+
+    Args:
+        source: `digits` (1,797 grey 8x8 images that scikit-learn ships; needs no file), `mnist`, `cifar10`,
+            `fashion-mnist` (parquet below `data_dir`), the path of a folder with one folder of images a class, or the path
+            of a `.parquet` table with a `label` column and optional `id` and `group` columns.
+        part: `train` or `test`, for the three data sets that come with a test part.
+        data_dir: folder that holds `<source>/train-00000-of-00001.parquet`; default the variable `UNTRAIN_DATA`.
+        limit: keep this many examples, drawn at random before anything is decoded; default all.
+        seed: of that draw.
+
+    Returns:
+        Images as float32 `[n, channels, height, width]` in 0..1, tables as float32 `[n, columns]`.
+
+    Raises:
+        InputError: there is no such source, root, column or part; an image is corrupt; a label is out of range.
+
+    >>> load("digits").inputs.shape
+    (1797, 1, 8, 8)
+    """
+    draw = Streams(seed).child("limit", part)
+    if source == "digits":
+        if part == "test":
+            raise InputError("digits come without a test part: split them with `untrain.split`")
+        return _digits(_chosen(1797, limit, draw))
+    if source in _CLASSES:
+        files = _parquet_files(source, part, data_dir)
+        return _table(files, f"{source}/{part}", _CLASSES[source], limit, draw)
+    path = Path(source)
+    if path.is_dir():
+        return _folder(path, limit, draw)
+    if path.suffix == ".parquet" and path.is_file():
+        return _table([path], path.stem, None, limit, draw)
+    raise InputError(
+        f"expected digits, {', '.join(_CLASSES)}, a folder of images or a .parquet file as data source, got {source!r}"
+    )
+
+
+def _chosen(count: int, limit: int | None, draw: Streams) -> Positions:
+    """Which rows to read: all, or `limit` of them at random, in the order of the file."""
+    if limit is None or limit >= count:
+        return np.arange(count)
+    if limit < 1:
+        raise InputError(f"expected a limit of at least 1 example, got {limit}")
+    return np.sort(draw.generator("rows").permutation(count)[:limit])
+
+
+def _digits(rows: Positions) -> Examples:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return Examples(
+        inputs=(digits.images[rows, None] / 16).astype(np.float32),
+        labels=digits.target[rows].astype(np.int64),
+        ids=np.asarray([f"digits/{row:04d}" for row in rows]),
+        classes=_TEN,
+    )
+
+
+def _parquet_files(source: str, part: Part, data_dir: str | Path | None) -> list[Path]:
+    root = data_dir or os.environ.get("UNTRAIN_DATA")
+    if not root:
+        raise InputError(
+            f"expected a folder that holds {source}/{part}-00000-of-00001.parquet: give --data-dir or set UNTRAIN_DATA"
+        )
+    files = sorted((Path(root) / source).glob(f"{part}-*-of-*.parquet"))
+    if not files:
+        raise InputError(f"expected {source}/{part}-00000-of-00001.parquet below {root}, found no such file")
+    return files
+
+
+def _table(
+    files: list[Path], name: str, classes: tuple[str, ...] | None, limit: int | None, draw: Streams
+) -> Examples:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        table = pa.concat_tables([pyarrow.parquet.read_table(file) for file in files])
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"expected a whole parquet file in {files[0].parent}, got one that cannot be read: {error}") from error
+    if "label" not in table.column_names:
+        raise InputError(f"expected a column 'label' in {files[0]}, got {', '.join(table.column_names)}")
+    if not table.num_rows:
+        raise InputError(f"expected at least one row in {files[0]}, got none")
+    rows = _chosen(table.num_rows, limit, draw)
+    table = table.take(rows)
+    ids = _strings(table, "id") or [f"{name}/{row:05d}" for row in rows]
+    labels, classes = _labels(table["label"].to_pylist(), ids, classes)
+    inputs = _table_inputs(table, ids, str(files[0]))
+    return Examples.of(inputs, labels, ids, classes, _strings(table, "group"))
+
+
+def _strings(table: Any, column: str) -> list[str] | None:  # noqa: ANN401 (pyarrow has no types)
+    return [str(value) for value in table[column].to_pylist()] if column in table.column_names else None
+
+
+def _labels(
+    values: Sequence[Any], ids: Sequence[str], classes: tuple[str, ...] | None
+) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Class numbers and names; text labels become classes in alphabetical order."""
+    for value, name in zip(values, ids, strict=True):
+        if not isinstance(value, int | str) or isinstance(value, int) and value < 0:
+            raise InputError(f"expected a class number or name as label, got {value!r} for example {name}")
+    if all(isinstance(value, str) for value in values):
+        names = tuple(sorted(set(values)))
+        return np.asarray([names.index(value) for value in values], dtype=np.int64), names
+    if any(isinstance(value, str) for value in values):
+        raise InputError("expected labels that are all numbers or all names, got both")
+    numbers = np.asarray(values, dtype=np.int64)
+    return numbers, classes or tuple(str(number) for number in range(int(numbers.max()) + 1))
+
+
+def _table_inputs(table: Any, ids: Sequence[str], file: str) -> npt.NDArray[Any]:  # noqa: ANN401
+    """The one image column if there is one, else every other numeric column side by side."""
+    import pyarrow.types as kinds
+
+    features = [field for field in table.schema if field.name not in ("label", "id", "group")]
+    for field in features:
+        if kinds.is_struct(field.type) or kinds.is_binary(field.type):
+            cells = table[field.name].to_pylist()
+            data = [cell.get("bytes") if isinstance(cell, dict) else cell for cell in cells]
+            images = [
+                decode(item or b"", f"{file}, column {field.name!r}, example {name}")
+                for item, name in zip(data, ids, strict=True)
+            ]
+            return stack(images, list(ids), file)
+    for field in features:
+        if not (kinds.is_floating(field.type) or kinds.is_integer(field.type) or kinds.is_boolean(field.type)):
+            raise InputError(f"expected an image column or numeric columns in {file}, got {field.name!r} of {field.type}")
+    if not features:
+        raise InputError(f"expected columns beside label, id and group in {file}, got none")
+    return np.stack([table[field.name].to_numpy().astype(np.float32) for field in features], axis=1)
+
+
+def _folder(root: Path, limit: int | None, draw: Streams) -> Examples:
+    """Images in `<root>/<class>/`; ids are paths relative to the root."""
+    files = sorted(
+        file
+        for file in root.glob("*/**/*")
+        if file.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in file.relative_to(root).parts)
+    )
+    if not files:
+        raise InputError(f"expected {root}/<class>/<image>, found no image there")
+    for file in files:
+        if not file.resolve().is_relative_to(root.resolve()):
+            raise InputError(f"expected images inside {root}, got {file.relative_to(root)} that links outside it")
+    classes = tuple(sorted({file.relative_to(root).parts[0] for file in files}))
+    files = [files[row] for row in _chosen(len(files), limit, draw)]
+    ids = [file.relative_to(root).as_posix() for file in files]
+    images = [decode(file.read_bytes(), str(file)) for file in files]
+    labels = [classes.index(file.relative_to(root).parts[0]) for file in files]
+    return Examples.of(stack(images, ids, str(root)), labels, ids, classes)

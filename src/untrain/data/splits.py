@@ -1,0 +1,143 @@
+"""Splits: train, validation and test parts; what is to be forgotten and what is retained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from untrain.data.examples import Examples
+from untrain.errors import InputError
+from untrain.randomness import Streams
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set; no example is in two of them."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+
+
+@dataclass(frozen=True)
+class ForgetSplit:
+    """A training set divided into the examples to be forgotten and the rest.
+
+    Raises:
+        InputError: a part is empty, or an example is in both.
+    """
+
+    forget: Examples
+    retain: Examples
+
+    def __post_init__(self) -> None:
+        if not len(self.forget):
+            raise InputError(f"expected at least one example to forget, got none of {len(self.retain)}")
+        if not len(self.retain):
+            raise InputError(f"expected examples that are retained, got a forget set of all {len(self.forget)}")
+        for leak in np.intersect1d(self.forget.ids, self.retain.ids)[:1]:
+            raise InputError(f"expected forget and retain set to be disjoint, got example {leak!s} in both")
+
+
+def split(examples: Examples, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Splits:
+    """Divide examples at random into train, validation and test parts.
+
+    Args:
+        examples: at least three.
+        validation: share of all examples, above 0.
+        test: share of all examples, at least 0; the test part is empty at 0.
+        seed: of the draw.
+
+    Raises:
+        InputError: a part would be empty that must not be.
+    """
+    count = len(examples)
+    for_validation, for_test = round(validation * count), round(test * count)
+    if for_validation < 1 or (test > 0 and for_test < 1) or for_validation + for_test >= count:
+        raise InputError(
+            f"expected shares that leave something in each part of {count} examples, "
+            f"got validation {validation} and test {test}"
+        )
+    order = Streams(seed).child("split").generator("order").permutation(count)
+    parts = np.split(order, [for_validation, for_validation + for_test])
+    validation_part, test_part, train = (examples.select(np.sort(part)) for part in parts)
+    return Splits(train, validation_part, test_part)
+
+
+def _divide(examples: Examples, chosen: npt.NDArray[np.bool_]) -> ForgetSplit:
+    return ForgetSplit(examples.select(np.flatnonzero(chosen)), examples.select(np.flatnonzero(~chosen)))
+
+
+def forget_ratio(examples: Examples, ratio: float, seed: int = 0) -> ForgetSplit:
+    """Forget a share of the examples, drawn at random; `round(ratio * n)` of them.
+
+    Raises:
+        InputError: the ratio is not between 0 and 1, or so small or large that a part is empty.
+    """
+    if not 0 < ratio < 1:
+        raise InputError(f"expected a forget ratio between 0 and 1, got {ratio}")
+    order = Streams(seed).child("forget").generator("ratio").permutation(len(examples))
+    chosen = np.zeros(len(examples), dtype=np.bool_)
+    chosen[order[: round(ratio * len(examples))]] = True
+    return _divide(examples, chosen)
+
+
+def forget_groups(examples: Examples, count: int, seed: int = 0) -> ForgetSplit:
+    """Forget every example of `count` groups drawn at random, for example of 15 persons.
+
+    Raises:
+        InputError: the examples have no groups, or not more than `count`.
+    """
+    if examples.groups is None:
+        raise InputError("expected examples with groups, got none: forget a ratio or a list of ids")
+    groups = np.unique(examples.groups)
+    if not 0 < count < len(groups):
+        raise InputError(f"expected 1 to {len(groups) - 1} groups to forget, got {count}")
+    drawn = Streams(seed).child("forget").generator("groups").permutation(groups)[:count]
+    return _divide(examples, np.isin(examples.groups, drawn))
+
+
+def forget_ids(examples: Examples, ids: Sequence[str]) -> ForgetSplit:
+    """Forget the examples with these ids.
+
+    Raises:
+        InputError: an id is unknown or occurs twice; none are given, or all.
+    """
+    chosen = np.zeros(len(examples), dtype=np.bool_)
+    chosen[examples.positions(ids)] = True
+    return _divide(examples, chosen)
+
+
+def read_ids(path: str | Path) -> list[str]:
+    """Read ids from a text file, one a line; empty lines are skipped.
+
+    Raises:
+        InputError: the file cannot be read as text.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"expected a text file with one id a line at {path}: {error}") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def forget_by(examples: Examples, request: str | float, seed: int = 0) -> ForgetSplit:
+    """Forget what a request in words says: a ratio (`0.02`), `groups:15`, or `ids:FILE`.
+
+    Raises:
+        InputError: it is none of the three.
+    """
+    kind, _, value = str(request).partition(":")
+    if kind == "ids" and value:
+        return forget_ids(examples, read_ids(value))
+    try:
+        if kind == "groups":
+            return forget_groups(examples, int(value), seed)
+        ratio = float(request)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"expected a ratio, groups:COUNT or ids:FILE to forget, got {request!r}") from None
+    return forget_ratio(examples, ratio, seed)

@@ -1,0 +1,115 @@
+"""Doing jobs: in this process, or in worker processes of one thread each.
+
+Threads inside a worker would slow it down on a shared machine, so the cores are used by processes. Which process does a job does
+not change its numbers.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+from untrain.errors import InterruptedRunError
+from untrain.experiments.work import Job, Work
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_work: Work | None = None
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as workers do, so that the numbers are the same."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def do_jobs(work: Work, jobs: Sequence[Job], workers: int, finished: Callable[[Job], None]) -> None:
+    """Do all jobs; those that are stored when this is interrupted need not be done again.
+
+    Args:
+        work: what they belong to.
+        jobs: independent of each other.
+        workers: processes; 1 computes here.
+        finished: called after each job is stored.
+
+    Raises:
+        InterruptedRunError: a worker process died.
+    """
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        with one_thread():
+            for job in jobs:
+                work.do(job)
+                finished(job)
+        return
+    with _environment_of_one_thread(), ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _start_worker, (work,)
+    ) as pool:
+        try:
+            waiting = {pool.submit(_do, job): job for job in jobs}
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    finished(waiting.pop(future))
+        except BrokenProcessPool as error:
+            raise InterruptedRunError(
+                "a worker process died, perhaps for lack of memory; finished work is kept, run the same command again"
+            ) from error
+        except BaseException:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _do(job: Job) -> None:
+    assert _work is not None  # noqa: S101 (set when the worker started)
+    _work.do(job)
+
+
+def _start_worker(work: Work) -> None:
+    global _work
+    import torch
+
+    _work = work
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it hears the same key
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """A parent that was killed cannot stop its workers, so they watch it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _environment_of_one_thread() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,159 @@
+"""Running an experiment: what is done is kept, what is missing is done, and the results are made from what is stored."""
+
+import fcntl
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from untrain.errors import ConfigError, InterruptedRunError
+from untrain.experiments.config import Experiment, differences, parse, to_toml
+from untrain.experiments.executors import available_cores, do_jobs, one_thread
+from untrain.experiments.results import results
+from untrain.experiments.work import ORIGINAL, Job, Work
+from untrain.files import sweep, write_file
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        done: finished pieces of work, those of earlier runs included.
+        total: all pieces.
+        seconds_left: an estimate, None before there is one.
+        doing: a few words.
+    """
+
+    done: int
+    total: int
+    seconds_left: float | None
+    doing: str
+
+
+def run_experiment(
+    experiment: Experiment,
+    directory: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Run an experiment in a directory, or continue it there, and write `results.json` and `report.html`.
+
+    Args:
+        experiment: what to do.
+        directory: of the run; made if it is not there.
+        data_dir: where parquet data lie; default the variable `UNTRAIN_DATA`.
+        workers: processes; default one a core, one on a GPU.
+        device: `cpu` or `cuda`; default a GPU if there is one.
+        progress: called when work begins and after each piece.
+
+    Returns:
+        The content of `results.json`.
+
+    Raises:
+        ConfigError: the directory holds a run of another configuration, or another process works in it.
+        InputError: the data are missing or not usable.
+        InterruptedRunError: it was stopped; the same call continues it.
+    """
+    import torch
+
+    directory = Path(directory)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    workers = workers or (1 if device == "cuda" else available_cores())
+    work = Work(experiment.resolved(), directory, None if data_dir is None else str(data_dir), device)
+    _ = work.forgets  # wrong data or settings are found before anything is written
+    with _locked(directory):
+        sweep(directory)
+        work.experiment = _settled(work)
+        try:
+            _do_missing(work, workers, progress)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(f"stopped; finished work is kept in {directory}, run the same command again") from None
+        found = results(work)
+        write_file(directory / "results.json", msgspec.json.format(msgspec.json.encode(found), indent=1))
+        from untrain.report import write_report
+
+        write_report(directory)
+    return found
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the run's directory; the lock ends with the process, however it ends."""
+    write_file(directory / ".lock", "")
+    with (directory / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another process works in {directory}: wait for it, or choose another --out") from None
+        yield
+
+
+def _settled(work: Work) -> Experiment:
+    """The configuration with its engine: that of the run that is there, or a newly measured one, which is stored."""
+    path, asked = work.directory / "experiment.toml", work.experiment
+    if path.is_file():
+        there = parse(path.read_text(encoding="utf-8"), str(path))
+        if asked.engine is None:
+            asked = msgspec.structs.replace(asked, engine=there.engine)
+        if unlike := differences(there, asked):
+            raise ConfigError(
+                f"{work.directory} holds a run of another configuration (there and asked: {unlike[0]}): choose another --out"
+            )
+        return asked
+    if asked.engine is None:
+        with one_thread():
+            asked = msgspec.structs.replace(asked, engine=work.measured_engine())
+    write_file(path, to_toml(asked))
+    return asked
+
+
+def _do_missing(work: Work, workers: int, progress: Callable[[Progress], None]) -> None:
+    jobs = work.jobs()
+    missing = [job for job in jobs if not work.done(job)]
+    clock = _Clock(workers, missing)
+
+    def report(doing: str) -> None:
+        progress(Progress(len(jobs) - len(clock.left), len(jobs), clock.seconds_left(), doing))
+
+    def finished(job: Job) -> None:
+        clock.finish(job)
+        report(f"{job.arm.name}, forgetting {job.arm.forget}" if job.arm.forget else "original")
+
+    report("starting")
+    # The original comes first and alone: the others start from it.
+    for part in ([job for job in missing if job.arm == ORIGINAL], [job for job in missing if job.arm != ORIGINAL]):
+        if part:
+            do_jobs(work, part, workers, finished)
+
+
+class _Clock:
+    """Estimates the time left: jobs of a method take about as long as those of it that are finished."""
+
+    def __init__(self, workers: int, jobs: list[Job]) -> None:
+        self.workers, self.left = workers, list(jobs)
+        self.last = [time.monotonic()] * workers
+        self.taken: dict[str, list[float]] = defaultdict(list)
+
+    def finish(self, job: Job) -> None:
+        self.left.remove(job)
+        now = time.monotonic()
+        # Workers are not told apart: whoever finished has been busy since the longest-waiting one began.
+        self.taken[job.arm.name].append(now - self.last.pop(0))
+        self.last.append(now)
+
+    def seconds_left(self) -> float | None:
+        known = [seconds for each in self.taken.values() for seconds in each]
+        if not known:
+            return None
+        mean = sum(known) / len(known)
+        of = {name: sum(each) / len(each) for name, each in self.taken.items()}
+        return sum(of.get(job.arm.name, mean) for job in self.left) / self.workers

@@ -1,0 +1,90 @@
+"""Files that are either whole or not there.
+
+A file is written beside its final name, flushed to the disk, renamed over it, and the directory is flushed: after a kill
+at any moment the old content or the new content is there, never a part. Arrays are stored as safetensors with a SHA-256
+digest over names, types, shapes, bytes and metadata, so that any changed bit is found when the file is read.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from untrain.errors import InputError, IntegrityError
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write `content` to `path` atomically and durably; directories above it are made.
+
+    Raises:
+        InputError: the file system refused, with its reason.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def sweep(directory: Path) -> None:
+    """Remove what writers that were killed left below `directory`."""
+    for leftover in directory.rglob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:
+    """SHA-256 over metadata and, in the order of their names, each array's name, type, shape and bytes."""
+    state = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        state.update(json.dumps([name, str(array.dtype), array.shape]).encode())
+        state.update(array.data.cast("B") if array.size else b"")
+    return state.hexdigest()
+
+
+def write_arrays(path: Path, arrays: Arrays, metadata: Mapping[str, str]) -> None:
+    """Write named arrays and text metadata to a safetensors file that carries its own digest."""
+    arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
+    sealed = {**metadata, "sha256": digest(arrays, metadata)}
+    write_file(path, safetensors.numpy.save(arrays, sealed))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+    """Read what `write_arrays` wrote.
+
+    Raises:
+        InputError: there is no such file.
+        IntegrityError: the file is not whole, or any bit of it changed.
+    """
+    if not path.is_file():
+        raise InputError(f"expected a safetensors file at {path}, found none")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise IntegrityError(f"{path} is not a whole safetensors file: {error}") from error
+    expected = metadata.pop("sha256", "none")
+    if (found := digest(arrays, metadata)) != expected:
+        raise IntegrityError(f"{path} changed since it was written: digest {expected} expected, {found} found")
+    return arrays, metadata

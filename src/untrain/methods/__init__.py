@@ -1,0 +1,7 @@
+"""Methods that make populations forget, one file each; they are found by name through entry points."""
+
+from untrain.methods.base import Method as Method
+from untrain.methods.base import Request as Request
+from untrain.methods.registry import build_method as build_method
+from untrain.methods.registry import method_class as method_class
+from untrain.methods.registry import method_names as method_names

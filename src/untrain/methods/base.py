@@ -1,0 +1,82 @@
+"""What an unlearning method is: hyper-parameters in a frozen struct, and one function."""
+
+import abc
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+from torch import nn
+
+from untrain.data import Examples
+from untrain.data.splits import ForgetSplit
+from untrain.errors import NotSupportedError
+from untrain.population import Population, Recipe
+from untrain.population.engine import Tensors
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be forgotten, and what a method may use to do it.
+
+    Attributes:
+        forget: the examples to be forgotten.
+        retain: the rest of the training set.
+        recipe: how the original was trained; retraining follows it.
+        validation: examples outside the training set, or None.
+
+    Raises:
+        InputError: forget or retain set is empty, or an example is in both.
+    """
+
+    forget: Examples
+    retain: Examples
+    recipe: Recipe
+    validation: Examples | None = None
+
+    def __post_init__(self) -> None:
+        ForgetSplit(self.forget, self.retain)
+
+
+class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An unlearning method. Its fields are its hyper-parameters, with the published values as defaults.
+
+    Attributes:
+        presets: further named settings; `kaggle` stands for the defaults where those are the competition's.
+        reads_forget: whether the method looks at the forget set at all.
+        title: a few words for tables.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    reads_forget: ClassVar[bool] = False
+    title: ClassVar[str]
+
+    @abc.abstractmethod
+    def forget(self, models: Population, request: Request) -> Population:
+        """Make models forget.
+
+        Args:
+            models: the original models; they are the method's to change.
+            request: what to forget.
+
+        Returns:
+            As many unlearned models, with the same indices.
+
+        Raises:
+            NotSupportedError: the method cannot work on this architecture.
+        """
+        raise NotImplementedError
+
+
+def convolutions(models: Population, method: str) -> Tensors:
+    """The kernels `[N, out, in, height, width]` of all two-dimensional convolutions, from input to output.
+
+    Raises:
+        NotSupportedError: there are none.
+    """
+    kernels = models.weights(nn.Conv2d)
+    if not kernels:
+        raise NotSupportedError(
+            f"{method} changes convolutions, and {type(models.skeleton).__name__} has none: "
+            "use prune-entropy, kl-contrast or finetune"
+        )
+    return kernels

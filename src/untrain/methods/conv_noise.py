@@ -1,0 +1,55 @@
+"""Noise on the first convolution: rank 3 of the NeurIPS 2023 competition (Seif Eddine Achour).
+
+Strong normal noise on the kernel nearest the input destroys what the network sees; fine-tuning on the retain set repairs it, with a
+little more noise before the last epoch to leave a poor optimum.
+
+Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and Cadet et al.
+(2024), "Deep Unlearn" (CFW). The entry multiplies the mean loss of a batch by the mean weight of its classes, which is a factor on
+the learning rate, not a weighted loss. 0.6 is a standard deviation, where Shibata et al. write variance.
+
+Departures: the entry picks top-level modules with "conv" in their name, which on ResNet-18 is the first convolution; here it is
+the first convolution of any network. The entry gives weight 1 to class 0, the most frequent of its data; here that is the most
+frequent class of the retain set.
+"""
+
+import torch
+from torch import Tensor
+
+from untrain.methods.base import Method, Request, convolutions
+from untrain.population import SGD, Batch, Cosine, Population, Recipe, cross_entropy
+from untrain.population.recipe import NotNegative
+
+
+class ConvNoise(Method, frozen=True, tag="conv-noise"):
+    """Add noise to the first convolution, then fine-tune."""
+
+    title = "3rd: noise on the first convolution"
+    presets = {"kaggle": {}}
+
+    noise: NotNegative = 0.6
+    late_noise: NotNegative = 0.005
+    minority_weight: NotNegative = 0.05
+    recipe: Recipe = Recipe(
+        optimizer=SGD(lr=7e-4, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=4
+    )
+
+    def forget(self, models: Population, request: Request) -> Population:
+        labels = torch.from_numpy(request.retain.labels)
+        weights = torch.full((len(request.retain.classes),), self.minority_weight, dtype=models.dtype)
+        weights[labels.mode().values] = 1.0
+        weights = weights.to(models.device)
+
+        def loss(batch: Batch) -> Tensor:
+            return cross_entropy(batch) * weights[batch.labels].mean(1)
+
+        training = models.training(self.recipe, loss=loss, purpose="finetune")
+        self.confuse(models, self.noise, "confuse")
+        training.run(request.retain, epochs=self.recipe.epochs - 1, validation=request.validation)
+        self.confuse(models, self.late_noise, "confuse again")
+        training.run(request.retain, epochs=1, validation=request.validation)
+        return models
+
+    def confuse(self, models: Population, deviation: float, purpose: str) -> None:
+        """Add normal noise of this standard deviation to the first convolution's kernel."""
+        kernel = next(iter(convolutions(models, "conv-noise").values()))
+        kernel.add_(models.normal(purpose, kernel.shape[1:]) * deviation)

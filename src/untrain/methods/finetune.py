@@ -1,0 +1,19 @@
+"""Fine-tuning: keep training the original on the retain set.
+
+The competition's starter method, with its constants. It removes little of what was memorised, which is why it is the baseline.
+"""
+
+from untrain.methods.base import Method, Request
+from untrain.population import SGD, Population, Recipe
+
+
+class Finetune(Method, frozen=True, tag="finetune"):
+    """Train on the retain set for a little longer."""
+
+    title = "fine-tuning"
+    presets = {"kaggle": {}}
+
+    recipe: Recipe = Recipe(optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4), epochs=1)
+
+    def forget(self, models: Population, request: Request) -> Population:
+        return models.train(request.retain, self.recipe, validation=request.validation, purpose="finetune")

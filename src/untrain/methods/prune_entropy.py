@@ -1,0 +1,78 @@
+"""Pruning and entropy: rank 4 of the NeurIPS 2023 competition (Sebastian Oleszko).
+
+The 99 % of all convolution and linear weights that are smallest in absolute value, one threshold over all layers, are drawn anew; the
+network then learns from the retain set again, and its predictions are held to the entropy that the original's had.
+
+Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and Cadet et al.
+(2024), "Deep Unlearn" (PRMQ). Shibata et al. leave out the class weights, the 3.2 epochs, the rounding to float16 and the range of
+the new weights.
+
+Departures: the original's entropies are computed once, since it is frozen and sees no augmentation; the numbers are the same and the
+time is less. Of the pruned weights, those of zero size before count as pruned, too.
+"""
+
+import math
+from typing import Annotated
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from untrain.errors import NotSupportedError
+from untrain.methods.base import Method, Request
+from untrain.population import SGD, Batch, Population, Recipe, cross_entropy
+from untrain.population.recipe import NotNegative
+
+
+class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
+    """Draw the smallest weights anew, then fine-tune towards the original's entropy."""
+
+    title = "4th: pruning and entropy"
+    presets = {"kaggle": {}}
+
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.99
+    entropy_weight: NotNegative = 1.0
+    recipe: Recipe = Recipe(
+        optimizer=SGD(lr=5e-4, momentum=0.9, weight_decay=5e-4), epochs=3.2, class_balance=0.1
+    )
+
+    def forget(self, models: Population, request: Request) -> Population:
+        target = entropy(models.logits(request.retain))  # [N, n]
+
+        def loss(batch: Batch) -> Tensor:
+            wanted = target[batch.models].gather(1, batch.positions)
+            return cross_entropy(batch) + self.entropy_weight * (entropy(batch.logits) - wanted).square().mean(1)
+
+        self.prune(models)
+        models.training(self.recipe, loss=loss, purpose="finetune").run(request.retain, validation=request.validation)
+        for tensor in models.tensors.values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half())
+        return models
+
+    def prune(self, models: Population) -> None:
+        """Draw the smallest share of each model's weights anew, uniformly within `1 / sqrt(fan_in)`; biases become 0."""
+        weights = models.weights(nn.Conv2d, nn.Linear)
+        if not weights:
+            raise NotSupportedError(
+                f"prune-entropy changes convolutions and linear layers, and {type(models.skeleton).__name__} has none"
+            )
+        biases = {
+            bias: models.tensors[bias] for name in weights if (bias := name.removesuffix("weight") + "bias") in models.tensors
+        }
+        sizes = torch.cat([tensor.abs().flatten(1) for tensor in (*weights.values(), *biases.values())], dim=1)
+        smallest = sizes.argsort(dim=1, stable=True)[:, : round(self.share * sizes.shape[1])]
+        pruned = torch.zeros_like(sizes, dtype=torch.bool).scatter_(1, smallest, value=True)
+        parts = pruned.split([tensor[0].numel() for tensor in (*weights.values(), *biases.values())], dim=1)
+        for (name, tensor), part in zip((*weights.items(), *biases.items()), parts, strict=True):
+            fresh = torch.zeros_like(tensor)
+            if name in weights:
+                bound = 1 / math.sqrt(math.prod(tensor.shape[2:]))
+                fresh = (2 * models.uniform(f"prune/{name}", tensor.shape[1:]) - 1) * bound
+            tensor.copy_(torch.where(part.view_as(tensor), fresh, tensor))
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy of the predicted distribution in nats, `[..., C]` to `[...]`."""
+    log_p = logits.log_softmax(-1)
+    return -(log_p.exp() * log_p).sum(-1)

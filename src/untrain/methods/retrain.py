@@ -1,0 +1,16 @@
+"""Retrain: train new models on the retain set alone, by the recipe of the original.
+
+This is what forgetting means exactly, and what every other method is compared with. It costs a whole training.
+"""
+
+from untrain.methods.base import Method, Request
+from untrain.population import Population
+
+
+class Retrain(Method, frozen=True, tag="retrain"):
+    """Train from nothing on the retain set."""
+
+    title = "retraining"
+
+    def forget(self, models: Population, request: Request) -> Population:
+        return models.fresh().train(request.retain, request.recipe, validation=request.validation, purpose="retrain")

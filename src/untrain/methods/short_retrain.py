@@ -1,0 +1,31 @@
+"""Short retraining: train new models on the retain set in a share of the epochs, with the schedule compressed.
+
+It forgets perfectly, since it never sees the forget set, and gives up accuracy instead. No publication compares with it, yet any
+method that costs as much must do better to be worth having. The share is rounded to whole epochs, at least one.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from untrain.methods.base import Method, Request
+from untrain.population import Population
+
+
+class ShortRetrain(Method, frozen=True, tag="short-retrain"):
+    """Train from nothing on the retain set in `share` of the recipe's epochs."""
+
+    title = "short retraining"
+    presets = {
+        "twentieth": {"share": 0.05},
+        "tenth": {"share": 0.1},
+        "fifth": {"share": 0.2},
+        "third": {"share": 1 / 3},
+        "half": {"share": 0.5},
+    }
+
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+
+    def forget(self, models: Population, request: Request) -> Population:
+        recipe = request.recipe.compressed(self.share)
+        return models.fresh().train(request.retain, recipe, validation=request.validation, purpose="retrain")

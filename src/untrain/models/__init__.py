@@ -1,0 +1,9 @@
+"""Networks by name, and factories of one's own."""
+
+from untrain.models.specs import CNN as CNN
+from untrain.models.specs import MLP as MLP
+from untrain.models.specs import Factory as Factory
+from untrain.models.specs import Model as Model
+from untrain.models.specs import ResNet18 as ResNet18
+from untrain.models.specs import factory as factory
+from untrain.models.specs import import_factory as import_factory

@@ -1,0 +1,105 @@
+"""Networks by name: a frozen description that builds an `nn.Module` for an input shape and a number of classes."""
+
+import functools
+import importlib
+import itertools
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+from torch import nn
+
+from untrain.errors import InputError
+from untrain.models.resnet import resnet18
+
+Factory = Callable[[], nn.Module]
+Width = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mlp", tag_field="name"):
+    """A multilayer perceptron with ReLU between its layers; inputs of any shape are flattened.
+
+    Attributes:
+        widths: units of each hidden layer, none for a linear classifier.
+    """
+
+    widths: tuple[Width, ...] = (50, 50)
+
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """Build it for inputs of `shape` (without the batch axis)."""
+        layers: list[nn.Module] = [nn.Flatten()]
+        for before, after in itertools.pairwise((math.prod(shape), *self.widths)):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear((math.prod(shape), *self.widths)[-1], classes))
+
+
+class CNN(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cnn", tag_field="name"):
+    """A small convolutional network: for each width a 3x3 convolution of stride 2, batch norm and ReLU, then one linear layer.
+
+    Strides instead of pooling: on a CPU, max pooling costs as much as the convolutions of so small a network.
+
+    Attributes:
+        widths: channels of each convolution.
+    """
+
+    widths: Annotated[tuple[Width, ...], msgspec.Meta(min_length=1)] = (16, 32)
+
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """Build it for images of `shape`: channels, height, width."""
+        channels, height, width = image_shape(shape, "cnn")
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise((channels, *self.widths)):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            height, width = math.ceil(height / 2), math.ceil(width / 2)
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(self.widths[-1] * height * width, classes))
+
+
+class ResNet18(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="resnet18", tag_field="name"):
+    """ResNet-18 with torchvision's architecture, initialisation and state-dict names.
+
+    Attributes:
+        stem: `imagenet` (7x7 convolution of stride 2 and max pooling, as torchvision has it and the competition used it
+            even on 32x32 images) or `cifar` (3x3 convolution of stride 1, no pooling).
+    """
+
+    stem: Literal["imagenet", "cifar"] = "imagenet"
+
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """Build it for images of `shape`: channels, height, width."""
+        return resnet18(image_shape(shape, "resnet18")[0], classes, self.stem)
+
+
+Model = MLP | CNN | ResNet18
+
+
+def image_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
+    """`shape` if it is that of an image.
+
+    Raises:
+        InputError: it is not channels, height, width.
+    """
+    if len(shape) != 3:
+        raise InputError(f"expected inputs of channels x height x width for {name}, got shape {shape}")
+    return shape
+
+
+def factory(model: Model, shape: tuple[int, ...], classes: int) -> Factory:
+    """A function without arguments that builds the model anew; it can be sent to another process."""
+    return functools.partial(model.build, tuple(shape), classes)
+
+
+def import_factory(path: str) -> Factory:
+    """Import `package.module:factory`; for names typed by a person, never for names read from a file.
+
+    Raises:
+        InputError: there is no such module or function.
+    """
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"expected package.module:factory that can be imported, got {path!r}: {error}") from error
+    if not callable(found):
+        raise InputError(f"expected {path} to be a function that builds a module, got {type(found).__name__}")
+    return found  # type: ignore[no-any-return]  # what it builds is checked when it is called

@@ -1,0 +1,16 @@
+"""N networks as one: state, forward pass, training, evaluation, storage."""
+
+from untrain.population.engine import Engine as Engine
+from untrain.population.population import Population as Population
+from untrain.population.recipe import SGD as SGD
+from untrain.population.recipe import Adam as Adam
+from untrain.population.recipe import AdamW as AdamW
+from untrain.population.recipe import Constant as Constant
+from untrain.population.recipe import Cosine as Cosine
+from untrain.population.recipe import PerEpoch as PerEpoch
+from untrain.population.recipe import Recipe as Recipe
+from untrain.population.training import Batch as Batch
+from untrain.population.training import Loss as Loss
+from untrain.population.training import Training as Training
+from untrain.population.training import cross_entropy as cross_entropy
+from untrain.population.training import gradients as gradients

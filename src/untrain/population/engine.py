@@ -1,0 +1,237 @@
+"""How a population is computed: a width of models in one vectorised call, or one model after another.
+
+Parameters and buffers are stacked on a leading model axis. A `Chunk` is a run of consecutive models. With more than one
+model, its forward pass is `torch.func.vmap` over the stacked tensors, differentiated by ordinary autograd; with one, it is
+the plain module whose tensors are views of the population's. Optimizers work in place on either.
+
+Which width is fastest is measured (`choose_engine`). Whether vectorising is right at all is tested first (`why_not_vectorised`):
+some modules raise under vmap, and some, such as one that assigns a buffer anew, would silently be wrong.
+"""
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+logger = logging.getLogger("untrain")
+
+Tensors = dict[str, Tensor]
+WIDTHS = (1, 4, 16, 64)
+"""Widths that are tried; beyond 64 nothing was gained on a CPU, where the working set leaves the cache."""
+
+
+class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a population is computed.
+
+    Attributes:
+        width: models in one vectorised call; 1 computes one after another.
+        channels_last: give a single model its images with the channels innermost, which convolutions on a CPU like better.
+        reason: why, for people.
+    """
+
+    width: Annotated[int, msgspec.Meta(ge=1)] = 1
+    channels_last: bool = False
+    reason: str = "given"
+
+
+def state_of(module: nn.Module) -> Tensors:
+    """Every parameter and buffer by name, tied parameters once."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def attach(module: nn.Module, tensors: Tensors) -> None:
+    """Make the module compute with these tensors, not with copies of them."""
+    for name, parameter in module.named_parameters():
+        parameter.data = tensors[name]
+    for name, _ in list(module.named_buffers()):
+        owner, _, leaf = name.rpartition(".")
+        module.get_submodule(owner)._buffers[leaf] = tensors[name]
+
+
+class Chunk:
+    """Consecutive models of a population, made computable.
+
+    Args:
+        skeleton: a module of the architecture; for a single model it is one that this chunk may attach to.
+        tensors: the population's stacked tensors `[N, ...]`; the chunk computes with views of them.
+        rows: which models.
+        channels_last: memory layout of the inputs `[B, channels, height, width]` of a single model.
+    """
+
+    def __init__(self, skeleton: nn.Module, tensors: Tensors, rows: slice, *, channels_last: bool = False) -> None:
+        self.skeleton, self.tensors, self.rows, self.channels_last = skeleton, tensors, rows, channels_last
+        self.size: int = rows.stop - rows.start
+        views = {name: tensor[rows] for name, tensor in tensors.items()}
+        self._parameters: Tensors = {}
+        self._buffers: Tensors = {}
+        if self.size > 1:
+            for name, parameter in skeleton.named_parameters():
+                self._parameters[name] = views[name].detach().requires_grad_(parameter.requires_grad)
+            self._buffers = {name: views[name] for name, _ in skeleton.named_buffers()}
+
+    def attach(self) -> None:
+        """Point the module at the model's tensors; needed before a single model is computed."""
+        if self.size == 1:
+            attach(self.skeleton, {name: tensor[self.rows.start] for name, tensor in self.tensors.items()})
+
+    def collect(self) -> None:
+        """Copy buffers that the module assigned anew back into the population."""
+        if self.size == 1:
+            for name, buffer in self.skeleton.named_buffers():
+                home = self.tensors[name][self.rows.start]
+                if buffer.data_ptr() != home.data_ptr():
+                    home.copy_(buffer)
+
+    @property
+    def leaves(self) -> Tensors:
+        """Trainable tensors by name: `[K, ...]`, without the model axis for a single model."""
+        source = dict(self.skeleton.named_parameters()) if self.size == 1 else self._parameters
+        return {name: tensor for name, tensor in source.items() if tensor.requires_grad}
+
+    def own(self, stacked: Tensor) -> Tensor:
+        """The part of a `[N, ...]` tensor that belongs to these models, shaped as their leaves are."""
+        return stacked[self.rows.start] if self.size == 1 else stacked[self.rows]
+
+    def forward(self, inputs: Tensor, *, shared: bool = False) -> Tensor:
+        """Logits `[K, B, C]` of inputs `[K, B, ...]`, or of one batch `[B, ...]` that all models share."""
+        if self.size == 1:
+            own = inputs if shared else inputs[0]
+            if self.channels_last:
+                own = own.contiguous(memory_format=torch.channels_last)
+            single: Tensor = self.skeleton(own)
+            return single[None]
+
+        def one(parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
+            logits: Tensor = functional_call(self.skeleton, (parameters, buffers), (x,))
+            return logits
+
+        call = vmap(one, in_dims=(0, 0, None if shared else 0), randomness="error")
+        result: Tensor = call(self._parameters, self._buffers, inputs)
+        return result
+
+
+def why_not_vectorised(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) -> str | None:
+    """Why these models cannot be computed in one call, or None if they can.
+
+    Two models take two steps of gradient descent in float64, vectorised and alone; parameters, buffers and logits must agree.
+
+    Args:
+        skeleton: a module of the architecture, in training mode or not; it is copied.
+        tensors: stacked `[N, ...]`, N at least 2; only copied.
+        inputs: a few examples `[B, ...]`.
+    """
+    module = copy.deepcopy(skeleton).double().train()
+    pair_together = {name: _double(tensor[:2]).clone() for name, tensor in tensors.items()}
+    pair_alone = {name: tensor.clone() for name, tensor in pair_together.items()}
+    inputs = _double(inputs)
+    try:
+        together = _two_steps([Chunk(module, pair_together, slice(0, 2))], inputs)
+        alone = _two_steps([Chunk(module, pair_alone, slice(row, row + 1)) for row in (0, 1)], inputs)
+    except Exception as error:  # noqa: BLE001 (whatever a module raises under vmap means the same)
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    for name, tensor in pair_together.items():
+        if not torch.allclose(tensor, pair_alone[name], rtol=1e-7, atol=1e-10, equal_nan=True):
+            return f"{name} differs between a vectorised and a plain step"
+    return None if torch.allclose(together, alone, rtol=1e-7, atol=1e-10) else "logits differ when vectorised"
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _two_steps(chunks: list[Chunk], inputs: Tensor) -> Tensor:
+    logits = []
+    for chunk in chunks:
+        chunk.attach()
+        optimizer = torch.optim.SGD(chunk.leaves.values(), lr=0.01)
+        for _ in range(2):
+            optimizer.zero_grad()
+            out = chunk.forward(inputs, shared=True)
+            # Cross-entropy with the first class: its gradient is bounded, so that rounding does not grow.
+            (-out.log_softmax(-1)[..., 0].mean(1).sum()).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        chunk.collect()
+        logits.append(out.detach())
+    return torch.cat(logits)
+
+
+def seconds_of(device: torch.device) -> float:
+    """A clock of the work done: processor seconds of this process, or wall seconds once a GPU has finished."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+    return time.process_time()
+
+
+def choose_engine(
+    make_skeleton: Callable[[], nn.Module], tensors: Tensors, inputs: Tensor, batch_size: int
+) -> Engine:
+    """Measure how these models are best computed.
+
+    Args:
+        make_skeleton: gives a module of the architecture that may be attached to.
+        tensors: stacked `[N, ...]`; they are not changed.
+        inputs: examples `[n, ...]` of the data that will be trained on.
+        batch_size: of that training.
+
+    Cost: a probe and a few training steps at each width of `WIDTHS`, up to the first that is slower than the one before.
+    """
+    count = len(next(iter(tensors.values())))
+    skeleton = make_skeleton()
+    batch = inputs[torch.arange(batch_size, device=inputs.device) % len(inputs)]
+
+    def cost(width: int, *, channels_last: bool = False) -> float:
+        sample = {name: tensor[:width].clone() for name, tensor in tensors.items()}
+        return _cost(Chunk(skeleton, sample, slice(0, width), channels_last=channels_last), batch)
+
+    costs = {Engine(1): cost(1)}
+    if inputs.ndim == 4:
+        with suppress(RuntimeError):  # a module that insists on the ordinary layout keeps it
+            costs[Engine(1, channels_last=True)] = cost(1, channels_last=True)
+    reason = "there is one model" if count == 1 else why_not_vectorised(skeleton, tensors, inputs[:8])
+    if reason and count > 1:
+        logger.warning("models are computed one by one, since they cannot be vectorised: %s", reason)
+    for width in () if reason else WIDTHS[1:]:
+        vectorised = Engine(min(width, count))
+        costs[vectorised] = cost(vectorised.width)
+        if costs[vectorised] > min(costs.values()) or vectorised.width == count:
+            break
+    # A narrow win is noise on a busy machine, and the plain way needs the least memory.
+    best = min(costs, key=lambda engine: costs[engine] * (0.9 if engine == Engine(1) else 1.0))
+    figures = ", ".join(
+        f"{engine.width}{' channels last' if engine.channels_last else ''}: {1000 * seconds:.2f}"
+        for engine, seconds in costs.items()
+    )
+    return Engine(
+        best.width, best.channels_last, f"milliseconds per model and step at width {figures}" + (f"; {reason}" if reason else "")
+    )
+
+
+def _cost(chunk: Chunk, batch: Tensor, repeats: int = 4) -> float:
+    """Seconds for a forward and a backward pass per model, the least of several after one to warm up."""
+    seconds = []
+    chunk.attach()
+    with preserved_mode(chunk.skeleton):
+        chunk.skeleton.train()
+        for _ in range(repeats):
+            start = seconds_of(batch.device)
+            chunk.forward(batch, shared=True).square().sum().backward()  # type: ignore[no-untyped-call]
+            seconds.append((seconds_of(batch.device) - start) / chunk.size)
+    return min(seconds[1:])
+
+
+@contextmanager
+def preserved_mode(module: nn.Module) -> Iterator[None]:
+    """Leave the module in training or evaluation mode, whichever it was in."""
+    training = module.training
+    try:
+        yield
+    finally:
+        module.train(training)

@@ -1,0 +1,337 @@
+"""`Population`: N networks of one architecture, stored as one."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from untrain.auditing import confidence
+from untrain.data import Examples
+from untrain.errors import InputError, NotSupportedError
+from untrain.files import read_arrays, write_arrays
+from untrain.population.engine import Chunk, Engine, Tensors, attach, choose_engine, state_of
+from untrain.population.recipe import Recipe
+from untrain.population.training import Loss, Training, cross_entropy
+from untrain.randomness import Streams
+
+Factory = Callable[[], nn.Module]
+_EVALUATION_BATCH = 512
+
+
+class Population:
+    """N models of one architecture, each parameter and buffer stored as one tensor `[N, ...]`.
+
+    Model i draws every random number from streams named by its index, so it comes out the same whatever population it
+    is part of. Make one with `create`, `from_module` or `load`.
+
+    Attributes:
+        tensors: every parameter and buffer by its state-dict name, `[N, ...]`.
+        streams: random streams, which each model's index continues.
+        indices: `[N]` index of each model.
+        skeleton: a module of the architecture; its own tensors are never used.
+        factory: builds a new module with fresh weights, or None if that is not known.
+        engine: how it is computed; None until it has been measured.
+    """
+
+    def __init__(
+        self,
+        skeleton: nn.Module,
+        tensors: Tensors,
+        streams: Streams,
+        indices: Sequence[int],
+        factory: Factory | None,
+        engine: Engine | None = None,
+    ) -> None:
+        self.skeleton, self.tensors, self.streams = skeleton, tensors, streams
+        self.indices, self.factory, self.engine = tuple(indices), factory, engine
+        self._single: nn.Module | None = None
+        self._resident: dict[int, tuple[Examples, tuple[Tensor, Tensor]]] = {}
+
+    # Making, taking apart, putting together
+
+    @classmethod
+    def create(
+        cls,
+        factory: Factory,
+        count: int,
+        *,
+        seed: int | Streams = 0,
+        first: int = 0,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        engine: Engine | None = None,
+    ) -> "Population":
+        """Build `count` freshly initialised models.
+
+        Args:
+            factory: builds one module; called once a model, with torch's generator seeded by that model's stream.
+            count: how many, at least one.
+            seed: root seed, or streams.
+            first: index of the first model.
+            device: where the tensors live.
+            dtype: of floating-point tensors.
+            engine: how to compute them; default None measures it when it is first needed.
+
+        Raises:
+            InputError: `count` is below 1, or the factory does not build a module.
+        """
+        if count < 1:
+            raise InputError(f"expected at least one model, got {count}")
+        streams = seed if isinstance(seed, Streams) else Streams(seed)
+        indices = range(first, first + count)
+        modules: list[nn.Module] = []
+        for index in indices:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(streams.seed("initialise", index))
+                modules.append(factory())
+        if not isinstance(modules[0], nn.Module):
+            raise InputError(f"expected a factory that builds a torch module, got {type(modules[0]).__name__}")
+        states = [state_of(module) for module in modules]
+        tensors = {
+            name: _placed(torch.stack([state[name].detach() for state in states]), device, dtype) for name in states[0]
+        }
+        return cls(modules[0], tensors, streams, indices, factory, engine)
+
+    @classmethod
+    def from_module(cls, module: nn.Module, *, seed: int = 0, factory: Factory | None = None) -> "Population":
+        """A population of one, holding a copy of this module's parameters and buffers."""
+        tensors = {name: tensor.detach().clone()[None] for name, tensor in state_of(module).items()}
+        return cls(copy.deepcopy(module), tensors, Streams(seed), [0], factory)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def _with(self, tensors: Tensors, indices: Sequence[int], streams: Streams | None = None) -> "Population":
+        return Population(self.skeleton, tensors, streams or self.streams, indices, self.factory, self.engine)
+
+    def clone(self) -> "Population":
+        """A copy that shares nothing that training changes."""
+        return self.select(range(len(self)))
+
+    def select(self, positions: Sequence[int]) -> "Population":
+        """A copy of the models at these positions."""
+        rows = torch.as_tensor(list(positions), dtype=torch.long, device=self.device)
+        return self._with(
+            {name: tensor[rows] for name, tensor in self.tensors.items()}, [self.indices[row] for row in positions]
+        )
+
+    def repeat(self, count: int, *, streams: Streams, first: int = 0) -> "Population":
+        """`count` copies of the only model, each with random streams of its own from index `first` on.
+
+        Raises:
+            InputError: this is not a population of one.
+        """
+        if len(self) != 1:
+            raise InputError(f"expected a population of one model to repeat, got {len(self)}")
+        tensors = {
+            name: tensor.expand(count, *tensor.shape[1:]).clone() for name, tensor in self.tensors.items()
+        }
+        return self._with(tensors, range(first, first + count), streams)
+
+    @staticmethod
+    def concatenate(parts: Sequence["Population"]) -> "Population":
+        """One population of all models of populations of the same architecture and streams.
+
+        Raises:
+            InputError: there are none, or they differ in tensors or streams.
+        """
+        if not parts:
+            raise InputError("expected at least one population to concatenate, got none")
+        shapes = [{name: tensor.shape[1:] for name, tensor in part.tensors.items()} for part in parts]
+        if any(shape != shapes[0] for shape in shapes) or any(part.streams != parts[0].streams for part in parts):
+            raise InputError("expected populations of one architecture and one set of random streams, got different ones")
+        tensors = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
+        return parts[0]._with(tensors, [index for part in parts for index in part.indices])
+
+    def fresh(self) -> "Population":
+        """As many newly initialised models, with the same streams and indices.
+
+        Raises:
+            NotSupportedError: it is not known how to build a new model.
+        """
+        if self.factory is None:
+            raise NotSupportedError("expected a factory that builds a new model to train from nothing, got none: pass factory=")
+        return Population.concatenate(
+            [
+                Population.create(
+                    self.factory, 1, seed=self.streams, first=index,
+                    device=self.device, dtype=self.dtype, engine=self.engine,
+                )
+                for index in self.indices
+            ]
+        )  # fmt: skip
+
+    def module(self, position: int = 0) -> nn.Module:
+        """One model as an ordinary module with its own copies of the tensors, in evaluation mode."""
+        module = copy.deepcopy(self.skeleton).to(self.device, self.dtype)
+        attach(module, {name: tensor[position].clone() for name, tensor in self.tensors.items()})
+        return module.eval()
+
+    # What it is made of
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return next(iter(self.tensors.values())).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the floating-point tensors."""
+        return next(tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point())
+
+    @property
+    def cuda_devices(self) -> list[torch.device]:
+        """Devices whose generators matter besides the CPU's."""
+        return [self.device] if self.device.type == "cuda" else []
+
+    def to(self, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> "Population":
+        """A copy on another device or of another floating-point type."""
+        tensors = {
+            name: _placed(tensor.clone(), device or self.device, dtype or self.dtype)
+            for name, tensor in self.tensors.items()
+        }
+        return self._with(tensors, self.indices)
+
+    def weights(self, *kinds: type[nn.Module]) -> Tensors:
+        """The `weight` of every layer of these kinds, by name, `[N, ...]`; changing one changes the models."""
+        return {
+            name: self.tensors[name]
+            for prefix, module in self.skeleton.named_modules()
+            if isinstance(module, kinds) and (name := f"{prefix}.weight".lstrip(".")) in self.tensors
+        }
+
+    def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """Standard normal numbers `[N, *shape]`, each model's from its own stream."""
+        return self._drawn(purpose, lambda generator: torch.randn(*shape, generator=generator))
+
+    def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """Uniform numbers in 0..1 `[N, *shape]`, each model's from its own stream."""
+        return self._drawn(purpose, lambda generator: torch.rand(*shape, generator=generator))
+
+    def _drawn(self, purpose: str, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
+        # Drawn on the CPU whatever the device, so that devices agree.
+        drawn = [draw(torch.Generator().manual_seed(self.streams.seed(purpose, index))) for index in self.indices]
+        return torch.stack(drawn).to(self.device, self.dtype)
+
+    # Training and evaluating
+
+    def train(
+        self, examples: Examples, recipe: Recipe, *, validation: Examples | None = None, purpose: str = "train"
+    ) -> "Population":
+        """Train in place by a recipe with mean cross-entropy, and return itself. See `training` for other losses."""
+        self.training(recipe, purpose=purpose).run(examples, validation=validation)
+        return self
+
+    def training(
+        self, recipe: Recipe, *, loss: Loss = cross_entropy, purpose: str = "train", masks: Tensors | None = None
+    ) -> Training:
+        """A training of these models that can be run in parts and beside others; see `Training`."""
+        return Training(self, recipe, loss=loss, purpose=purpose, masks=masks)
+
+    def logits(self, examples: Examples) -> Tensor:
+        """Logits `[N, n, C]` in evaluation mode; memory for them and for one batch."""
+        return torch.cat([self._chunk_logits(chunk, examples) for chunk in self.chunks(examples)])
+
+    def accuracy(self, examples: Examples) -> npt.NDArray[np.float64]:
+        """Share of examples that each model classifies rightly, `[N]` in 0..1."""
+        return np.concatenate([self.chunk_accuracy(chunk, examples) for chunk in self.chunks(examples)])
+
+    def confidences(self, examples: Examples) -> npt.NDArray[np.float64]:
+        """Logit-scaled confidence of each example's label under each model, `[N, n]`."""
+        return confidence(self.logits(examples).cpu().numpy(), examples.labels)
+
+    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
+        """Accuracy of the models of one chunk, `[K]` in 0..1."""
+        if not len(examples):
+            return np.full(chunk.size, np.nan)
+        right = self._chunk_logits(chunk, examples).argmax(-1) == self.resident(examples)[1]
+        return right.double().mean(1).cpu().numpy()
+
+    @torch.no_grad()
+    def _chunk_logits(self, chunk: Chunk, examples: Examples) -> Tensor:
+        inputs, _ = self.resident(examples)
+        chunk.attach()
+        chunk.skeleton.eval()
+        batches = inputs.split(_EVALUATION_BATCH)
+        return torch.cat([chunk.forward(batch, shared=True) for batch in batches], dim=1)
+
+    # How it is computed
+
+    def chunks(self, examples: Examples, batch_size: int = 64) -> Iterator[Chunk]:
+        """The models in runs of the engine's width; measures how when that is not known."""
+        if self.engine is None:
+            inputs, _ = self.resident(examples)
+            self.engine = choose_engine(self._attachable, self.tensors, inputs, min(batch_size, len(examples)))
+        for first in range(0, len(self), self.engine.width):
+            last = min(first + self.engine.width, len(self))
+            # A leftover single model is computed by the plain module, too.
+            yield Chunk(
+                self._attachable(), self.tensors, slice(first, last), channels_last=self.engine.channels_last
+            )
+
+    def _attachable(self) -> nn.Module:
+        if self._single is None:
+            self._single = copy.deepcopy(self.skeleton).to(self.device, self.dtype)
+        return self._single
+
+    def resident(self, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Inputs and labels of `examples` as tensors on the device; they are placed there once and kept."""
+        key = id(examples)
+        if key not in self._resident:
+            inputs = _placed(torch.from_numpy(np.ascontiguousarray(examples.inputs)), self.device, self.dtype)
+            # The examples are kept beside their tensors so that their identity is not given to another object.
+            self._resident[key] = (examples, (inputs, torch.from_numpy(examples.labels).to(self.device)))
+        return self._resident[key][1]
+
+    # Storing
+
+    def save(self, path: str | Path) -> None:
+        """Write all models to one safetensors file with a digest; streams and indices are kept with them."""
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self.tensors.items()}
+        metadata = {
+            "format": "untrain.population.1",
+            "root": json.dumps(self.streams.root),
+            "path": json.dumps(self.streams.path),
+            "indices": json.dumps(self.indices),
+        }
+        write_arrays(Path(path), arrays, metadata)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, factory: Factory, *, device: str | torch.device = "cpu", engine: Engine | None = None
+    ) -> "Population":
+        """Read what `save` wrote into the architecture that `factory` builds.
+
+        Raises:
+            InputError: the file is missing, is no population, or holds other tensors than the architecture has.
+            IntegrityError: the file changed since it was written.
+        """
+        arrays, metadata = read_arrays(Path(path))
+        if metadata.get("format") != "untrain.population.1":
+            raise InputError(f"expected a saved population at {path}, got format {metadata.get('format')!r}")
+        skeleton, indices = factory(), json.loads(metadata["indices"])
+        _check_tensors(arrays, state_of(skeleton), len(indices), str(path))
+        tensors = {name: torch.from_numpy(arrays[name]).to(device) for name in state_of(skeleton)}
+        streams = Streams(json.loads(metadata["root"]), tuple(json.loads(metadata["path"])))
+        return cls(skeleton, tensors, streams, indices, factory, engine)
+
+
+def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:
+    return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
+
+
+def _check_tensors(arrays: dict[str, npt.NDArray[Any]], state: Tensors, count: int, path: str) -> None:
+    for name in sorted(arrays.keys() ^ state.keys())[:1]:
+        where = "the model lacks" if name in arrays else "the file lacks"
+        raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {name}")
+    for name, tensor in state.items():
+        if arrays[name].shape != (count, *tensor.shape):
+            raise InputError(
+                f"expected {name} of shape {(count, *tensor.shape)} in {path}, got {arrays[name].shape}"
+            )

@@ -1,0 +1,123 @@
+"""A recipe says how a population is trained; it is data, checked when it is made from a file."""
+
+import math
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+import torch
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class SGD(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sgd", tag_field="name"):
+    """Stochastic gradient descent; `weight_decay` adds to the gradient, as in torch."""
+
+    lr: Positive = 0.01
+    momentum: NotNegative = 0.0
+    nesterov: bool = False
+    weight_decay: NotNegative = 0.0
+
+    def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+        """The optimizer over these tensors; on stacked tensors it is one optimizer for each model."""
+        return torch.optim.SGD(
+            parameters, self.lr, self.momentum, 0.0, self.weight_decay, self.nesterov, fused=True
+        )
+
+
+class Adam(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adam", tag_field="name"):
+    """Adam (Kingma, Ba 2015, "Adam: A Method for Stochastic Optimization")."""
+
+    lr: Positive = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: NotNegative = 0.0
+
+    def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+        """The optimizer over these tensors."""
+        return torch.optim.Adam(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
+
+
+class AdamW(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adamw", tag_field="name"):
+    """Adam with decoupled weight decay (Loshchilov, Hutter 2019, "Decoupled Weight Decay Regularization")."""
+
+    lr: Positive = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: NotNegative = 0.01
+
+    def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+        """The optimizer over these tensors."""
+        return torch.optim.AdamW(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
+
+
+class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="constant", tag_field="name"):
+    """The same learning rate throughout."""
+
+    def rate(self, lr: float, progress: float, epochs: float) -> float:
+        """The learning rate when `progress` of `epochs` epochs are done."""
+        return lr
+
+
+class Cosine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cosine", tag_field="name"):
+    """Half a cosine from the learning rate down to `floor`, stepped once an `epoch` or every `step`."""
+
+    floor: NotNegative = 0.0
+    per: Literal["epoch", "step"] = "epoch"
+
+    def rate(self, lr: float, progress: float, epochs: float) -> float:
+        """The learning rate when `progress` of `epochs` epochs are done."""
+        done = math.floor(progress) if self.per == "epoch" else progress
+        total = math.ceil(epochs) if self.per == "epoch" else epochs
+        return self.floor + (lr - self.floor) * (1 + math.cos(math.pi * min(1, done / total))) / 2
+
+
+class PerEpoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="per-epoch", tag_field="name"):
+    """A factor on the learning rate for each epoch; the last one serves all later epochs."""
+
+    factors: Annotated[tuple[NotNegative, ...], msgspec.Meta(min_length=1)]
+
+    def rate(self, lr: float, progress: float, epochs: float) -> float:
+        """The learning rate when `progress` of `epochs` epochs are done."""
+        return lr * self.factors[min(math.floor(progress), len(self.factors) - 1)]
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a population is trained.
+
+    Attributes:
+        optimizer: `SGD`, `Adam` or `AdamW` with their settings.
+        schedule: `Constant`, `Cosine` or `PerEpoch`.
+        epochs: passes over the data; 3.2 stops a fifth through the fourth.
+        batch_size: examples a step. The last batch of an epoch may be smaller; a last batch of a single example joins the one
+            before it, since batch norm cannot train on one.
+        class_balance: power p of the class weights `count ** -p` in the loss: 0 for none, 1 for inverse frequency. Counts are
+            those of the examples that are trained on.
+        best_from: keep the state with the best validation accuracy among those after this epoch (counted from 1) and
+            later ones, the first of equals; None keeps the last state.
+    """
+
+    optimizer: SGD | Adam | AdamW
+    schedule: Constant | Cosine | PerEpoch = Constant()
+    epochs: Positive
+    batch_size: Count = 64
+    class_balance: NotNegative = 0.0
+    best_from: Count | None = None
+
+    def compressed(self, share: float) -> "Recipe":
+        """The same recipe in `share` of its epochs, at least one: the schedule is compressed, not cut."""
+        epochs = max(1, round(self.epochs * share))
+        best_from = None if self.best_from is None else max(1, round(self.best_from * epochs / self.epochs))
+        return msgspec.structs.replace(self, epochs=epochs, best_from=best_from)
+
+
+def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where the batches of an epoch over `count` examples begin and end.
+
+    >>> batch_bounds(129, 64)
+    [(0, 64), (64, 129)]
+    """
+    starts = list(range(0, count, batch_size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True))

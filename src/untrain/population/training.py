@@ -1,0 +1,247 @@
+"""The one training loop; every method and every retraining goes through it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from untrain.data import Examples
+from untrain.errors import InputError
+from untrain.population.engine import Chunk, Tensors
+from untrain.population.recipe import Recipe, batch_bounds
+
+if TYPE_CHECKING:
+    from untrain.population.population import Population
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss sees of one step of K models.
+
+    Attributes:
+        logits: `[K, B, C]`.
+        labels: `[K, B]`.
+        positions: `[K, B]`, where the examples stand in the set that is trained on.
+        models: which models of the population these are.
+        class_weights: `[C]` or None, by the recipe's `class_balance`.
+        beside: logits `[K, R, C]` of the batch drawn from a second set, without gradient, or None.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    positions: Tensor
+    models: slice
+    class_weights: Tensor | None
+    beside: Tensor | None
+
+
+Loss = Callable[[Batch], Tensor]
+"""From a batch to one loss for each model, `[K]`."""
+
+
+def cross_entropy(batch: Batch) -> Tensor:
+    """Mean cross-entropy of each model `[K]`; with class weights, the weighted mean."""
+    models, count, _ = batch.logits.shape
+    losses = F.cross_entropy(batch.logits.flatten(0, 1), batch.labels.flatten(), reduction="none").view(models, count)
+    if batch.class_weights is None:
+        return losses.mean(1)
+    weights = batch.class_weights[batch.labels]
+    return (losses * weights).sum(1) / weights.sum(1)
+
+
+class Training:
+    """A training that can be continued: optimizer state, schedule and epoch count live as long as it does.
+
+    Args:
+        models: trained in place.
+        recipe: how; its `epochs` set the length of the schedule and of `run()`.
+        loss: default mean cross-entropy.
+        purpose: names the random streams; two trainings of one population need two names.
+        masks: factors on the gradient of a tensor, by name, `[N, ...]`.
+
+    Two trainings of one population may alternate; each keeps its own momentum.
+    """
+
+    def __init__(
+        self,
+        models: "Population",
+        recipe: Recipe,
+        *,
+        loss: Loss = cross_entropy,
+        purpose: str = "train",
+        masks: Tensors | None = None,
+    ) -> None:
+        self.models, self.recipe, self.loss, self.purpose = models, recipe, loss, purpose
+        self.masks = masks or {}
+        self.epoch = 0
+        self._parts: list[tuple[Chunk, torch.optim.Optimizer]] = []
+
+    def run(
+        self,
+        examples: Examples,
+        *,
+        epochs: float | None = None,
+        validation: Examples | None = None,
+        beside: tuple[Examples, int] | None = None,
+    ) -> None:
+        """Train for some epochs over `examples`, each model in its own random order.
+
+        Args:
+            examples: at least one.
+            epochs: how many, default the recipe's; after a fraction the next run begins a new epoch.
+            validation: needed if the recipe keeps the best state.
+            beside: a second set and its batch size. Step t of an epoch also sees the logits of the t-th batch of a
+                shuffled pass over it; the epoch ends with the shorter of the two.
+
+        Raises:
+            InputError: there are no examples, or no validation examples where they are needed.
+
+        Cost: 3 forward passes over the examples for each epoch and model.
+        """
+        if not len(examples):
+            raise InputError("expected at least one example to train on, got none")
+        best_from = self.recipe.best_from
+        if best_from is not None and (validation is None or not len(validation)):
+            raise InputError(f"expected validation examples, since the recipe keeps the best state from epoch {best_from} on")
+        epochs = self.recipe.epochs if epochs is None else epochs
+        if not self._parts:
+            for chunk in self.models.chunks(examples, self.recipe.batch_size):
+                self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values())))
+        for chunk, optimizer in self._parts:
+            self._run_chunk(chunk, optimizer, examples, epochs, validation if best_from is not None else None, beside)
+        self.epoch += int(np.ceil(epochs))
+
+    def _run_chunk(
+        self,
+        chunk: Chunk,
+        optimizer: torch.optim.Optimizer,
+        examples: Examples,
+        epochs: float,
+        validation: Examples | None,
+        beside: tuple[Examples, int] | None,
+    ) -> None:
+        chunk.attach()
+        best = _Best(chunk) if validation is not None else None
+        bounds = batch_bounds(len(examples), self.recipe.batch_size)
+        left = int(np.ceil(epochs * len(bounds) - 1e-9))
+        epoch = self.epoch
+        while left > 0:
+            self._run_epoch(chunk, optimizer, examples, epoch, bounds[:left], len(bounds), beside)
+            chunk.collect()
+            left -= len(bounds)
+            epoch += 1
+            if best is not None and validation is not None and epoch >= (self.recipe.best_from or 1):
+                best.consider(self.models.chunk_accuracy(chunk, validation))
+        if best is not None:
+            best.restore()
+
+    def _run_epoch(
+        self,
+        chunk: Chunk,
+        optimizer: torch.optim.Optimizer,
+        examples: Examples,
+        epoch: int,
+        bounds: list[tuple[int, int]],
+        steps: int,
+        beside: tuple[Examples, int] | None,
+    ) -> None:
+        inputs, labels = self.models.resident(examples)
+        order = self._order("order", chunk, epoch, len(examples))
+        weights = _class_weights(labels, len(examples.classes), self.recipe.class_balance, self.models.dtype)
+        if beside is not None:
+            beside_inputs = self.models.resident(beside[0])[0]
+            beside_order = self._order("beside", chunk, epoch, len(beside[0]))
+            beside_bounds = batch_bounds(len(beside[0]), beside[1])
+            bounds = bounds[: len(beside_bounds)]
+        leaves = chunk.leaves
+        chunk.skeleton.train()
+        # A module that draws numbers itself, such as dropout, is computed alone and draws them from its model's stream.
+        with torch.random.fork_rng(devices=self.models.cuda_devices):
+            torch.manual_seed(self.models.streams.seed(f"{self.purpose}/layers", self.models.indices[chunk.rows.start], epoch))
+            for step, (first, last) in enumerate(bounds):
+                rate = self.recipe.schedule.rate(self.recipe.optimizer.lr, epoch + step / steps, self.recipe.epochs)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                positions = order[:, first:last]
+                logits = chunk.forward(inputs[positions])
+                seen_beside = None
+                if beside is not None:
+                    with torch.no_grad():
+                        seen_beside = chunk.forward(beside_inputs[beside_order[:, slice(*beside_bounds[step])]])
+                batch = Batch(logits, labels[positions], positions, chunk.rows, weights, seen_beside)
+                optimizer.zero_grad(set_to_none=True)
+                self.loss(batch).sum().backward()  # type: ignore[no-untyped-call]
+                for name, mask in self.masks.items():
+                    gradient = leaves[name].grad
+                    if gradient is not None:
+                        gradient.mul_(chunk.own(mask))
+                optimizer.step()
+
+    def _order(self, what: str, chunk: Chunk, epoch: int, count: int) -> Tensor:
+        """A random order of `count` examples for each model of the chunk, `[K, count]`."""
+        indices = self.models.indices[chunk.rows]
+        streams = self.models.streams
+        orders = [streams.generator(f"{self.purpose}/{what}", index, epoch).permutation(count) for index in indices]
+        return torch.from_numpy(np.stack(orders)).to(self.models.device)
+
+
+class _Best:
+    """The best state of each model of a chunk so far."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+        self.score = np.full(chunk.size, -np.inf)
+        self.state = {name: tensor[chunk.rows].clone() for name, tensor in chunk.tensors.items()}
+
+    def consider(self, score: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+        better = np.flatnonzero(score > self.score)
+        self.score[better] = score[better]
+        rows = torch.from_numpy(better)
+        for name, tensor in self.chunk.tensors.items():
+            self.state[name][rows] = tensor[self.chunk.rows][rows]
+
+    def restore(self) -> None:
+        for name, tensor in self.chunk.tensors.items():
+            tensor[self.chunk.rows].copy_(self.state[name])
+
+
+def _class_weights(labels: Tensor, classes: int, power: float, dtype: torch.dtype) -> Tensor | None:
+    if power == 0:
+        return None
+    counts = torch.bincount(labels, minlength=classes).clamp_min(1)
+    return counts.to(dtype) ** -power
+
+
+def gradients(models: "Population", examples: Examples, positions: Tensor, batch_size: int) -> Tensors:
+    """Sum over batches of the gradient of the mean cross-entropy of a batch, in evaluation mode.
+
+    Args:
+        models: not changed.
+        examples: the set from which each model's examples are taken.
+        positions: `[N, m]`, which examples each model sees, in this order.
+        batch_size: examples a batch.
+
+    Returns:
+        `[N, ...]` for each trainable tensor, by name.
+    """
+    inputs, labels = models.resident(examples)
+    collected: Tensors = {}
+    for chunk in models.chunks(examples, batch_size):
+        chunk.attach()
+        chunk.skeleton.eval()
+        leaves = chunk.leaves
+        sums = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+        for first in range(0, positions.shape[1], batch_size):
+            own = positions[chunk.rows, first : first + batch_size]
+            loss = cross_entropy(Batch(chunk.forward(inputs[own]), labels[own], own, chunk.rows, None, None)).sum()
+            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            for total, gradient in zip(sums.values(), found, strict=True):
+                if gradient is not None:
+                    total += gradient
+        for name, total in sums.items():
+            collected.setdefault(name, torch.zeros_like(models.tensors[name]))[chunk.rows] = total
+    return collected

@@ -1,0 +1,9 @@
+"""Results to tables, figures and one self-contained HTML page. No torch here."""
+
+from untrain.report.html import read_results as read_results
+from untrain.report.html import write_report as write_report
+from untrain.report.table import Column as Column
+from untrain.report.table import columns as columns
+from untrain.report.table import groups as groups
+from untrain.report.table import is_contender as is_contender
+from untrain.report.table import verdict as verdict

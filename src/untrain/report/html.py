@@ -1,0 +1,89 @@
+"""One HTML page from `results.json`: no script, nothing fetched, every text from data escaped."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+import tomli_w
+from markupsafe import Markup
+
+from untrain.errors import ConfigError, IntegrityError
+from untrain.files import write_file
+from untrain.report import figures
+from untrain.report.table import columns, forgotten, groups, is_contender, verdict
+
+
+def read_results(directory: str | Path) -> dict[str, Any]:
+    """The content of a run's `results.json`.
+
+    Raises:
+        ConfigError: the directory holds no results, or those of a later version of untrain.
+        IntegrityError: the file is not what a run writes.
+    """
+    path = Path(directory) / "results.json"
+    if not path.is_file():
+        raise ConfigError(f"expected results.json in {directory}, found none: has the run finished?")
+    try:
+        results = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise IntegrityError(f"expected JSON in {path}: {error}") from error
+    if results.get("schema") != 1:
+        raise ConfigError(f"expected results of schema 1 in {path}, got {results.get('schema')!r}")
+    return results
+
+
+def write_report(directory: str | Path) -> Path:
+    """Write `report.html` beside a run's `results.json` and return its path.
+
+    Raises:
+        ConfigError: there are no results.
+        IntegrityError: the results lack what a run writes.
+    """
+    results = read_results(directory)
+    try:
+        page = render(results)
+    except (KeyError, IndexError, TypeError, ValueError, jinja2.UndefinedError) as error:
+        raise IntegrityError(f"expected complete results in {directory}/results.json, got {error!r}") from error
+    path = Path(directory) / "report.html"
+    write_file(path, page)
+    return path
+
+
+def render(results: dict[str, Any]) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("untrain.report"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    shown = {entry["forget"]: entry["examples"] for entry in results["shown"]}
+    sections = []
+    for setting, rows in groups(results):
+        sections.append(
+            {
+                "forgotten": forgotten(setting, rows[0]),
+                "verdict": verdict(rows),
+                "rows": [{"row": row, "contender": is_contender(row)} for row in rows],
+                "best": max((row["final_score"] for row in rows if is_contender(row)), default=None),
+                "score": Markup(figures.against_cost(rows, "final_score", "final score")),
+                "accuracy": Markup(figures.against_cost(rows, "test_accuracy", "test accuracy, %")),
+                "epsilons": Markup(figures.epsilons(rows)),
+                "examples": [
+                    {**example, "figure": Markup(figures.confidences(example, rows))} for example in shown[setting]
+                ],
+            }
+        )
+    return environment.get_template("report.html.j2").render(
+        results=results,
+        sections=sections,
+        columns=columns(results["rows"]),
+        models=results["rows"][0]["models"],
+        buckets=results["rows"][0]["buckets"],
+        configuration=tomli_w.dumps(_toml(results["configuration"])),
+    )
+
+
+def _toml(value: Any) -> Any:  # noqa: ANN401 (any plain value)
+    """The value without what TOML cannot hold."""
+    if isinstance(value, dict):
+        return {key: _toml(item) for key, item in value.items() if item is not None}
+    return [_toml(item) for item in value] if isinstance(value, list) else value

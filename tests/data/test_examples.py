@@ -1,0 +1,64 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from untrain.data import Examples
+from untrain.errors import InputError
+
+
+def some(**changes: Any) -> Examples:
+    fields: dict[str, Any] = {
+        "inputs": np.arange(8.0).reshape(4, 2),
+        "labels": [0, 1, 1, 0],
+        "ids": ["a", "b", "c", "d"],
+        "classes": ["no", "yes"],
+    }
+    return Examples.of(**(fields | changes))
+
+
+def test_select_keeps_everything_together() -> None:
+    chosen = some(groups=["x", "y", "x", "y"]).select([2, 0])
+    assert chosen.ids.tolist() == ["c", "a"]
+    assert chosen.labels.tolist() == [1, 0]
+    assert chosen.inputs.tolist() == [[4, 5], [0, 1]]
+    assert chosen.groups is not None
+    assert chosen.groups.tolist() == ["x", "x"]
+    assert chosen.positions(["a", "c"]).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": [0, 1, 1]}, "4 labels"),
+        ({"labels": [0, 1, 2, 0]}, "got 2 for example c"),
+        ({"labels": [0, -1, 1, 0]}, "got -1 for example b"),
+        ({"labels": [0.0, 1.0, 1.0, 0.5]}, "integer labels"),
+        ({"ids": ["a", "b", "a", "d"]}, "got a 2 times"),
+        ({"groups": ["x"]}, "4 groups"),
+        ({"inputs": np.array([[1.0], [2.0], [np.nan], [0.0]])}, "example c"),
+    ],
+)
+def test_wrong_examples_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        some(**changes)
+
+
+def test_ids_must_be_known_and_asked_for_once() -> None:
+    with pytest.raises(InputError, match="unknown id 'e'"):
+        some().positions(["a", "e"])
+    with pytest.raises(InputError, match="'a' 2 times"):
+        some().positions(["a", "b", "a"])
+
+
+def test_digest_sees_every_column() -> None:
+    changed = [
+        some(labels=[1, 1, 1, 0]),
+        some(ids=["a", "b", "c", "e"]),
+        some(inputs=np.zeros((4, 2))),
+        some(groups=["x"] * 4),
+        some(classes=["no", "maybe"]),
+    ]
+    digests = {some().digest(), *(each.digest() for each in changed)}
+    assert len(digests) == 6
+    assert some().digest() == some().digest()

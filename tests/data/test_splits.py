@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from untrain.data import Examples, ForgetSplit, forget_groups, forget_ids, forget_ratio, load, read_ids, split
+from untrain.data.splits import forget_by
+from untrain.errors import InputError
+
+
+def persons(count: int = 40) -> Examples:
+    numbers = np.arange(count)
+    return Examples.of(numbers[:, None].astype(float), numbers % 2, groups=[f"person{n % 8}" for n in numbers])
+
+
+def test_parts_are_disjoint_and_whole() -> None:
+    digits = load()
+    parts = split(digits, validation=0.1, test=0.2, seed=3)
+    together = [*parts.train.ids, *parts.validation.ids, *parts.test.ids]
+    assert sorted(together) == sorted(digits.ids)
+    assert (len(parts.validation), len(parts.test)) == (180, 359)
+    assert split(digits, seed=3).train.ids.tolist() != split(digits, seed=4).train.ids.tolist()
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.0, 0.1), (0.5, 0.5), (0.1, 1e-9)])
+def test_empty_parts_are_refused(validation: float, test: float) -> None:
+    with pytest.raises(InputError, match="leave something in each part"):
+        split(persons(), validation, test)
+
+
+def test_a_ratio() -> None:
+    sets = forget_ratio(load(), 0.02)
+    assert (len(sets.forget), len(sets.retain)) == (36, 1761)
+    assert sets.forget.ids.tolist() == forget_ratio(load(), 0.02).forget.ids.tolist()
+    assert sets.forget.ids.tolist() != forget_ratio(load(), 0.02, seed=1).forget.ids.tolist()
+
+
+def test_groups_are_forgotten_whole() -> None:
+    sets = forget_groups(persons(), 3)
+    assert sets.forget.groups is not None
+    assert sets.retain.groups is not None
+    assert len(set(sets.forget.groups)) == 3
+    assert not set(sets.forget.groups) & set(sets.retain.groups)
+    assert len(sets.forget) == 15
+
+
+def test_ids_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("3\n\n 7 \n")
+    sets = forget_ids(persons(), read_ids(tmp_path / "ids.txt"))
+    assert sets.forget.ids.tolist() == ["3", "7"]
+    assert forget_by(persons(), f"ids:{tmp_path / 'ids.txt'}").forget.ids.tolist() == ["3", "7"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (0.001, "at least one example to forget"),
+        (0.999, "that are retained"),
+        (0.0, "between 0 and 1"),
+        (1.5, "between 0 and 1"),
+        ("groups:8", "1 to 7 groups"),
+        ("groups:0", "1 to 7 groups"),
+        ("groups:many", "groups:COUNT"),
+        ("half", "ratio, groups:COUNT or ids:FILE"),
+        ("ids:/no/such/file", "one id a line"),
+    ],
+)
+def test_wrong_requests_are_refused(request_: str | float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        forget_by(persons(), request_)
+
+
+def test_wrong_ids_are_refused(tmp_path: Path) -> None:
+    for ids, message in (
+        (["99"], "unknown id '99'"),
+        (["1", "2", "1"], "'1' 2 times"),
+        ([], "at least one example to forget"),
+        ([str(n) for n in range(40)], "that are retained"),
+    ):
+        with pytest.raises(InputError, match=message):
+            forget_ids(persons(), ids)
+    (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="text file"):
+        read_ids(tmp_path / "ids.txt")
+
+
+def test_groups_need_groups_and_leaks_are_refused() -> None:
+    with pytest.raises(InputError, match="with groups"):
+        forget_groups(load(), 2)
+    with pytest.raises(InputError, match="example 5 in both"):
+        ForgetSplit(persons().select([5]), persons().select([4, 5, 6]))
