@@ -10,6 +10,9 @@ the learning rate, not a weighted loss. 0.6 is a standard deviation, where Shiba
 Departures: the entry picks top-level modules with "conv" in their name, which on ResNet-18 is the first convolution; here it is
 the first convolution of any network. The entry gives weight 1 to class 0, the most frequent of its data; here that is the most
 frequent class of the retain set.
+
+The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data, and no class weight,
+since its data are balanced.
 """
 
 import torch
@@ -24,7 +27,7 @@ class ConvNoise(Method, frozen=True, tag="conv-noise"):
     """Add noise to the first convolution, then fine-tune."""
 
     title = "3rd: noise on the first convolution"
-    presets = {"kaggle": {}}
+    presets = {"kaggle": {}, "small": {"minority_weight": 1.0, "recipe": {"optimizer": {"lr": 7e-2}}}}
 
     noise: NotNegative = 0.6
     late_noise: NotNegative = 0.005

@@ -10,6 +10,8 @@ Source: the winning entry, as described by Triantafillou et al. (2024), "Are we 
 
 Departures: gradients are taken in evaluation mode for every model (the entry's loop has training mode for the first of its 512).
 The factor acts on the gradient of the loss alone, not on weight decay and momentum, as in the entry.
+
+The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data.
 """
 
 import math
@@ -31,7 +33,7 @@ class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
 
     title = "2nd: gradient re-initialisation"
     reads_forget = True
-    presets = {"kaggle": {}}
+    presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1e-2}}}}
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
     kept_factor: NotNegative = 0.1

@@ -9,6 +9,8 @@ Source: the winning entry, as described by Triantafillou et al. (2024), "Are we 
 final fine-tuning; the entry has KL(uniform || prediction), no positive and no augmentation, works on logits, and alternates.
 
 Departures: none known. The forget labels are not used.
+
+There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on validation data.
 """
 
 import math

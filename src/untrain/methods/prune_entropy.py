@@ -9,6 +9,8 @@ the new weights.
 
 Departures: the original's entropies are computed once, since it is frozen and sees no augmentation; the numbers are the same and the
 time is less. Of the pruned weights, those of zero size before count as pruned, too.
+
+The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data.
 """
 
 import math
@@ -28,7 +30,7 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
     """Draw the smallest weights anew, then fine-tune towards the original's entropy."""
 
     title = "4th: pruning and entropy"
-    presets = {"kaggle": {}}
+    presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1.5e-2}}}}
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.99
     entropy_weight: NotNegative = 1.0

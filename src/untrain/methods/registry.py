@@ -43,7 +43,7 @@ def build_method(
     Args:
         spec: for example `transpose` or `transpose:kaggle`.
         preset: what a bare name means, for methods that have such a preset; default the class's own values.
-        settings: fields that are set after the preset.
+        settings: fields that are set after the preset; of a nested value such as a recipe, those parts that differ.
 
     Raises:
         ConfigError: no such method or preset, an unknown field, or a value of the wrong type or out of range.
@@ -55,8 +55,21 @@ def build_method(
     kind = method_class(name)
     if named_preset and named_preset not in kind.presets:
         raise ConfigError(f"expected one of the presets {', '.join(kind.presets) or '(none)'} of {name}, got {named_preset!r}")
-    fields = {**kind.presets.get(named_preset or preset or "", {}), **(settings or {})}
+    fields = msgspec.to_builtins(kind())
+    for changes in (kind.presets.get(named_preset or preset or "", {}), settings or {}):
+        fields = _merged(fields, changes)
     try:
-        return msgspec.convert(msgspec.to_builtins(fields), kind)
+        return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"settings of {spec}: {error}") from error
+
+
+def _merged(fields: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Fields with changes, level by level; a part that gets another name, such as an optimizer, is replaced whole."""
+    if changes.get("name", fields.get("name")) != fields.get("name"):
+        return changes
+    both = dict(fields)
+    for key, value in changes.items():
+        old = fields.get(key)
+        both[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return both

@@ -6,6 +6,8 @@ Source: the winning entry, as described by Cadet et al. (2024), "Deep Unlearn" (
 rank 5, as here.
 
 Departures: none known. Kernels that are not square cannot be transposed in place and are refused.
+
+The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data.
 """
 
 from untrain.errors import NotSupportedError
@@ -17,7 +19,7 @@ class Transpose(Method, frozen=True, tag="transpose"):
     """Swap the two spatial axes of every convolution kernel, then fine-tune."""
 
     title = "5th: transposed convolutions"
-    presets = {"kaggle": {}}
+    presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1e-1}}}}
 
     recipe: Recipe = Recipe(
         optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=3

@@ -267,7 +267,8 @@ class Population:
         """The models in runs of the engine's width; measures how when that is not known."""
         if self.engine is None:
             inputs, _ = self.resident(examples)
-            self.engine = choose_engine(self._attachable, self.tensors, inputs, min(batch_size, len(examples)))
+            with torch.random.fork_rng(devices=self.cuda_devices):
+                self.engine = choose_engine(self._attachable, self.tensors, inputs, min(batch_size, len(examples)))
         for first in range(0, len(self), self.engine.width):
             last = min(first + self.engine.width, len(self))
             # A leftover single model is computed by the plain module, too.

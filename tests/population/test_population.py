@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from untrain.auditing import confidence
+from untrain.data import Examples
+from untrain.errors import InputError, IntegrityError, NotSupportedError
+from untrain.models import CNN, MLP, factory
+from untrain.population import SGD, Engine, Population, Recipe
+from untrain.randomness import Streams
+
+BUILD = factory(CNN(widths=(4, 6)), (1, 8, 8), 3)
+RECIPE = Recipe(optimizer=SGD(lr=0.05), epochs=1, batch_size=8)
+
+
+def some(count: int = 30) -> Examples:
+    generator = np.random.default_rng(0)
+    return Examples.of(
+        generator.normal(size=(count, 1, 8, 8)), generator.integers(3, size=count), classes=["a", "b", "c"]
+    )
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_evaluation_equals_the_ordinary_module(width: int) -> None:
+    models = Population.create(BUILD, 3, dtype=torch.float64, engine=Engine(width)).train(some(), RECIPE)
+    logits = models.logits(some())
+    for position in range(3):
+        module = models.module(position)
+        expected = module(torch.from_numpy(some().inputs)).detach()
+        torch.testing.assert_close(logits[position], expected)
+        right = (expected.argmax(1).numpy() == some().labels).mean()
+        assert models.accuracy(some())[position] == pytest.approx(right)
+    np.testing.assert_allclose(models.confidences(some()), confidence(logits.numpy(), some().labels))
+
+
+def test_models_are_initialised_by_their_index() -> None:
+    whole, part = Population.create(BUILD, 4, seed=3), Population.create(BUILD, 2, seed=3, first=2)
+    for name, tensor in part.tensors.items():
+        torch.testing.assert_close(tensor, whole.tensors[name][2:], rtol=0, atol=0)
+    kernel = whole.tensors["0.weight"]
+    assert not torch.equal(kernel[0], kernel[1])
+    fresh = whole.select([3, 1]).fresh()
+    torch.testing.assert_close(fresh.tensors["0.weight"], kernel[[3, 1]], rtol=0, atol=0)
+    assert fresh.indices == (3, 1)
+
+
+def test_select_and_concatenate_are_inverse() -> None:
+    models = Population.create(BUILD, 4)
+    back = Population.concatenate([models.select([0, 1]), models.select([2, 3])])
+    assert back.indices == models.indices
+    for name, tensor in back.tensors.items():
+        torch.testing.assert_close(tensor, models.tensors[name], rtol=0, atol=0)
+    with pytest.raises(InputError, match="one architecture"):
+        Population.concatenate([models, Population.create(factory(MLP(), (1, 8, 8), 3), 1)])
+    with pytest.raises(InputError, match="at least one population"):
+        Population.concatenate([])
+
+
+def test_copies_share_nothing() -> None:
+    models = Population.create(BUILD, 2)
+    before = models.tensors["0.weight"].clone()
+    models.clone().train(some(), RECIPE)
+    models.select([0]).train(some(), RECIPE)
+    models.select([0]).repeat(3, streams=Streams(1)).train(some(), RECIPE)
+    module = models.module(0).train()
+    torch.optim.SGD(module.parameters(), 1.0).step()
+    for parameter in module.parameters():
+        parameter.data.zero_()
+    torch.testing.assert_close(models.tensors["0.weight"], before, rtol=0, atol=0)
+
+
+def test_repeated_models_learn_each_in_its_own_order() -> None:
+    models = Population.create(BUILD, 1).repeat(2, streams=Streams(1)).train(some(), RECIPE)
+    assert not torch.equal(models.tensors["0.weight"][0], models.tensors["0.weight"][1])
+    with pytest.raises(InputError, match="population of one"):
+        models.repeat(2, streams=Streams(1))
+
+
+def test_ones_own_module_is_a_population_of_one() -> None:
+    module = BUILD()
+    models = Population.from_module(module)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    models.train(some(), RECIPE)
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    module.load_state_dict(models.module().state_dict())
+    with pytest.raises(NotSupportedError, match="factory="):
+        models.fresh()
+
+
+def test_random_numbers_belong_to_a_model() -> None:
+    whole, part = Population.create(BUILD, 3), Population.create(BUILD, 1, first=2)
+    for draw in ("normal", "uniform"):
+        torch.testing.assert_close(getattr(whole, draw)("x", (2, 2))[2:], getattr(part, draw)("x", (2, 2)))
+        assert not torch.equal(getattr(whole, draw)("x", (2,))[0], getattr(whole, draw)("y", (2,))[0])
+
+
+def test_saved_models_come_back(tmp_path: Path) -> None:
+    models = Population.create(BUILD, 3, seed=Streams(7, ("a", "b")), first=4).train(some(), RECIPE)
+    models.save(tmp_path / "models.safetensors")
+    back = Population.load(tmp_path / "models.safetensors", BUILD)
+    assert (back.indices, back.streams) == (models.indices, models.streams)
+    for name, tensor in models.tensors.items():
+        torch.testing.assert_close(back.tensors[name], tensor, rtol=0, atol=0)
+    continued, expected = back.train(some(), RECIPE), models.train(some(), RECIPE)
+    torch.testing.assert_close(continued.tensors["0.weight"], expected.tensors["0.weight"])
+
+
+def test_any_changed_bit_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "models.safetensors"
+    Population.create(factory(MLP(widths=(3,)), (4,), 2), 2).save(path)
+    data = bytearray(path.read_bytes())
+    generator = np.random.default_rng(0)
+    for position in generator.integers(len(data) * 8, size=400):
+        mutant = bytearray(data)
+        mutant[position // 8] ^= 1 << (position % 8)
+        path.write_bytes(mutant)
+        with pytest.raises((IntegrityError, InputError)):
+            Population.load(path, factory(MLP(widths=(3,)), (4,), 2))
+    path.write_bytes(data[:-5])
+    with pytest.raises(IntegrityError, match="not a whole"):
+        Population.load(path, BUILD)
+
+
+def test_wrong_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "models.safetensors"
+    with pytest.raises(InputError, match="found none"):
+        Population.load(path, BUILD)
+    Population.create(BUILD, 2).save(path)
+    with pytest.raises(InputError, match="the model lacks|the file lacks"):
+        Population.load(path, factory(MLP(), (1, 8, 8), 3))
+    with pytest.raises(InputError, match=r"expected 0.weight of shape \(2, 5, 1, 3, 3\)"):
+        Population.load(path, factory(CNN(widths=(5, 6)), (1, 8, 8), 3))
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(InputError, match="at least one model"):
+        Population.create(BUILD, 0)
+    with pytest.raises(InputError, match="builds a torch module, got int"):
+        Population.create(lambda: 3, 1)  # type: ignore[arg-type, return-value]
