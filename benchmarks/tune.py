@@ -1,11 +1,12 @@
-"""Tune the fine-tuning of each method for scaled-down data, as the comparison study did: that alone, on validation accuracy alone.
+"""Tune the fine-tuning of each method for small data, as the comparison study did: that alone, by validation accuracy.
 
     python benchmarks/tune.py digits
     python benchmarks/tune.py cifar10-small --data-dir DATA
 
-Every learning rate of a method's fine-tuning on the retain set is multiplied by each factor in turn; what erases is left alone. For
-each factor four models forget 2 % of the experiment's training set, and the mean accuracy on its validation part is printed, beside
-that of retraining. Neither the test part nor any retrained-model audit is looked at. The presets `small` hold what was chosen.
+Every learning rate of a method's fine-tuning on the retain set is multiplied by each factor in turn; what
+erases is left alone. For each factor four models forget 2 % of the experiment's training set, and the mean
+accuracy on its validation part is printed, beside that of retraining. Neither the test part nor any
+retrained-model audit is looked at. The presets `small` hold what was chosen.
 """
 
 import argparse
@@ -39,9 +40,7 @@ def main() -> None:
     parser.add_argument("experiment")
     parser.add_argument("--data-dir")
     arguments = parser.parse_args()
-    experiment = msgspec.structs.replace(
-        read_experiment(arguments.experiment), forget=(0.02,), methods=(), settings={}
-    )
+    experiment = msgspec.structs.replace(read_experiment(arguments.experiment), forget=(0.02,), methods=(), settings={})
     with tempfile.TemporaryDirectory() as folder, one_thread():
         work = Work(experiment, Path(folder), arguments.data_dir)
         work.experiment = msgspec.structs.replace(experiment, engine=work.measured_engine())

@@ -2,7 +2,8 @@
 
 The main things, in the order in which they are needed:
 
-* `load`, `Examples`, `split`, `forget_ratio`, `forget_groups`, `forget_ids`: data, and what is to be forgotten.
+* `load`, `Examples`, `split`, `forget_ratio`, `forget_groups`, `forget_ids`: data, and what is to be
+forgotten.
 * `CNN`, `MLP`, `ResNet18`, `factory`, `Population`, `Recipe`: networks, and how they are trained.
 * `build_method`, `Method`, `Request`: unlearning methods by name, and new ones.
 * `confidence`, `forget_quality`, `final_score`, `mean_epsilon`: the competition's score.
@@ -55,7 +56,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "auditing": ("ForgetQuality", "confidence", "final_score", "forget_quality", "mean_epsilon"),
-    "data": ("Examples", "ForgetSplit", "Splits", "forget_groups", "forget_ids", "forget_ratio", "load", "split"),
+    "data": (
+        "Examples",
+        "ForgetSplit",
+        "Splits",
+        "forget_groups",
+        "forget_ids",
+        "forget_ratio",
+        "load",
+        "split",
+    ),
     "experiments": ("Experiment", "read_experiment", "run_experiment"),
     "methods": ("Method", "Request", "build_method", "method_names"),
     "models": ("CNN", "MLP", "ResNet18", "factory", "import_factory"),
@@ -65,7 +75,7 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605 (the names are listed once, above)
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (any of the names above)

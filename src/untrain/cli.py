@@ -1,4 +1,4 @@
-"""The command line: one command a verb. It parses, calls the public functions, and prints; torch is imported when it is needed."""
+"""The command line: one command a verb. It parses, calls the public functions, and prints; torch is imported late."""
 
 import signal
 import sys
@@ -56,7 +56,9 @@ def run(
         "forget": None if forget is None else [_number(word) for word in _words(forget)],
     }
     chosen = changed(
-        read_experiment(experiment), {key: value for key, value in asked.items() if value is not None}, "command line"
+        read_experiment(experiment),
+        {key: value for key, value in asked.items() if value is not None},
+        "command line",
     )
     directory = out or Path("runs") / chosen.name
     with _Display() as display:
@@ -99,7 +101,7 @@ def report(run: tyro.conf.Positional[Path]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point; leaves with 0 when done, 2 for a wrong command, 3 for wrong input, 5 for a damaged file, 75 if stopped."""
+    """Entry point; leaves with 0 when done, 2: wrong command, 3: wrong input, 5: damaged file, 75: stopped."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"untrain {__version__}\n")
@@ -165,7 +167,8 @@ class _Display:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self._console, transient=True,
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=None, left="")
@@ -185,7 +188,11 @@ class _Display:
         left = "" if progress.seconds_left is None else f"{_duration(progress.seconds_left)} left"
         if self._console.is_terminal:
             self._bar.update(
-                self._task, description=progress.doing, completed=progress.done, total=progress.total, left=left
+                self._task,
+                description=progress.doing,
+                completed=progress.done,
+                total=progress.total,
+                left=left,
             )
         elif time.monotonic() >= self._next_line or progress.done == progress.total:
             self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES

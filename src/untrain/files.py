@@ -1,8 +1,9 @@
 """Files that are either whole or not there.
 
-A file is written beside its final name, flushed to the disk, renamed over it, and the directory is flushed: after a kill
-at any moment the old content or the new content is there, never a part. Arrays are stored as safetensors with a SHA-256
-digest over names, types, shapes, bytes and metadata, so that any changed bit is found when the file is read.
+A file is written beside its final name, flushed to the disk, renamed over it, and the directory is flushed:
+after a kill at any moment the old content or the new content is there, never a part. Arrays are stored as
+safetensors with a SHA-256 digest over names, types, shapes, bytes and metadata, so that any changed bit is
+found when the file is read.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Random streams that are derived, never carried.
 
-Every draw of model i comes from a stream named by what it is for, so it does not depend on which models are computed
-beside it, on the order of the work, or on whether the work was interrupted.
+Every draw of model i comes from a stream named by what it is for, so it does not depend on which models are
+computed beside it, on the order of the work, or on whether the work was interrupted.
 """
 
 import hashlib

@@ -20,9 +20,7 @@ from untrain.models import CNN, Model, factory
 from untrain.population import SGD, Cosine, Population, Recipe
 from untrain.randomness import Streams
 
-_RECIPE = Recipe(
-    optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15, batch_size=32
-)
+_RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15, batch_size=32)
 
 
 class SealedRequest(Request):
@@ -47,7 +45,10 @@ def toy_problem(seed: int = 0, count: int = 480) -> Splits:
     labels = generator.integers(4, size=count)
     inputs = generator.normal(0, 0.7, size=(count, 1, 8, 8))
     for label in range(4):
-        rows, columns = slice(4 * (label // 2), 4 * (label // 2) + 4), slice(4 * (label % 2), 4 * (label % 2) + 4)
+        rows, columns = (
+            slice(4 * (label // 2), 4 * (label // 2) + 4),
+            slice(4 * (label % 2), 4 * (label % 2) + 4),
+        )
         inputs[labels == label, 0, rows, columns] += np.linspace(0.4, 1.2, 4)
     wrong = generator.random(count) < 1 / 3
     labels[wrong] = (labels[wrong] + 1) % 4
@@ -67,12 +68,13 @@ def check_method(method: Method, model: Model | None = None) -> None:
     """Check that a method keeps the promises that the library makes for every method.
 
     Args:
-        method: with the settings to be checked, which must suit small data (480 images of 8x8, 22 % for validation and test).
+        method: with the settings to be checked, which must suit small data (480 images of 8x8, 22 % for validation and
+            test).
         model: architecture; default a small CNN with batch norm.
 
     Raises:
-        AssertionError: weights did not move; a method that says it does not read the forget set read it; the same seed gave
-            another result; model i depended on the models beside it; test accuracy collapsed below half of the
+        AssertionError: weights did not move; a method that says it does not read the forget set read it; the same seed
+            gave another result; model i depended on the models beside it; test accuracy collapsed below half of the
             original's; or the result was not nearer to retrained models than the original is.
         UntrainError: the method refuses the architecture.
     """
@@ -84,14 +86,22 @@ def check_method(method: Method, model: Model | None = None) -> None:
         return method.forget(original.repeat(count, streams=streams, first=first), asked)
 
     unlearned = forget(4)
-    _expect(len(unlearned) == 4 and unlearned.indices == (0, 1, 2, 3), "expected as many models with the same indices")
-    moved = any(not torch.equal(tensor, original.tensors[name].expand_as(tensor)) for name, tensor in unlearned.tensors.items())
+    _expect(
+        len(unlearned) == 4 and unlearned.indices == (0, 1, 2, 3),
+        "expected as many models with the same indices",
+    )
+    moved = any(
+        not torch.equal(tensor, original.tensors[name].expand_as(tensor)) for name, tensor in unlearned.tensors.items()
+    )
     _expect(moved, "expected weights to move, got those of the original")
     again = forget(4)
     _expect(_distance(unlearned, again) == 0, "expected the same result for the same seed, got another")
     third = forget(1, first=2)
     difference = _distance(unlearned.select([2]), third)
-    _expect(difference < 1e-6, f"expected model 2 not to depend on the models beside it, got a difference of {difference}")
+    _expect(
+        difference < 1e-6,
+        f"expected model 2 not to depend on the models beside it, got a difference of {difference}",
+    )
     before, after = original.accuracy(parts.test).mean(), unlearned.accuracy(parts.test).mean()
     _expect(after > before / 2, f"expected test accuracy to stay above half of {before:.3f}, got {after:.3f}")
     _check_nearer(original, unlearned, request)

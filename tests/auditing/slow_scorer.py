@@ -1,6 +1,7 @@
 """The competition's scorer as written: every threshold on every model, no sorting. Slow, and obviously right.
 
-It follows the published scoring code step by step (with its assertion mended) and is what the fast one is tested against.
+It follows the published scoring code step by step (with its assertion mended) and is what the fast one is
+tested against.
 """
 
 import math

@@ -41,9 +41,7 @@ def test_golden_outputs_of_the_competitions_scorer(data_dir: Path) -> None:
     ties=st.booleans(),
     unit=st.sampled_from([0.05, 1.0, 6.0]),
 )
-def test_equals_the_slow_scorer(
-    seed: int, models: int, shift: float, scale: float, ties: bool, unit: float
-) -> None:
+def test_equals_the_slow_scorer(seed: int, models: int, shift: float, scale: float, ties: bool, unit: float) -> None:
     generator = np.random.default_rng(seed)
     unlearned = unit * (shift + scale * generator.standard_t(4, size=models))
     retrained = unit * generator.normal(size=models)
@@ -108,7 +106,7 @@ def test_constant_equal_arms_have_no_epsilon_and_are_left_out() -> None:
         (np.full((4, 2), np.nan), np.zeros((4, 2))),
     ],
 )
-def test_wrong_input_is_refused(unlearned: np.ndarray, retrained: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_wrong_input_is_refused(unlearned: np.ndarray, retrained: np.ndarray) -> None:
     with pytest.raises(InputError, match="expected"):
         forget_quality(unlearned, retrained)
 

@@ -74,15 +74,18 @@ def test_kaggle_is_the_default(name: str) -> None:
 CONSTANTS: list[tuple[str, dict[str, Any]]] = [
     # The winners' constants, typed here a second time from the descriptions of their entries.
     ("kl-contrast", {
-        "temperature": 1.15, "contrast_batch_size": 256, "erase.optimizer.lr": 5e-3, "erase.epochs": 1, "erase.batch_size": 64,
+        "temperature": 1.15, "contrast_batch_size": 256,
+        "erase.optimizer.lr": 5e-3, "erase.epochs": 1, "erase.batch_size": 64,
         "contrast.optimizer.lr": 3e-4, "contrast.optimizer.momentum": 0.9, "contrast.optimizer.weight_decay": 0.0,
-        "contrast.epochs": 8, "contrast.batch_size": 64, "contrast.schedule.floor": 1e-6, "contrast.schedule.per": "step",
+        "contrast.epochs": 8, "contrast.batch_size": 64,
+        "contrast.schedule.floor": 1e-6, "contrast.schedule.per": "step",
         "repair.optimizer.lr": 4e-3, "repair.optimizer.momentum": 0.9, "repair.optimizer.weight_decay": 1e-2,
         "repair.epochs": 8, "repair.batch_size": 256,
     }),
     ("gradient-reinit", {
-        "share": 0.3, "kept_factor": 0.1, "recipe.epochs": 5, "recipe.optimizer.lr": 1e-3, "recipe.optimizer.momentum": 0.9,
-        "recipe.optimizer.weight_decay": 5e-4, "recipe.batch_size": 64,
+        "share": 0.3, "kept_factor": 0.1, "recipe.epochs": 5,
+        "recipe.optimizer.lr": 1e-3,
+        "recipe.optimizer.momentum": 0.9, "recipe.optimizer.weight_decay": 5e-4, "recipe.batch_size": 64,
         "recipe.schedule.factors": [1 / 3, 2 / 3, 1, 2 / 3, 1 / 3],
     }),
     ("conv-noise", {
@@ -134,7 +137,12 @@ def test_settings_reach_into_recipes() -> None:
     found = build_method("transpose", settings={"recipe": {"epochs": 7, "optimizer": {"name": "adam"}}})
     fields: Any = msgspec.to_builtins(found)
     assert fields["recipe"]["epochs"] == 7
-    assert fields["recipe"]["optimizer"] == {"name": "adam", "lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 0.0}
+    assert fields["recipe"]["optimizer"] == {
+        "name": "adam",
+        "lr": 1e-3,
+        "betas": (0.9, 0.999),
+        "weight_decay": 0.0,
+    }
     assert fields["recipe"]["schedule"]["name"] == "cosine"
 
 

@@ -49,7 +49,7 @@ def test_convolutions_need_images() -> None:
 def test_a_factory_of_ones_own() -> None:
     assert import_factory("torch.nn:Identity")() is not None
     for path in ("torch.nn", "torch.nn:Nothing", "no.such.module:build", ":x"):
-        with pytest.raises(InputError, match="package.module:factory"):
+        with pytest.raises(InputError, match=r"package\.module:factory"):
             import_factory(path)
     with pytest.raises(InputError, match="builds a module, got str"):
         import_factory("torch:__version__".replace("torch:", "untrain:"))

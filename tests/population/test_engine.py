@@ -17,6 +17,8 @@ RECIPE = Recipe(optimizer=SGD(lr=0.05), epochs=2, batch_size=8)
 class Reassigned(nn.Module):
     """Assigns a buffer anew, which vectorising would silently lose."""
 
+    mean: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 3)

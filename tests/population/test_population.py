@@ -129,7 +129,7 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         Population.load(path, BUILD)
     Population.create(BUILD, 2).save(path)
-    with pytest.raises(InputError, match="the model lacks|the file lacks"):
+    with pytest.raises(InputError, match=r"the model lacks|the file lacks"):
         Population.load(path, factory(MLP(), (1, 8, 8), 3))
     with pytest.raises(InputError, match=r"expected 0.weight of shape \(2, 5, 1, 3, 3\)"):
         Population.load(path, factory(CNN(widths=(5, 6)), (1, 8, 8), 3))

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,9 @@ SGD_RECIPE = Recipe(
 
 def some(shape: tuple[int, ...], count: int = 50, seed: int = 0) -> Examples:
     generator = np.random.default_rng(seed)
-    return Examples.of(generator.normal(size=(count, *shape)), generator.integers(3, size=count), classes=["a", "b", "c"])
+    return Examples.of(
+        generator.normal(size=(count, *shape)), generator.integers(3, size=count), classes=["a", "b", "c"]
+    )
 
 
 def ordinary_loop(models: Population, position: int, examples: Examples, recipe: Recipe) -> nn.Module:
@@ -55,11 +58,14 @@ def ordinary_loop(models: Population, position: int, examples: Examples, recipe:
     counts = torch.bincount(y, minlength=3)
     weight = None if recipe.class_balance == 0 else counts.double() ** -recipe.class_balance
     name = type(recipe.optimizer)
-    settings = {"lr": recipe.optimizer.lr, "weight_decay": recipe.optimizer.weight_decay}
+    settings: dict[str, Any] = {"lr": recipe.optimizer.lr, "weight_decay": recipe.optimizer.weight_decay}
     optimizer: torch.optim.Optimizer
     if isinstance(recipe.optimizer, SGD):
         optimizer = torch.optim.SGD(
-            module.parameters(), momentum=recipe.optimizer.momentum, nesterov=recipe.optimizer.nesterov, **settings
+            module.parameters(),
+            momentum=recipe.optimizer.momentum,
+            nesterov=recipe.optimizer.nesterov,
+            **settings,
         )
     else:
         optimizer = {Adam: torch.optim.Adam, AdamW: torch.optim.AdamW}[name](module.parameters(), **settings)
@@ -86,9 +92,7 @@ def ordinary_loop(models: Population, position: int, examples: Examples, recipe:
 def test_equals_an_ordinary_loop(kind: str, width: int) -> None:
     model, shape = SHAPES[kind]
     examples = some(shape, 33 if kind == "resnet18" else 50)  # 33 and 50 leave a last batch of one and of two
-    models = Population.create(
-        factory(model, shape, 3), 3, seed=5, first=7, dtype=torch.float64, engine=Engine(width)
-    )
+    models = Population.create(factory(model, shape, 3), 3, seed=5, first=7, dtype=torch.float64, engine=Engine(width))
     expected = [ordinary_loop(models, position, examples, SGD_RECIPE) for position in range(3)]
     models.train(examples, SGD_RECIPE)
     for position, module in enumerate(expected):
@@ -155,12 +159,23 @@ def test_schedules_equal_torchs() -> None:
         assert Cosine(floor=0.01, per="step").rate(0.3, step / 3, 2) == pytest.approx(expected)
         optimizer.step()
         reference.step()
-    assert [PerEpoch(factors=(0.5, 2)).rate(0.1, progress, 3) for progress in (0, 0.9, 1, 2.5)] == [0.05, 0.05, 0.2, 0.2]
+    assert [PerEpoch(factors=(0.5, 2)).rate(0.1, progress, 3) for progress in (0, 0.9, 1, 2.5)] == [
+        0.05,
+        0.05,
+        0.2,
+        0.2,
+    ]
 
 
 @pytest.mark.parametrize(
     ("count", "size", "expected"),
-    [(5, 2, [(0, 2), (2, 5)]), (4, 2, [(0, 2), (2, 4)]), (1, 2, [(0, 1)]), (6, 4, [(0, 4), (4, 6)]), (3, 9, [(0, 3)])],
+    [
+        (5, 2, [(0, 2), (2, 5)]),
+        (4, 2, [(0, 2), (2, 4)]),
+        (1, 2, [(0, 1)]),
+        (6, 4, [(0, 4), (4, 6)]),
+        (3, 9, [(0, 3)]),
+    ],
 )
 def test_batches(count: int, size: int, expected: list[tuple[int, int]]) -> None:
     assert batch_bounds(count, size) == expected

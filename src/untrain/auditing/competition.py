@@ -1,20 +1,22 @@
 """The score of the NeurIPS 2023 unlearning competition, number for number, in a five-hundredth of its time.
 
-For each forget example the competition compares its confidence under N unlearned and N retrained models by many simple
-attacks: one threshold, or an interval. An attack that tells the two apart with false positive rate FPR and false negative rate
-FNR shows that no smaller epsilon than
+For each forget example the competition compares its confidence under N unlearned and N retrained models by
+many simple attacks: one threshold, or an interval. An attack that tells the two apart with false positive
+rate FPR and false negative rate FNR shows that no smaller epsilon than
 
     max(log(1 - delta - FPR) - log FNR, log(1 - delta - FNR) - log FPR)
 
-can hold; the largest over all attacks is the example's epsilon. It earns 1 point below 0.5, half a point below 1, a quarter below
-1.5 and so on, and none from `ceil(log(N - 1))` on. The mean of the points is the forgetting quality F.
+can hold; the largest over all attacks is the example's epsilon. It earns 1 point below 0.5, half a point
+below 1, a quarter below 1.5 and so on, and none from `ceil(log(N - 1))` on. The mean of the points is the
+forgetting quality F.
 
-The competition's scorer tries 160,000 intervals on arrays `[N, 160000]`. Intervals only matter through how many of the 2 N
-confidences they hold, so here the confidences are sorted, all ends are looked up in them, and each pair of counts is evaluated
-once: the same grid and the same float32 arithmetic, hence the same numbers.
+The competition's scorer tries 160,000 intervals on arrays `[N, 160000]`. Intervals only matter through how
+many of the 2 N confidences they hold, so here the confidences are sorted, all ends are looked up in them, and
+each pair of counts is evaluated once: the same grid and the same float32 arithmetic, hence the same numbers.
 
-Sources: Triantafillou, Kairouz, Pedregosa, Hayes, Kurmanji, Zhao et al. (2024), "Are we making progress in unlearning? Findings
-from the first NeurIPS unlearning competition"; Kairouz, Oh, Viswanath (2015), "The composition theorem for differential privacy".
+Sources: Triantafillou, Kairouz, Pedregosa, Hayes, Kurmanji, Zhao et al. (2024), "Are we making progress in
+unlearning? Findings from the first NeurIPS unlearning competition"; Kairouz, Oh, Viswanath (2015), "The
+composition theorem for differential privacy".
 """
 
 import math
@@ -42,8 +44,8 @@ class ForgetQuality:
     """Forgetting quality and what is needed to read it.
 
     Attributes:
-        score: the mean of the examples' points F, 0 to 1. Finite samples keep even a perfect method near 0.2, and scores at
-            different numbers of models cannot be compared.
+        score: the mean of the examples' points F, 0 to 1. Finite samples keep even a perfect method near 0.2,
+            and scores at different numbers of models cannot be compared.
         epsilon: `[S]`, per example, in nats; NaN where the scorer has no answer.
         buckets: number of point values above 0 at this number of models.
         models: N, the number of models in each arm.
@@ -75,8 +77,8 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
         delta: of the (epsilon, delta) guarantee.
 
     Returns:
-        A `ForgetQuality`. An example on which no attack gives an answer, which crashes the competition's scorer, has epsilon NaN
-        and is left out of the mean.
+        A `ForgetQuality`. An example on which no attack gives an answer, which crashes the competition's
+        scorer, has epsilon NaN and is left out of the mean.
 
     Raises:
         InputError: the shapes differ, N is below 2, S is 0, or a confidence is not finite.
@@ -84,7 +86,8 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
     Warns:
         RuntimeWarning: some examples have no answer.
 
-    Cost: below 25 ms an example at N = 512 on one core; memory for some arrays of 160,000 numbers, plus the input.
+    Cost: below 25 ms an example at N = 512 on one core; memory for some arrays of 160,000 numbers, plus the
+    input.
 
     >>> same = np.random.default_rng(0).normal(size=(64, 3))
     >>> forget_quality(same, same).score
@@ -97,7 +100,11 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
         raise InputError("expected finite confidences, got NaN or infinity")
     epsilon = np.asarray([_epsilon(u[:, s], r[:, s], delta) for s in range(u.shape[1])])
     if missing := int(np.isnan(epsilon).sum()):
-        warnings.warn(f"{missing} of {len(epsilon)} examples have no epsilon and are left out", RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            f"{missing} of {len(epsilon)} examples have no epsilon and are left out",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     buckets = bucket_count(len(u))
     known = epsilon[~np.isnan(epsilon)]
     bucket = np.floor(known / _BUCKET)
@@ -114,8 +121,9 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
 def mean_epsilon(epsilon: npt.ArrayLike) -> float:
     """Mean of the examples' epsilons in nats, those without an answer left out.
 
-    Source: formula (3) of Shibata, Murakami, Yamauchi, "An experimental study to compare the performance of machine unlearning
-    methods with multiple datasets". It is not what the competition scores: that is the mean of the points.
+    Source: formula (3) of Shibata, Murakami, Yamauchi, "An experimental study to compare the performance of
+    machine unlearning methods with multiple datasets". It is not what the competition scores: that is the
+    mean of the points.
 
     >>> mean_epsilon([1.0, 3.0, float("nan")])
     2.0
@@ -147,12 +155,16 @@ def final_score(
     >>> final_score(0.1, 99.0, 99.0, 90.0, 100.0)
     0.09000000000000001
     """
-    retain = float(np.mean(retrained_retain_accuracy))
-    test = float(np.mean(retrained_test_accuracy))
+    retain = _mean(retrained_retain_accuracy)
+    test = _mean(retrained_test_accuracy)
     if not retain > 0 or not test > 0:
         raise InputError(f"expected retrained models of an accuracy above 0, got {retain} (retain) and {test} (test)")
-    ratio = float(np.mean(unlearned_retain_accuracy)) / retain * (float(np.mean(unlearned_test_accuracy)) / test)
+    ratio = _mean(unlearned_retain_accuracy) / retain * (_mean(unlearned_test_accuracy) / test)
     return quality * ratio
+
+
+def _mean(values: npt.ArrayLike) -> float:
+    return float(np.asarray(values, dtype=np.float64).mean())
 
 
 def _epsilon(unlearned: Array, retrained: Array, delta: float) -> float:
@@ -214,7 +226,8 @@ def _count_inside(sorted_arm: Array, left: Array, right: Array) -> Counts:
     """How many of the arm lie in [left, right], for left `[R, L]` and right `[R]`."""
     below = np.searchsorted(sorted_arm, left, side="left")
     upto = np.searchsorted(sorted_arm, right, side="right")
-    return np.maximum(upto[:, None] - below, 0)
+    inside: Counts = np.maximum(upto[:, None] - below, 0)
+    return inside
 
 
 def _threshold_errors(positive: Array, negative: Array) -> tuple[Counts, Counts]:

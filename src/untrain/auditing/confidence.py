@@ -11,8 +11,8 @@ from untrain.errors import InputError
 def confidence(logits: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Logit-scaled confidence `log p_y - log sum_{k != y} p_k` of each example's label.
 
-    The exponential is taken in the type of the logits and the rest in float64, with 1e-45 inside both logarithms, as the
-    competition's scorer does. Values lie between about -104 and 104.
+    The exponential is taken in the type of the logits and the rest in float64, with 1e-45 inside both
+    logarithms, as the competition's scorer does. Values lie between about -104 and 104.
 
     Args:
         logits: `[..., n, C]`, for example `[N, n, C]` for N models.
@@ -24,7 +24,8 @@ def confidence(logits: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np.f
     Raises:
         InputError: shapes do not fit, a label is out of range, or a logit is not finite.
 
-    Source: Carlini, Chien, Nasr, Song, Terzis, Tramer (2022), "Membership Inference Attacks From First Principles".
+    Source: Carlini, Chien, Nasr, Song, Terzis, Tramer (2022), "Membership Inference Attacks From First
+    Principles".
 
     >>> confidence([[0.0, 0.0]], [1]).tolist()
     [0.0]
@@ -33,7 +34,7 @@ def confidence(logits: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np.f
     y = np.asarray(labels)
     if z.ndim < 2 or y.shape != (z.shape[-2],):
         raise InputError(f"expected logits [..., n, C] and labels [n], got shapes {z.shape} and {y.shape}")
-    if y.size and not (0 <= y.min() and y.max() < z.shape[-1]):
+    if y.size and not (y.min() >= 0 and y.max() < z.shape[-1]):
         raise InputError(f"expected labels from 0 to {z.shape[-1] - 1}, got {y.min()} to {y.max()}")
     if not np.isfinite(z).all():
         raise InputError("expected finite logits, got NaN or infinity: did a training diverge?")

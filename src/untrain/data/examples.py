@@ -26,7 +26,8 @@ class Examples:
         groups: `[n]` strings such as the person on a photograph, or None.
 
     Raises:
-        InputError: lengths differ, a label is out of range or not an integer, an id occurs twice, or an input is not finite.
+        InputError: lengths differ, a label is out of range or not an integer, an id occurs twice, or an input
+            is not finite.
 
     >>> Examples.of(np.zeros((2, 3)), [0, 1]).ids.tolist()
     ['0', '1']
@@ -111,5 +112,5 @@ class Examples:
         state = hashlib.sha256(repr((self.inputs.shape, str(self.inputs.dtype), self.classes)).encode())
         columns = (self.inputs, self.labels, self.ids) + (() if self.groups is None else (self.groups,))
         for column in columns:
-            state.update(np.ascontiguousarray(column).view(np.uint8) if column.size else b"")
+            state.update(np.ascontiguousarray(column).tobytes())
         return state.hexdigest()

@@ -15,10 +15,11 @@ MOST_PIXELS = 16_000_000
 
 
 def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
-    """Decode one image to `[channels, height, width]` with values 0 to 255; one channel if it is grey, else three.
+    """Decode one image to `[channels, height, width]` with values 0 to 255; one channel if grey, else three.
 
     Raises:
-        InputError: the bytes are not a whole image of at most `MOST_PIXELS` pixels; the message names `where`.
+        InputError: the bytes are not a whole image of at most `MOST_PIXELS` pixels; the message names
+            `where`.
     """
     try:
         with warnings.catch_warnings():
@@ -30,7 +31,7 @@ def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
                 pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "I", "I;16", "F") else "RGB"))
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 (decoders raise whatever they like, SyntaxError included)
+    except Exception as error:
         raise InputError(f"expected an image, got bytes that cannot be decoded in {where}: {error}") from error
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 

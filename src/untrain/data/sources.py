@@ -38,8 +38,8 @@ def load(
 
     Args:
         source: `digits` (1,797 grey 8x8 images that scikit-learn ships; needs no file), `mnist`, `cifar10`,
-            `fashion-mnist` (parquet below `data_dir`), the path of a folder with one folder of images a class, or the path
-            of a `.parquet` table with a `label` column and optional `id` and `group` columns.
+            `fashion-mnist` (parquet below `data_dir`), the path of a folder with one folder of images a class, or the
+            path of a `.parquet` table with a `label` column and optional `id` and `group` columns.
         part: `train` or `test`, for the three data sets that come with a test part.
         data_dir: folder that holds `<source>/train-00000-of-00001.parquet`; default the variable `UNTRAIN_DATA`.
         limit: keep this many examples, drawn at random before anything is decoded; default all.
@@ -105,16 +105,16 @@ def _parquet_files(source: str, part: Part, data_dir: str | Path | None) -> list
     return files
 
 
-def _table(
-    files: list[Path], name: str, classes: tuple[str, ...] | None, limit: int | None, draw: Streams
-) -> Examples:
+def _table(files: list[Path], name: str, classes: tuple[str, ...] | None, limit: int | None, draw: Streams) -> Examples:
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
         table = pa.concat_tables([pyarrow.parquet.read_table(file) for file in files])
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"expected a whole parquet file in {files[0].parent}, got one that cannot be read: {error}") from error
+        raise InputError(
+            f"expected a whole parquet file in {files[0].parent}, got one that cannot be read: {error}"
+        ) from error
     if "label" not in table.column_names:
         raise InputError(f"expected a column 'label' in {files[0]}, got {', '.join(table.column_names)}")
     if not table.num_rows:
@@ -136,7 +136,7 @@ def _labels(
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Class numbers and names; text labels become classes in alphabetical order."""
     for value, name in zip(values, ids, strict=True):
-        if not isinstance(value, int | str) or isinstance(value, int) and value < 0:
+        if not isinstance(value, int | str) or (isinstance(value, int) and value < 0):
             raise InputError(f"expected a class number or name as label, got {value!r} for example {name}")
     if all(isinstance(value, str) for value in values):
         names = tuple(sorted(set(values)))
@@ -163,7 +163,9 @@ def _table_inputs(table: Any, ids: Sequence[str], file: str) -> npt.NDArray[Any]
             return stack(images, list(ids), file)
     for field in features:
         if not (kinds.is_floating(field.type) or kinds.is_integer(field.type) or kinds.is_boolean(field.type)):
-            raise InputError(f"expected an image column or numeric columns in {file}, got {field.name!r} of {field.type}")
+            raise InputError(
+                f"expected an image column or numeric columns in {file}, got {field.name!r} of {field.type}"
+            )
     if not features:
         raise InputError(f"expected columns beside label, id and group in {file}, got none")
     return np.stack([table[field.name].to_numpy().astype(np.float32) for field in features], axis=1)

@@ -136,7 +136,7 @@ def changed(experiment: Experiment, changes: dict[str, Any], where: str) -> Expe
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The experiment as TOML, every default written out; settings that are None are absent, as TOML has no such value."""
+    """The experiment as TOML, every default written out; what is None is absent, as TOML has no such value."""
     return tomli_w.dumps(_without_none(msgspec.to_builtins(experiment)))
 
 

@@ -1,7 +1,7 @@
 """Doing jobs: in this process, or in worker processes of one thread each.
 
-Threads inside a worker would slow it down on a shared machine, so the cores are used by processes. Which process does a job does
-not change its numbers.
+Threads inside a worker would slow it down on a shared machine, so the cores are used by processes. Which
+process does a job does not change its numbers.
 """
 
 import multiprocessing
@@ -57,9 +57,10 @@ def do_jobs(work: Work, jobs: Sequence[Job], workers: int, finished: Callable[[J
                 work.do(job)
                 finished(job)
         return
-    with _environment_of_one_thread(), ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start_worker, (work,)
-    ) as pool:
+    with (
+        _environment_of_one_thread(),
+        ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (work,)) as pool,
+    ):
         try:
             waiting = {pool.submit(_do, job): job for job in jobs}
             while waiting:

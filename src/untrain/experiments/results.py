@@ -103,7 +103,7 @@ def _finite(value: float) -> float | None:
 
 
 def _add_ceiling_and_cost(group: list[dict[str, Any]]) -> None:
-    """Add to each row what retraining scores, how much faster it was, and what short retraining of the same cost gives."""
+    """Add to each row what retraining scores, the speed-up over it, and what short retraining as costly gives."""
     retrain = next(row for row in group if row["method"] == "retrain")
     curve = sorted(
         (row["seconds_per_model"], row["final_score"], row["test_accuracy"])

@@ -1,4 +1,4 @@
-"""Running an experiment: what is done is kept, what is missing is done, and the results are made from what is stored."""
+"""Running an experiment: what is done is kept, what is missing is done, results are made from what is stored."""
 
 import fcntl
 import time
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from untrain.errors import ConfigError, InterruptedRunError
+from untrain.errors import ConfigError, InputError, InterruptedRunError
 from untrain.experiments.config import Experiment, differences, parse, to_toml
 from untrain.experiments.executors import available_cores, do_jobs, one_thread
 from untrain.experiments.results import results
@@ -76,20 +76,27 @@ def run_experiment(
         try:
             _do_missing(work, workers, progress)
         except KeyboardInterrupt:
-            raise InterruptedRunError(f"stopped; finished work is kept in {directory}, run the same command again") from None
-        found = results(work)
-        write_file(directory / "results.json", msgspec.json.format(msgspec.json.encode(found), indent=1))
+            raise InterruptedRunError(
+                f"stopped; finished work is kept in {directory}, run the same command again"
+            ) from None
+        found = msgspec.json.encode(results(work))
+        write_file(directory / "results.json", msgspec.json.format(found, indent=1))
         from untrain.report import write_report
 
         write_report(directory)
-    return found
+    plain: dict[str, Any] = msgspec.json.decode(found)
+    return plain
 
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the run's directory; the lock ends with the process, however it ends."""
-    write_file(directory / ".lock", "")
-    with (directory / ".lock").open("w") as file:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / ".lock").open("a")
+    except OSError as error:
+        raise InputError(f"cannot write in {directory}: {error.strerror or error}") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -106,7 +113,8 @@ def _settled(work: Work) -> Experiment:
             asked = msgspec.structs.replace(asked, engine=there.engine)
         if unlike := differences(there, asked):
             raise ConfigError(
-                f"{work.directory} holds a run of another configuration (there and asked: {unlike[0]}): choose another --out"
+                f"{work.directory} holds a run of another configuration (there and asked: {unlike[0]}): "
+                "choose another --out"
             )
         return asked
     if asked.engine is None:
@@ -130,7 +138,10 @@ def _do_missing(work: Work, workers: int, progress: Callable[[Progress], None]) 
 
     report("starting")
     # The original comes first and alone: the others start from it.
-    for part in ([job for job in missing if job.arm == ORIGINAL], [job for job in missing if job.arm != ORIGINAL]):
+    for part in (
+        [job for job in missing if job.arm == ORIGINAL],
+        [job for job in missing if job.arm != ORIGINAL],
+    ):
         if part:
             do_jobs(work, part, workers, finished)
 

@@ -37,8 +37,8 @@ class Arm:
 
     Attributes:
         forget: the forget setting, or None for the original, which learns everything.
-        name: the method as the experiment names it; `reference` for the retrained models that all are compared with, and
-            `original`.
+        name: the method as the experiment names it; `reference` for the retrained models that all are
+            compared with, and `original`.
     """
 
     forget: str | None
@@ -103,7 +103,8 @@ class Work:
     def forgets(self) -> dict[str, ForgetSplit]:
         """Forget and retain set of each forget setting."""
         return {
-            str(setting): forget_by(self.splits.train, setting, self.experiment.seed) for setting in self.experiment.forget
+            str(setting): forget_by(self.splits.train, setting, self.experiment.seed)
+            for setting in self.experiment.forget
         }
 
     @functools.cached_property
@@ -119,12 +120,16 @@ class Work:
         bounds = range(0, self.experiment.models, self.experiment.chunk)
         arms = [Arm(forget, name) for forget in self.forgets for name in self.methods]
         return [Job(ORIGINAL, 0, 1)] + [
-            Job(arm, first, min(first + self.experiment.chunk, self.experiment.models)) for first in bounds for arm in arms
+            Job(arm, first, min(first + self.experiment.chunk, self.experiment.models))
+            for first in bounds
+            for arm in arms
         ]
 
     def path(self, job: Job) -> Path:
         """Where the job's result is, or will be."""
-        return self.directory / "populations" / self.fingerprint(job.arm) / f"{job.first:05d}-{job.last:05d}.safetensors"
+        return (
+            self.directory / "populations" / self.fingerprint(job.arm) / f"{job.first:05d}-{job.last:05d}.safetensors"
+        )
 
     @functools.cache  # noqa: B019 (lives as long as the run)
     def fingerprint(self, arm: Arm) -> str:
@@ -139,7 +144,10 @@ class Work:
             "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk],
         }
         if arm != ORIGINAL:
-            parts["method"] = [type(self.methods[arm.name]).__name__, msgspec.to_builtins(self.methods[arm.name])]
+            parts["method"] = [
+                type(self.methods[arm.name]).__name__,
+                msgspec.to_builtins(self.methods[arm.name]),
+            ]
             parts["original"] = self.fingerprint(ORIGINAL)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -213,7 +221,12 @@ class Work:
 
     def _store(self, job: Job, models: Population, seconds: Array) -> None:
         sets = self.forgets[job.arm.forget or ""]
-        parts = {"retain": sets.retain, "forget": sets.forget, "validation": self.splits.validation, "test": self.splits.test}
+        parts = {
+            "retain": sets.retain,
+            "forget": sets.forget,
+            "validation": self.splits.validation,
+            "test": self.splits.test,
+        }
         arrays = {f"accuracy/{name}": models.accuracy(part) for name, part in parts.items()}
         arrays |= {"confidences": models.confidences(sets.forget), "seconds": seconds}
         metadata = {"format": "untrain.outcome.1", "method": job.arm.name, "forget": str(job.arm.forget)}

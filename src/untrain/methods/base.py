@@ -41,8 +41,8 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """An unlearning method. Its fields are its hyper-parameters, with the published values as defaults.
 
     Attributes:
-        presets: further named settings, each the parts that differ from the defaults; `kaggle` stands for the defaults where
-            those are the competition's, and `small` suits small data.
+        presets: further named settings, each the parts that differ from the defaults; `kaggle` stands for the
+            defaults where those are the competition's, and `small` suits small data.
         reads_forget: whether the method looks at the forget set at all.
         title: a few words for tables.
     """

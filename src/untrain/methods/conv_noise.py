@@ -1,18 +1,19 @@
 """Noise on the first convolution: rank 3 of the NeurIPS 2023 competition (Seif Eddine Achour).
 
-Strong normal noise on the kernel nearest the input destroys what the network sees; fine-tuning on the retain set repairs it, with a
-little more noise before the last epoch to leave a poor optimum.
+Strong normal noise on the kernel nearest the input destroys what the network sees; fine-tuning on the retain
+set repairs it, with a little more noise before the last epoch to leave a poor optimum.
 
-Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and Cadet et al.
-(2024), "Deep Unlearn" (CFW). The entry multiplies the mean loss of a batch by the mean weight of its classes, which is a factor on
-the learning rate, not a weighted loss. 0.6 is a standard deviation, where Shibata et al. write variance.
+Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in
+unlearning?", and Cadet et al. (2024), "Deep Unlearn" (CFW). The entry multiplies the mean loss of a batch by
+the mean weight of its classes, which is a factor on the learning rate, not a weighted loss. 0.6 is a standard
+deviation, where Shibata et al. write variance.
 
-Departures: the entry picks top-level modules with "conv" in their name, which on ResNet-18 is the first convolution; here it is
-the first convolution of any network. The entry gives weight 1 to class 0, the most frequent of its data; here that is the most
-frequent class of the retain set.
+Departures: the entry picks top-level modules with "conv" in their name, which on ResNet-18 is the first
+convolution; here it is the first convolution of any network. The entry gives weight 1 to class 0, the most
+frequent of its data; here that is the most frequent class of the retain set.
 
-The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data, and no class weight,
-since its data are balanced.
+The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data,
+and no class weight, since its data are balanced.
 """
 
 import torch
@@ -32,9 +33,7 @@ class ConvNoise(Method, frozen=True, tag="conv-noise"):
     noise: NotNegative = 0.6
     late_noise: NotNegative = 0.005
     minority_weight: NotNegative = 0.05
-    recipe: Recipe = Recipe(
-        optimizer=SGD(lr=7e-4, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=4
-    )
+    recipe: Recipe = Recipe(optimizer=SGD(lr=7e-4, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=4)
 
     def forget(self, models: Population, request: Request) -> Population:
         labels = torch.from_numpy(request.retain.labels)

@@ -1,8 +1,10 @@
 """Fine-tuning: keep training the original on the retain set.
 
-The competition's starter method, with its constants. It removes little of what was memorised, which is why it is the baseline.
+The competition's starter method, with its constants. It removes little of what was memorised, which is why it
+is the baseline.
 
-There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on validation data.
+There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on
+validation data.
 """
 
 from untrain.methods.base import Method, Request

@@ -1,15 +1,18 @@
 """Gradient-based re-initialisation: rank 2 of the NeurIPS 2023 competition (Kookmin University).
 
-Weights whose gradients on retained and forgotten examples are alike cannot tell the two apart by further training. So the gradient of
-the loss on the forget set is taken from that on as many random retained examples; in each convolution, the 30 % of the weights with
-the smallest absolute difference are drawn anew, and the network is fine-tuned on the retain set with the gradient of the kept
-convolution weights scaled by 0.1.
+Weights whose gradients on retained and forgotten examples are alike cannot tell the two apart by further
+training. So the gradient of the loss on the forget set is taken from that on as many random retained
+examples; in each convolution, the 30 % of the weights with the smallest absolute difference are drawn anew,
+and the network is fine-tuned on the retain set with the gradient of the kept convolution weights scaled by
+0.1.
 
-Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and Cadet et al.
-(2024), "Deep Unlearn" (MSG). Shibata et al. leave out the factor, the schedule and that the selection is made layer by layer.
+Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in
+unlearning?", and Cadet et al. (2024), "Deep Unlearn" (MSG). Shibata et al. leave out the factor, the schedule
+and that the selection is made layer by layer.
 
-Departures: gradients are taken in evaluation mode for every model (the entry's loop has training mode for the first of its 512).
-The factor acts on the gradient of the loss alone, not on weight decay and momentum, as in the entry.
+Departures: gradients are taken in evaluation mode for every model (the entry's loop has training mode for the
+first of its 512). The factor acts on the gradient of the loss alone, not on weight decay and momentum, as in
+the entry.
 
 The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data.
 """
@@ -65,7 +68,8 @@ class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
     def _gradient_difference(self, models: Population, request: Request) -> Tensors:
         count = min(len(request.forget), len(request.retain))
         retained = [
-            models.streams.generator("retained", index).permutation(len(request.retain))[:count] for index in models.indices
+            models.streams.generator("retained", index).permutation(len(request.retain))[:count]
+            for index in models.indices
         ]
         everything = torch.arange(len(request.forget), device=models.device).expand(len(models), -1)
         sampled: Tensor = torch.from_numpy(np.stack(retained)).to(models.device)

@@ -1,16 +1,19 @@
 """KL and contrast: rank 1 of the NeurIPS 2023 competition (fanchuan).
 
-First erase: one pass over the forget set that pulls its predictions towards the uniform distribution. Then, in each of eight
-epochs, a contrastive round that makes a forget example equally similar to all retained ones, and a pass of ordinary training on the
-retain set, which comes last. Three optimizers, each with its own momentum, live side by side.
+First erase: one pass over the forget set that pulls its predictions towards the uniform distribution. Then,
+in each of eight epochs, a contrastive round that makes a forget example equally similar to all retained ones,
+and a pass of ordinary training on the retain set, which comes last. Three optimizers, each with its own
+momentum, live side by side.
 
-Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and Cadet et al.
-(2024), "Deep Unlearn". Shibata et al. print the divergence the other way round, a contrastive loss with an augmented positive, and a
-final fine-tuning; the entry has KL(uniform || prediction), no positive and no augmentation, works on logits, and alternates.
+Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in
+unlearning?", and Cadet et al. (2024), "Deep Unlearn". Shibata et al. print the divergence the other way
+round, a contrastive loss with an augmented positive, and a final fine-tuning; the entry has KL(uniform ||
+prediction), no positive and no augmentation, works on logits, and alternates.
 
 Departures: none known. The forget labels are not used.
 
-There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on validation data.
+There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on
+validation data.
 """
 
 import math
@@ -30,9 +33,7 @@ class KLContrast(Method, frozen=True, tag="kl-contrast"):
     presets = {"kaggle": {}}
 
     erase: Recipe = Recipe(optimizer=SGD(lr=5e-3, momentum=0.9), epochs=1)
-    contrast: Recipe = Recipe(
-        optimizer=SGD(lr=3e-4, momentum=0.9), schedule=Cosine(floor=1e-6, per="step"), epochs=8
-    )
+    contrast: Recipe = Recipe(optimizer=SGD(lr=3e-4, momentum=0.9), schedule=Cosine(floor=1e-6, per="step"), epochs=8)
     contrast_batch_size: Count = 256
     temperature: Positive = 1.15
     repair: Recipe = Recipe(optimizer=SGD(lr=4e-3, momentum=0.9, weight_decay=1e-2), epochs=8, batch_size=256)

@@ -1,14 +1,16 @@
 """Pruning and entropy: rank 4 of the NeurIPS 2023 competition (Sebastian Oleszko).
 
-The 99 % of all convolution and linear weights that are smallest in absolute value, one threshold over all layers, are drawn anew; the
-network then learns from the retain set again, and its predictions are held to the entropy that the original's had.
+The 99 % of all convolution and linear weights that are smallest in absolute value, one threshold over all
+layers, are drawn anew; the network then learns from the retain set again, and its predictions are held to the
+entropy that the original's had.
 
-Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and Cadet et al.
-(2024), "Deep Unlearn" (PRMQ). Shibata et al. leave out the class weights, the 3.2 epochs, the rounding to float16 and the range of
-the new weights.
+Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in
+unlearning?", and Cadet et al. (2024), "Deep Unlearn" (PRMQ). Shibata et al. leave out the class weights, the
+3.2 epochs, the rounding to float16 and the range of the new weights.
 
-Departures: the original's entropies are computed once, since it is frozen and sees no augmentation; the numbers are the same and the
-time is less. Of the pruned weights, those of zero size before count as pruned, too.
+Departures: the original's entropies are computed once, since it is frozen and sees no augmentation; the
+numbers are the same and the time is less. Of the pruned weights, those of zero size before count as pruned,
+too.
 
 The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data.
 """
@@ -34,9 +36,7 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.99
     entropy_weight: NotNegative = 1.0
-    recipe: Recipe = Recipe(
-        optimizer=SGD(lr=5e-4, momentum=0.9, weight_decay=5e-4), epochs=3.2, class_balance=0.1
-    )
+    recipe: Recipe = Recipe(optimizer=SGD(lr=5e-4, momentum=0.9, weight_decay=5e-4), epochs=3.2, class_balance=0.1)
 
     def forget(self, models: Population, request: Request) -> Population:
         target = entropy(models.logits(request.retain))  # [N, n]
@@ -53,14 +53,16 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
         return models
 
     def prune(self, models: Population) -> None:
-        """Draw the smallest share of each model's weights anew, uniformly within `1 / sqrt(fan_in)`; biases become 0."""
+        """Draw the smallest share of each model's weights anew, within `1 / sqrt(fan_in)`; biases become 0."""
         weights = models.weights(nn.Conv2d, nn.Linear)
         if not weights:
             raise NotSupportedError(
                 f"prune-entropy changes convolutions and linear layers, and {type(models.skeleton).__name__} has none"
             )
         biases = {
-            bias: models.tensors[bias] for name in weights if (bias := name.removesuffix("weight") + "bias") in models.tensors
+            bias: models.tensors[bias]
+            for name in weights
+            if (bias := name.removesuffix("weight") + "bias") in models.tensors
         }
         sizes = torch.cat([tensor.abs().flatten(1) for tensor in (*weights.values(), *biases.values())], dim=1)
         smallest = sizes.argsort(dim=1, stable=True)[:, : round(self.share * sizes.shape[1])]

@@ -35,26 +35,27 @@ def method_class(name: str) -> type[Method]:
     return found
 
 
-def build_method(
-    spec: str, *, preset: str | None = None, settings: dict[str, Any] | None = None
-) -> Method:
+def build_method(spec: str, *, preset: str | None = None, settings: dict[str, Any] | None = None) -> Method:
     """Build a method from `name` or `name:preset`.
 
     Args:
         spec: for example `transpose` or `transpose:kaggle`.
         preset: what a bare name means, for methods that have such a preset; default the class's own values.
-        settings: fields that are set after the preset; of a nested value such as a recipe, those parts that differ.
+        settings: fields that are set after the preset; of a nested value such as a recipe, those parts that
+            differ.
 
     Raises:
         ConfigError: no such method or preset, an unknown field, or a value of the wrong type or out of range.
 
     >>> build_method("transpose:kaggle").recipe.epochs
-    3
+    3.0
     """
     name, _, named_preset = spec.partition(":")
     kind = method_class(name)
     if named_preset and named_preset not in kind.presets:
-        raise ConfigError(f"expected one of the presets {', '.join(kind.presets) or '(none)'} of {name}, got {named_preset!r}")
+        raise ConfigError(
+            f"expected one of the presets {', '.join(kind.presets) or '(none)'} of {name}, got {named_preset!r}"
+        )
     fields = msgspec.to_builtins(kind())
     for changes in (kind.presets.get(named_preset or preset or "", {}), settings or {}):
         fields = _merged(fields, changes)

@@ -1,6 +1,7 @@
 """Retrain: train new models on the retain set alone, by the recipe of the original.
 
-This is what forgetting means exactly, and what every other method is compared with. It costs a whole training.
+This is what forgetting means exactly, and what every other method is compared with. It costs a whole
+training.
 """
 
 from untrain.methods.base import Method, Request

@@ -1,7 +1,8 @@
-"""Short retraining: train new models on the retain set in a share of the epochs, with the schedule compressed.
+"""Short retraining: train new models on the retain set in a share of the epochs.
 
-It forgets perfectly, since it never sees the forget set, and gives up accuracy instead. No publication compares with it, yet any
-method that costs as much must do better to be worth having. The share is rounded to whole epochs, at least one.
+The schedule is compressed, not cut. It forgets perfectly, since it never sees the forget set, and gives up accuracy
+instead. No publication compares with it, yet any method that costs as much must do better to be worth having. The share
+is rounded to whole epochs, at least one.
 """
 
 from typing import Annotated

@@ -1,9 +1,10 @@
-"""Transposed convolutions: rank 5 of the NeurIPS 2023 competition (toshi_k and marvelworld), the first of its two methods.
+"""Transposed convolutions: rank 5 of the NeurIPS 2023 competition (toshi_k and marvelworld), first of its two methods.
 
-Swapping the two spatial axes of every kernel keeps its statistics and spoils what it detects; fine-tuning on the retain set repairs it.
+Swapping the two spatial axes of every kernel keeps its statistics and spoils what it detects; fine-tuning on
+the retain set repairs it.
 
-Source: the winning entry, as described by Cadet et al. (2024), "Deep Unlearn" (CT), and by Shibata et al., who use it to represent
-rank 5, as here.
+Source: the winning entry, as described by Cadet et al. (2024), "Deep Unlearn" (CT), and by Shibata et al.,
+who use it to represent rank 5, as here.
 
 Departures: none known. Kernels that are not square cannot be transposed in place and are refused.
 
@@ -21,9 +22,7 @@ class Transpose(Method, frozen=True, tag="transpose"):
     title = "5th: transposed convolutions"
     presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1e-1}}}}
 
-    recipe: Recipe = Recipe(
-        optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=3
-    )
+    recipe: Recipe = Recipe(optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=3)
 
     def forget(self, models: Population, request: Request) -> Population:
         self.transpose(models)

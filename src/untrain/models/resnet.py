@@ -28,7 +28,8 @@ class BasicBlock(nn.Module):
         """`[B, before, H, W]` to `[B, after, H / stride, W / stride]`."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(x)) + shortcut).relu()
+        out: Tensor = (self.bn2(self.conv2(x)) + shortcut).relu()
+        return out
 
 
 class ResNet(nn.Module):
@@ -47,7 +48,8 @@ class ResNet(nn.Module):
         for number, (before, after) in enumerate(itertools.pairwise(widths), start=1):
             stride = 1 if number == 1 else 2
             self.add_module(
-                f"layer{number}", nn.Sequential(BasicBlock(before, after, stride), BasicBlock(after, after, 1))
+                f"layer{number}",
+                nn.Sequential(BasicBlock(before, after, stride), BasicBlock(after, after, 1)),
             )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(512, classes)

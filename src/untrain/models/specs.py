@@ -35,7 +35,7 @@ class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mlp", ta
 
 
 class CNN(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cnn", tag_field="name"):
-    """A small convolutional network: for each width a 3x3 convolution of stride 2, batch norm and ReLU, then one linear layer.
+    """A small convolutional network: 3x3 convolutions of stride 2, each with batch norm and ReLU, and a linear layer.
 
     Strides instead of pooling: on a CPU, max pooling costs as much as the convolutions of so small a network.
 
@@ -50,7 +50,11 @@ class CNN(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cnn", ta
         channels, height, width = image_shape(shape, "cnn")
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise((channels, *self.widths)):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            layers += [
+                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
             height, width = math.ceil(height / 2), math.ceil(width / 2)
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(self.widths[-1] * height * width, classes))
 

@@ -1,15 +1,18 @@
 """How a population is computed: a width of models in one vectorised call, or one model after another.
 
-Parameters and buffers are stacked on a leading model axis. A `Chunk` is a run of consecutive models. With more than one
-model, its forward pass is `torch.func.vmap` over the stacked tensors, differentiated by ordinary autograd; with one, it is
-the plain module whose tensors are views of the population's. Optimizers work in place on either.
+Parameters and buffers are stacked on a leading model axis. A `Chunk` is a run of consecutive models. With
+more than one model, its forward pass is `torch.func.vmap` over the stacked tensors, differentiated by
+ordinary autograd; with one, it is the plain module whose tensors are views of the population's. Optimizers
+work in place on either.
 
-Which width is fastest is measured (`choose_engine`). Whether vectorising is right at all is tested first (`why_not_vectorised`):
-some modules raise under vmap, and some, such as one that assigns a buffer anew, would silently be wrong.
+Which width is fastest is measured (`choose_engine`). Whether vectorising is right at all is tested first
+(`why_not_vectorised`): some modules raise under vmap, and some, such as one that assigns a buffer anew, would
+silently be wrong.
 """
 
 import copy
 import logging
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,8 +26,11 @@ from torch.func import functional_call, vmap
 logger = logging.getLogger("untrain")
 
 Tensors = dict[str, Tensor]
-WIDTHS = (1, 4, 16, 64)
-"""Widths that are tried; beyond 64 nothing was gained on a CPU, where the working set leaves the cache."""
+WIDTHS = (4, 16, 64)
+"""Widths that are tried besides 1; beyond 64 nothing was gained on a CPU, where the working set leaves the cache."""
+
+_CLEARLY, _HOPELESS = 0.9, 1.4
+"""A challenger must be clearly faster, since the plain way needs the least memory; one so slow ends the search."""
 
 
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +38,8 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         width: models in one vectorised call; 1 computes one after another.
-        channels_last: give a single model its images with the channels innermost, which convolutions on a CPU like better.
+        channels_last: give a single model its images with the channels innermost, which convolutions on a CPU may
+            like better.
         reason: why, for people.
     """
 
@@ -120,7 +127,8 @@ class Chunk:
 def why_not_vectorised(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) -> str | None:
     """Why these models cannot be computed in one call, or None if they can.
 
-    Two models take two steps of gradient descent in float64, vectorised and alone; parameters, buffers and logits must agree.
+    Two models take two steps of gradient descent in float64, vectorised and alone; parameters, buffers and
+    logits must agree.
 
     Args:
         skeleton: a module of the architecture, in training mode or not; it is copied.
@@ -155,7 +163,7 @@ def _two_steps(chunks: list[Chunk], inputs: Tensor) -> Tensor:
             optimizer.zero_grad()
             out = chunk.forward(inputs, shared=True)
             # Cross-entropy with the first class: its gradient is bounded, so that rounding does not grow.
-            (-out.log_softmax(-1)[..., 0].mean(1).sum()).backward()  # type: ignore[no-untyped-call]
+            (-out.log_softmax(-1)[..., 0].mean(1).sum()).backward()
             optimizer.step()
         chunk.collect()
         logits.append(out.detach())
@@ -170,9 +178,7 @@ def seconds_of(device: torch.device) -> float:
     return time.process_time()
 
 
-def choose_engine(
-    make_skeleton: Callable[[], nn.Module], tensors: Tensors, inputs: Tensor, batch_size: int
-) -> Engine:
+def choose_engine(make_skeleton: Callable[[], nn.Module], tensors: Tensors, inputs: Tensor, batch_size: int) -> Engine:
     """Measure how these models are best computed.
 
     Args:
@@ -181,50 +187,66 @@ def choose_engine(
         inputs: examples `[n, ...]` of the data that will be trained on.
         batch_size: of that training.
 
-    Cost: a probe and a few training steps at each width of `WIDTHS`, up to the first that is slower than the one before.
+    Cost: a probe, and at most a second, or four training steps, for each way that is tried.
     """
     count = len(next(iter(tensors.values())))
     skeleton = make_skeleton()
-    batch = inputs[torch.arange(batch_size, device=inputs.device) % len(inputs)]
+    rows = torch.arange(batch_size, device=inputs.device) % len(inputs)
 
-    def cost(width: int, *, channels_last: bool = False) -> float:
-        sample = {name: tensor[:width].clone() for name, tensor in tensors.items()}
-        return _cost(Chunk(skeleton, sample, slice(0, width), channels_last=channels_last), batch)
+    def step(engine: Engine) -> Callable[[], None]:
+        sample = {name: tensor[: engine.width].clone() for name, tensor in tensors.items()}
+        chunk = Chunk(skeleton, sample, slice(0, engine.width), channels_last=engine.channels_last)
+        batch = inputs[rows.expand(engine.width, -1)]
 
-    costs = {Engine(1): cost(1)}
-    if inputs.ndim == 4:
-        with suppress(RuntimeError):  # a module that insists on the ordinary layout keeps it
-            costs[Engine(1, channels_last=True)] = cost(1, channels_last=True)
-    reason = "there is one model" if count == 1 else why_not_vectorised(skeleton, tensors, inputs[:8])
-    if reason and count > 1:
-        logger.warning("models are computed one by one, since they cannot be vectorised: %s", reason)
-    for width in () if reason else WIDTHS[1:]:
-        vectorised = Engine(min(width, count))
-        costs[vectorised] = cost(vectorised.width)
-        if costs[vectorised] > min(costs.values()) or vectorised.width == count:
-            break
-    # A narrow win is noise on a busy machine, and the plain way needs the least memory.
-    best = min(costs, key=lambda engine: costs[engine] * (0.9 if engine == Engine(1) else 1.0))
-    figures = ", ".join(
-        f"{engine.width}{' channels last' if engine.channels_last else ''}: {1000 * seconds:.2f}"
-        for engine, seconds in costs.items()
-    )
+        def run() -> None:
+            chunk.attach()
+            chunk.forward(batch).square().sum().backward()
+
+        return run
+
+    def ratio(challenger: Engine, holder: Engine) -> float:
+        return _ratio(step(challenger), step(holder), inputs.device) * holder.width / challenger.width
+
+    best, reason, figures = Engine(), "there is one model", []
+    with preserved_mode(skeleton):
+        skeleton.train()
+        if inputs.ndim == 4:
+            with suppress(RuntimeError):  # a module that insists on the ordinary layout keeps it
+                cost = ratio(Engine(1, channels_last=True), best)
+                figures.append(f"channels last {cost:.2f}")
+                best = Engine(1, channels_last=cost < _CLEARLY)
+        if count > 1 and (why := why_not_vectorised(skeleton, tensors, inputs[:8])):
+            logger.warning("models are computed one by one, since they cannot be vectorised: %s", why)
+            reason = f"cannot be vectorised: {why}"
+        elif count > 1:
+            for width in dict.fromkeys(min(width, count) for width in WIDTHS):
+                cost = ratio(Engine(width), best)
+                figures.append(f"width {width} {cost:.2f}")
+                if cost < _CLEARLY:
+                    best = Engine(width)
+                elif cost > _HOPELESS:
+                    break
+            reason = "measured"
     return Engine(
-        best.width, best.channels_last, f"milliseconds per model and step at width {figures}" + (f"; {reason}" if reason else "")
+        best.width,
+        best.channels_last,
+        f"{reason}; time against the best before: {', '.join(figures) or 'none'}",
     )
 
 
-def _cost(chunk: Chunk, batch: Tensor, repeats: int = 4) -> float:
-    """Seconds for a forward and a backward pass per model, the least of several after one to warm up."""
-    seconds = []
-    chunk.attach()
-    with preserved_mode(chunk.skeleton):
-        chunk.skeleton.train()
-        for _ in range(repeats):
-            start = seconds_of(batch.device)
-            chunk.forward(batch, shared=True).square().sum().backward()  # type: ignore[no-untyped-call]
-            seconds.append((seconds_of(batch.device) - start) / chunk.size)
-    return min(seconds[1:])
+def _ratio(challenger: Callable[[], None], holder: Callable[[], None], device: torch.device) -> float:
+    """The challenger's time over the holder's, the median of several pairs: a slow spell slows down both."""
+    ratios: list[float] = []
+    challenger()  # warm up
+    holder()
+    start = seconds_of(device)
+    while len(ratios) < 3 or (len(ratios) < 15 and seconds_of(device) - start < 1.0):
+        begin = seconds_of(device)
+        challenger()
+        middle = seconds_of(device)
+        holder()
+        ratios.append((middle - begin) / max(seconds_of(device) - middle, 1e-9))
+    return statistics.median(ratios)
 
 
 @contextmanager

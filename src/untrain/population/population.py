@@ -27,8 +27,8 @@ _EVALUATION_BATCH = 512
 class Population:
     """N models of one architecture, each parameter and buffer stored as one tensor `[N, ...]`.
 
-    Model i draws every random number from streams named by its index, so it comes out the same whatever population it
-    is part of. Make one with `create`, `from_module` or `load`.
+    Model i draws every random number from streams named by its index, so it comes out the same whatever
+    population it is part of. Make one with `create`, `from_module` or `load`.
 
     Attributes:
         tensors: every parameter and buffer by its state-dict name, `[N, ...]`.
@@ -70,7 +70,8 @@ class Population:
         """Build `count` freshly initialised models.
 
         Args:
-            factory: builds one module; called once a model, with torch's generator seeded by that model's stream.
+            factory: builds one module; called once a model, with torch's generator seeded by that model's
+                stream.
             count: how many, at least one.
             seed: root seed, or streams.
             first: index of the first model.
@@ -118,7 +119,8 @@ class Population:
         """A copy of the models at these positions."""
         rows = torch.as_tensor(list(positions), dtype=torch.long, device=self.device)
         return self._with(
-            {name: tensor[rows] for name, tensor in self.tensors.items()}, [self.indices[row] for row in positions]
+            {name: tensor[rows] for name, tensor in self.tensors.items()},
+            [self.indices[row] for row in positions],
         )
 
     def repeat(self, count: int, *, streams: Streams, first: int = 0) -> "Population":
@@ -129,9 +131,7 @@ class Population:
         """
         if len(self) != 1:
             raise InputError(f"expected a population of one model to repeat, got {len(self)}")
-        tensors = {
-            name: tensor.expand(count, *tensor.shape[1:]).clone() for name, tensor in self.tensors.items()
-        }
+        tensors = {name: tensor.expand(count, *tensor.shape[1:]).clone() for name, tensor in self.tensors.items()}
         return self._with(tensors, range(first, first + count), streams)
 
     @staticmethod
@@ -145,7 +145,9 @@ class Population:
             raise InputError("expected at least one population to concatenate, got none")
         shapes = [{name: tensor.shape[1:] for name, tensor in part.tensors.items()} for part in parts]
         if any(shape != shapes[0] for shape in shapes) or any(part.streams != parts[0].streams for part in parts):
-            raise InputError("expected populations of one architecture and one set of random streams, got different ones")
+            raise InputError(
+                "expected populations of one architecture and one set of random streams, got different ones"
+            )
         tensors = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
         return parts[0]._with(tensors, [index for part in parts for index in part.indices])
 
@@ -156,7 +158,9 @@ class Population:
             NotSupportedError: it is not known how to build a new model.
         """
         if self.factory is None:
-            raise NotSupportedError("expected a factory that builds a new model to train from nothing, got none: pass factory=")
+            raise NotSupportedError(
+                "expected a factory that builds a new model to train from nothing, got none: pass factory="
+            )
         return Population.concatenate(
             [
                 Population.create(
@@ -222,14 +226,24 @@ class Population:
     # Training and evaluating
 
     def train(
-        self, examples: Examples, recipe: Recipe, *, validation: Examples | None = None, purpose: str = "train"
+        self,
+        examples: Examples,
+        recipe: Recipe,
+        *,
+        validation: Examples | None = None,
+        purpose: str = "train",
     ) -> "Population":
         """Train in place by a recipe with mean cross-entropy, and return itself. See `training` for other losses."""
         self.training(recipe, purpose=purpose).run(examples, validation=validation)
         return self
 
     def training(
-        self, recipe: Recipe, *, loss: Loss = cross_entropy, purpose: str = "train", masks: Tensors | None = None
+        self,
+        recipe: Recipe,
+        *,
+        loss: Loss = cross_entropy,
+        purpose: str = "train",
+        masks: Tensors | None = None,
     ) -> Training:
         """A training of these models that can be run in parts and beside others; see `Training`."""
         return Training(self, recipe, loss=loss, purpose=purpose, masks=masks)
@@ -272,9 +286,7 @@ class Population:
         for first in range(0, len(self), self.engine.width):
             last = min(first + self.engine.width, len(self))
             # A leftover single model is computed by the plain module, too.
-            yield Chunk(
-                self._attachable(), self.tensors, slice(first, last), channels_last=self.engine.channels_last
-            )
+            yield Chunk(self._attachable(), self.tensors, slice(first, last), channels_last=self.engine.channels_last)
 
     def _attachable(self) -> nn.Module:
         if self._single is None:
@@ -305,7 +317,12 @@ class Population:
 
     @classmethod
     def load(
-        cls, path: str | Path, factory: Factory, *, device: str | torch.device = "cpu", engine: Engine | None = None
+        cls,
+        path: str | Path,
+        factory: Factory,
+        *,
+        device: str | torch.device = "cpu",
+        engine: Engine | None = None,
     ) -> "Population":
         """Read what `save` wrote into the architecture that `factory` builds.
 
@@ -333,6 +350,4 @@ def _check_tensors(arrays: dict[str, npt.NDArray[Any]], state: Tensors, count: i
         raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {name}")
     for name, tensor in state.items():
         if arrays[name].shape != (count, *tensor.shape):
-            raise InputError(
-                f"expected {name} of shape {(count, *tensor.shape)} in {path}, got {arrays[name].shape}"
-            )
+            raise InputError(f"expected {name} of shape {(count, *tensor.shape)} in {path}, got {arrays[name].shape}")

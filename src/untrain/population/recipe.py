@@ -22,9 +22,7 @@ class SGD(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sgd", ta
 
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimizer over these tensors; on stacked tensors it is one optimizer for each model."""
-        return torch.optim.SGD(
-            parameters, self.lr, self.momentum, 0.0, self.weight_decay, self.nesterov, fused=True
-        )
+        return torch.optim.SGD(parameters, self.lr, self.momentum, 0.0, self.weight_decay, self.nesterov, fused=True)
 
 
 class Adam(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adam", tag_field="name"):
@@ -89,12 +87,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         optimizer: `SGD`, `Adam` or `AdamW` with their settings.
         schedule: `Constant`, `Cosine` or `PerEpoch`.
         epochs: passes over the data; 3.2 stops a fifth through the fourth.
-        batch_size: examples a step. The last batch of an epoch may be smaller; a last batch of a single example joins the one
-            before it, since batch norm cannot train on one.
-        class_balance: power p of the class weights `count ** -p` in the loss: 0 for none, 1 for inverse frequency. Counts are
-            those of the examples that are trained on.
-        best_from: keep the state with the best validation accuracy among those after this epoch (counted from 1) and
-            later ones, the first of equals; None keeps the last state.
+        batch_size: examples a step. The last batch of an epoch may be smaller; a last batch of a single
+            example joins the one before it, since batch norm cannot train on one.
+        class_balance: power p of the class weights `count ** -p` in the loss: 0 for none, 1 for inverse
+            frequency. Counts are those of the examples that are trained on.
+        best_from: keep the state with the best validation accuracy among those after this epoch (counted from
+            1) and later ones, the first of equals; None keeps the last state.
     """
 
     optimizer: SGD | Adam | AdamW

@@ -94,8 +94,8 @@ class Training:
             examples: at least one.
             epochs: how many, default the recipe's; after a fraction the next run begins a new epoch.
             validation: needed if the recipe keeps the best state.
-            beside: a second set and its batch size. Step t of an epoch also sees the logits of the t-th batch of a
-                shuffled pass over it; the epoch ends with the shorter of the two.
+            beside: a second set and its batch size. Step t of an epoch also sees the logits of the t-th batch
+                of a shuffled pass over it; the epoch ends with the shorter of the two.
 
         Raises:
             InputError: there are no examples, or no validation examples where they are needed.
@@ -106,7 +106,9 @@ class Training:
             raise InputError("expected at least one example to train on, got none")
         best_from = self.recipe.best_from
         if best_from is not None and (validation is None or not len(validation)):
-            raise InputError(f"expected validation examples, since the recipe keeps the best state from epoch {best_from} on")
+            raise InputError(
+                f"expected validation examples, since the recipe keeps the best state from epoch {best_from} on"
+            )
         epochs = self.recipe.epochs if epochs is None else epochs
         if not self._parts:
             for chunk in self.models.chunks(examples, self.recipe.batch_size):
@@ -159,9 +161,12 @@ class Training:
             bounds = bounds[: len(beside_bounds)]
         leaves = chunk.leaves
         chunk.skeleton.train()
-        # A module that draws numbers itself, such as dropout, is computed alone and draws them from its model's stream.
+        # A module that draws numbers itself, such as dropout, is computed alone and draws them from its
+        # model's stream.
         with torch.random.fork_rng(devices=self.models.cuda_devices):
-            torch.manual_seed(self.models.streams.seed(f"{self.purpose}/layers", self.models.indices[chunk.rows.start], epoch))
+            torch.manual_seed(
+                self.models.streams.seed(f"{self.purpose}/layers", self.models.indices[chunk.rows.start], epoch)
+            )
             for step, (first, last) in enumerate(bounds):
                 rate = self.recipe.schedule.rate(self.recipe.optimizer.lr, epoch + step / steps, self.recipe.epochs)
                 for group in optimizer.param_groups:
@@ -174,7 +179,7 @@ class Training:
                         seen_beside = chunk.forward(beside_inputs[beside_order[:, slice(*beside_bounds[step])]])
                 batch = Batch(logits, labels[positions], positions, chunk.rows, weights, seen_beside)
                 optimizer.zero_grad(set_to_none=True)
-                self.loss(batch).sum().backward()  # type: ignore[no-untyped-call]
+                self.loss(batch).sum().backward()
                 for name, mask in self.masks.items():
                     gradient = leaves[name].grad
                     if gradient is not None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
@@ -31,6 +32,10 @@ _STYLE: dict[str, Any] = {
 }
 
 
+def _styled() -> AbstractContextManager[None]:
+    return mpl.rc_context(_STYLE)  # type: ignore[arg-type]  # the stubs want every key as a literal
+
+
 def _svg(figure: Figure) -> str:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, transparent=True, bbox_inches="tight")
@@ -45,7 +50,7 @@ def _colours(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def against_cost(rows: Sequence[Row], key: str, label: str, scale: float = 1.0) -> str:
-    """A quantity against the cost of one model: methods as dots, short retraining as a curve up to full retraining.
+    """A quantity against the cost of one model: methods as dots, retraining, short to full, as a curve.
 
     Args:
         rows: of one forget setting.
@@ -54,7 +59,7 @@ def against_cost(rows: Sequence[Row], key: str, label: str, scale: float = 1.0) 
         scale: factor on the quantity.
     """
     colours = _colours(rows)
-    with mpl.rc_context(_STYLE):
+    with _styled():
         figure = Figure(figsize=(4.6, 3.4))
         axes = figure.add_subplot()
         curve = sorted((row for row in rows if not is_contender(row)), key=lambda row: float(row["seconds_per_model"]))
@@ -100,7 +105,7 @@ def confidences(example: dict[str, Any], rows: Sequence[Row]) -> str:
     low, high = np.quantile(every, [0.005, 0.995])
     margin = 0.05 * (high - low) + 1e-3
     bins = np.linspace(low - margin, high + margin, 49)
-    with mpl.rc_context(_STYLE):
+    with _styled():
         figure = Figure(figsize=(4.4, 0.62 * max(len(drawn), 1) + 0.7))
         all_axes = figure.subplots(max(len(drawn), 1), 1, sharex=True, squeeze=False)[:, 0]
         for axes, name in zip(all_axes, drawn, strict=False):
@@ -124,14 +129,19 @@ def epsilons(rows: Sequence[Row]) -> str:
     finite = [value for row in rows for value in row["epsilon"] if value is not None and value < 50]
     limit = max([*finite, 0.5 * rows[0]["buckets"]]) if rows else 1.0
     cap = limit * 1.12
-    with mpl.rc_context(_STYLE):
+    with _styled():
         figure = Figure(figsize=(6.6, 0.34 * len(rows) + 0.9))
         axes = figure.add_subplot()
         for number, row in enumerate(rows):
             values = np.asarray([min(value, cap) for value in row["epsilon"] if value is not None])
             offsets = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(len(values))
             axes.scatter(
-                values, number + offsets, s=12, alpha=0.6, linewidths=0, color=colours.get(row["method"], _GREY)
+                values,
+                number + offsets,
+                s=12,
+                alpha=0.6,
+                linewidths=0,
+                color=colours.get(row["method"], _GREY),
             )
         axes.axvline(limit * 1.06, color="#cbd2d9", linestyle=":")
         axes.set_yticks(range(len(rows)), [row["method"] for row in rows])

@@ -53,7 +53,10 @@ def write_report(directory: str | Path) -> Path:
 def render(results: dict[str, Any]) -> str:
     """The page as text."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("untrain.report"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.PackageLoader("untrain.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
     )
     shown = {entry["forget"]: entry["examples"] for entry in results["shown"]}
     sections = []

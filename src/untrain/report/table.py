@@ -36,8 +36,16 @@ def _published(key: str, digits: int) -> Callable[[Row], str]:
 
 _OURS = (
     Column("method", "with its preset; the competition's ranks are in the titles", lambda row: row["method"]),
-    Column("final score", "F times the accuracies kept on retain and test set, relative to retraining", _number("final_score", 4)),
-    Column("same cost", "final score of short retraining that takes as long, interpolated", _number("same_cost_score", 4)),
+    Column(
+        "final score",
+        "F times the accuracies kept on retain and test set, relative to retraining",
+        _number("final_score", 4),
+    ),
+    Column(
+        "same cost",
+        "final score of short retraining that takes as long, interpolated",
+        _number("same_cost_score", 4),
+    ),
     Column("F", "forgetting quality, the competition's", _number("forget_quality", 4)),
     Column("mean ε", "mean over forget examples, in nats; less is better", _number("epsilon_mean", 2)),
     Column("at cap", "forget examples that an attack tells apart perfectly", lambda row: str(row["capped"])),
@@ -99,8 +107,8 @@ def verdict(rows: list[Row]) -> str:
         return "No method was compared."
     best = max(contenders, key=lambda row: row["final_score"])
     text = (
-        f"{best['method']} has the highest final score, {best['final_score']:.4f}, at {best['speedup']:.1f} times the speed of "
-        f"retraining; retrained models against each other reach {best['ceiling']:.4f}."
+        f"{best['method']} has the highest final score, {best['final_score']:.4f}, at {best['speedup']:.1f} times "
+        f"the speed of retraining; retrained models against each other reach {best['ceiling']:.4f}."
     )
     rival = best["same_cost_score"]
     if rival is None:

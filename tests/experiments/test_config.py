@@ -1,0 +1,82 @@
+import msgspec
+import pytest
+
+from untrain.errors import ConfigError
+from untrain.experiments.config import changed, differences, packaged, parse, read_experiment, to_toml
+from untrain.methods import build_method
+
+SEVEN = {"finetune", "kl-contrast", "gradient-reinit", "conv-noise", "prune-entropy", "transpose"}
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "cifar10-small", "cifar10"])
+def test_packaged_experiments_compare_all_methods_and_the_curve(name: str) -> None:
+    assert name in packaged()
+    experiment = read_experiment(name).resolved()
+    assert set(experiment.methods) >= SEVEN
+    assert sum(method.startswith("short-retrain:") for method in experiment.methods) >= 4
+    assert experiment.forget == (0.005, 0.02)
+
+
+def test_the_studys_form() -> None:
+    experiment = read_experiment("cifar10")
+    assert experiment.models == 512
+    assert experiment.preset is None
+    assert msgspec.to_builtins(experiment.recipe) == {
+        "optimizer": {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.999), "weight_decay": 5e-3},
+        "schedule": {"name": "cosine", "floor": 0.0, "per": "epoch"},
+        "epochs": 30,
+        "batch_size": 64,
+        "class_balance": 0.0,
+        "best_from": 20,
+    }
+
+
+def test_the_resolved_experiment_writes_everything_out_and_comes_back() -> None:
+    resolved = read_experiment("digits").resolved()
+    again = parse(to_toml(resolved), "here")
+    assert differences(resolved, again) == []
+    assert differences(resolved, again.resolved()) == []
+    assert again.settings["transpose"]["recipe"]["optimizer"]["lr"] == 0.1  # the preset `small`
+    for name in again.methods:
+        assert build_method(name, settings=again.settings[name]) == build_method(name, preset="small")
+
+
+BASE = to_toml(read_experiment("digits"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("models = 64", "modles = 64", "unknown field `modles`"),
+        ("models = 64", "models = 1", r">= 2.*\$.models"),
+        ("models = 64", 'models = "many"', r"`int`, got `str` - at `\$.models`"),
+        ("lr = 0.05", "lr = -1", r"> 0.*recipe.optimizer.lr"),
+        ('name = "sgd"', 'name = "sgdd"', r"Invalid value 'sgdd' - at `\$.recipe.optimizer.name`"),
+        ('name = "cnn"', 'name = "os:system"', "Invalid value 'os:system'"),
+        ('name = "digits"', 'name = "../digits"', "name"),
+        ("validation = 0.1", "validation = 1.0", "< 1"),
+        ("models = 64", "models = ", "Invalid|invalid"),
+    ],
+)
+def test_faults_are_named_with_their_path(old: str, new: str, message: str) -> None:
+    assert old in BASE
+    with pytest.raises(ConfigError, match=message):
+        parse(BASE.replace(old, new, 1), "mine.toml")
+
+
+def test_faults_in_methods_are_named() -> None:
+    experiment = read_experiment("digits")
+    for changes, message in (
+        ({"methods": ["amnesia"]}, "got 'amnesia'"),
+        ({"methods": ["transpose", "transpose"]}, "distinct methods"),
+        ({"forget": [0.02, 0.02]}, "distinct forget settings"),
+        ({"methods": ["finetune"], "settings": {"transpose": {}}}, "got settings of 'transpose'"),
+        ({"settings": {"transpose": {"recipe": {"epoch": 3}}}}, "unknown field `epoch`"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            changed(experiment, changes, "here").resolved()
+
+
+def test_unknown_experiments_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"a \.toml file or one of .*digits"):
+        read_experiment("diggits")

@@ -1,0 +1,294 @@
+"""Whole runs of a very small experiment: complete, repeatable, resumable, and careful with what is there."""
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from untrain.auditing import final_score, forget_quality
+from untrain.data import forget_ratio, load, split
+from untrain.errors import ConfigError, InputError, InterruptedRunError
+from untrain.experiments import Progress, read_experiment, run_experiment
+from untrain.experiments.config import Experiment
+from untrain.experiments.work import Arm, Work
+from untrain.files import read_arrays
+from untrain.population import Engine
+
+SMALL = Path(__file__).parent / "small.toml"
+CLOCKS = {"seconds_per_model", "speedup", "same_cost_score", "same_cost_test_accuracy"}
+KEYS = {
+    "dataset", "forget_ratio", "method", "models", "forget_quality", "final_score", "ceiling", "epsilon_mean",
+    "retain_accuracy", "test_accuracy", "forget_accuracy", "seconds_per_model", "buckets", "capped", "speedup",
+}  # fmt: skip
+
+
+def small() -> Experiment:
+    return read_experiment(str(SMALL))
+
+
+def numbers(results: dict[str, Any]) -> Any:
+    """Results without what a clock says."""
+    rows = [{key: value for key, value in row.items() if key not in CLOCKS} for row in results["rows"]]
+    return json.loads(json.dumps({**results, "rows": rows}))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    directory = tmp_path_factory.mktemp("run")
+    return directory, run_experiment(small(), directory, workers=1)
+
+
+def test_results_have_what_they_promise(finished: tuple[Path, dict[str, Any]]) -> None:
+    directory, results = finished
+    assert results == msgspec.json.decode((directory / "results.json").read_bytes())
+    assert results["schema"] == 1
+    assert results["experiment"] == "small"
+    assert [row["method"] for row in results["rows"]] == [
+        "retrain",
+        "finetune",
+        "transpose",
+        "short-retrain:half",
+    ]
+    for row in results["rows"]:
+        assert row.keys() >= KEYS
+        assert (row["models"], row["forget_ratio"], row["forget_examples"]) == (4, 0.05, 12)
+        assert len(row["epsilon"]) == 12
+        assert 0 <= row["test_accuracy"] <= 100
+        assert row["seconds_per_model"] > 0
+    assert (directory / "report.html").is_file()
+    assert not list(directory.rglob("*.tmp"))
+
+
+def test_rows_follow_from_what_is_stored(finished: tuple[Path, dict[str, Any]]) -> None:
+    """A row is made again by hand from the files of its arm."""
+    directory, results = finished
+    experiment = read_experiment(str(directory / "experiment.toml"))
+    work = Work(experiment, directory)
+
+    def stored(name: str) -> dict[str, np.ndarray[Any, Any]]:
+        folder = directory / "populations" / work.fingerprint(Arm("0.05", name))
+        assert sorted(file.name for file in folder.iterdir()) == [
+            "00000-00002.safetensors",
+            "00002-00004.safetensors",
+        ]
+        files = [read_arrays(folder / name)[0] for name in ("00000-00002.safetensors", "00002-00004.safetensors")]
+        return {key: np.concatenate([file[key] for file in files]) for key in files[0]}
+
+    reference = stored("reference")
+    for row in results["rows"]:
+        mine = stored(row["method"])
+        quality = forget_quality(mine["confidences"], reference["confidences"])
+        assert row["forget_quality"] == quality.score
+        assert row["final_score"] == final_score(
+            quality.score, mine["accuracy/retain"], reference["accuracy/retain"],
+            mine["accuracy/test"], reference["accuracy/test"],
+        )  # fmt: skip
+        assert row["test_accuracy"] == pytest.approx(100 * mine["accuracy/test"].mean())
+    retrain = next(row for row in results["rows"] if row["method"] == "retrain")
+    assert {row["ceiling"] for row in results["rows"]} == {retrain["forget_quality"]}
+    assert not np.array_equal(stored("retrain")["confidences"], reference["confidences"])
+
+
+def test_the_split_is_that_of_the_library(finished: tuple[Path, dict[str, Any]]) -> None:
+    _, results = finished
+    parts = split(load(limit=300), 0.1, 0.1)
+    sets = forget_ratio(parts.train, 0.05)
+    assert results["sizes"]["train"] == len(parts.train)
+    shown = {example["id"] for entry in results["shown"] for example in entry["examples"]}
+    assert shown <= set(sets.forget.ids)
+
+
+def test_two_processes_give_the_numbers_of_one(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    again = run_experiment(small(), tmp_path / "again", workers=2)
+    assert numbers(again) == numbers(finished[1])
+
+
+def test_another_seed_gives_other_numbers(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    other = run_experiment(msgspec.structs.replace(small(), seed=1), tmp_path / "other", workers=1)
+    assert numbers(other)["rows"] != numbers(finished[1])["rows"]
+
+
+def test_a_finished_run_does_nothing_again(finished: tuple[Path, dict[str, Any]]) -> None:
+    directory, results = finished
+    before = {file: file.stat().st_mtime_ns for file in directory.rglob("*.safetensors")}
+    seen: list[Progress] = []
+    assert run_experiment(small(), directory, workers=1, progress=seen.append) == results
+    assert [(step.done, step.total) for step in seen] == [(11, 11)]
+    assert before == {file: file.stat().st_mtime_ns for file in directory.rglob("*.safetensors")}
+
+
+def test_damaged_and_missing_pieces_are_done_again(finished: tuple[Path, dict[str, Any]]) -> None:
+    directory, results = finished
+    files = sorted(directory.rglob("0*.safetensors"))
+    data = bytearray(files[0].read_bytes())
+    data[-3] ^= 1
+    files[0].write_bytes(data)
+    files[3].unlink()
+    (files[3].parent / ".left.123.tmp").write_text("half")
+    assert numbers(run_experiment(small(), directory, workers=1)) == numbers(results)
+    assert not list(directory.rglob("*.tmp"))
+
+
+def test_another_configuration_is_refused(finished: tuple[Path, dict[str, Any]]) -> None:
+    directory, _ = finished
+    before = (directory / "experiment.toml").read_bytes()
+    for changes, message in (
+        ({"models": 6}, r"models: 4 and 6"),
+        ({"engine": Engine(1)}, "engine.width: 2 and 1"),
+    ):
+        with pytest.raises(ConfigError, match=f"another configuration .*{message}.*--out"):
+            run_experiment(msgspec.structs.replace(small(), **changes), directory)
+    assert (directory / "experiment.toml").read_bytes() == before
+
+
+def test_the_engine_is_measured_once_and_kept(tmp_path: Path) -> None:
+    open_ = msgspec.structs.replace(small(), engine=None, methods=("finetune",))
+    run_experiment(open_, tmp_path, workers=1)
+    kept = read_experiment(str(tmp_path / "experiment.toml"))
+    assert kept.engine is not None
+    assert "time against the best before" in kept.engine.reason
+    run_experiment(open_, tmp_path, workers=1)
+    assert read_experiment(str(tmp_path / "experiment.toml")) == kept
+
+
+def test_wrong_requests_leave_nothing_behind(tmp_path: Path) -> None:
+    for changes, error in (
+        ({"forget": (0.0001,)}, InputError),
+        ({"forget": ("ids:/no/such/file",)}, InputError),
+        ({"methods": ("amnesia",)}, ConfigError),
+        ({"preset": "small", "settings": {"transpose": {"x": 1}}}, ConfigError),
+    ):
+        with pytest.raises(error):
+            run_experiment(msgspec.structs.replace(small(), **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_stopping_keeps_what_is_finished(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError, match="run the same command again"):
+        run_experiment(small(), tmp_path, workers=1, progress=stop)
+    assert len(list(tmp_path.rglob("0*.safetensors"))) == 4
+    assert numbers(run_experiment(small(), tmp_path, workers=1)) == numbers(finished[1])
+
+
+def command(directory: Path, workers: int) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "untrain",
+        "run",
+        str(SMALL),
+        "--out",
+        str(directory),
+        "--workers",
+        str(workers),
+    ]
+
+
+def pieces(directory: Path) -> int:
+    return len(list(directory.rglob("0*.safetensors")))
+
+
+def kill_at_random(directory: Path, workers: int, generator: random.Random) -> None:
+    """Start the run and kill it, with its workers left to notice, some time after it has done another piece or two."""
+    wanted = pieces(directory) + generator.randint(0, 2)
+    process = subprocess.Popen(command(directory, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and pieces(directory) < wanted and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(generator.random() * 0.3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> tuple[Path, random.Random]:
+    return tmp_path / "killed", random.Random(0)  # noqa: S311 (moments, not secrets)
+
+
+def test_a_run_killed_five_times_equals_one_that_was_not(
+    finished: tuple[Path, dict[str, Any]], killed: tuple[Path, random.Random]
+) -> None:
+    directory, generator = killed
+    for number in range(5):
+        before = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
+        kill_at_random(directory, 1 + number % 2, generator)
+        after = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
+        assert {file: after.get(file) for file in before} == before  # no finished piece is lost or done again
+    subprocess.run(command(directory, 2), check=True, capture_output=True)
+    found = msgspec.json.decode((directory / "results.json").read_bytes())
+    assert numbers(found) == numbers(finished[1])
+
+
+def test_two_processes_do_not_work_in_one_directory(tmp_path: Path) -> None:
+    process = subprocess.Popen(command(tmp_path / "run", 1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and not pieces(tmp_path):
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.raises(ConfigError, match="another process works in"):
+            run_experiment(small(), tmp_path / "run", workers=1)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_cost_is_compared_with_short_retraining() -> None:
+    from untrain.experiments.results import _add_ceiling_and_cost
+
+    def row(method: str, seconds: float, score: float) -> dict[str, Any]:
+        return {
+            "method": method, "seconds_per_model": seconds, "final_score": score, "test_accuracy": 10 * score,
+            "forget_quality": score,
+        }  # fmt: skip
+
+    group = [
+        row("retrain", 4.0, 0.2), row("short-retrain:half", 2.0, 0.1),
+        row("finetune", 0.5, 0.05), row("transpose", 3.0, 0.3), row("slow", 9.0, 0.1),
+    ]  # fmt: skip
+    _add_ceiling_and_cost(group)
+    found = {each["method"]: each for each in group}
+    assert found["transpose"]["same_cost_score"] == pytest.approx(0.15)
+    assert found["transpose"]["same_cost_test_accuracy"] == pytest.approx(1.5)
+    assert found["slow"]["same_cost_score"] == pytest.approx(0.2)
+    assert found["finetune"]["same_cost_score"] is None
+    assert found["retrain"]["same_cost_score"] is None
+    assert found["finetune"]["speedup"] == 8
+    assert all(math.isclose(each["ceiling"], 0.2) for each in group)
+
+
+def test_published_figures_stand_beside_ours() -> None:
+    from untrain.experiments.results import _add_published
+
+    rows: list[dict[str, Any]] = [
+        {"dataset": "cifar10", "forget_ratio": 0.02, "method": "gradient-reinit"},
+        {"dataset": "cifar10", "forget_ratio": 0.005, "method": "retrain"},
+        {"dataset": "cifar10", "forget_ratio": 0.1, "method": "transpose"},
+    ]
+    _add_published(rows, "table1")
+    assert rows[0]["published"] == {
+        "final_score": 0.017,
+        "test_accuracy": 86.3,
+        "forget_accuracy": 92.3,
+        "seconds": 68.2,
+    }
+    assert rows[1]["published"] == {
+        "final_score": None,
+        "test_accuracy": 87.5,
+        "forget_accuracy": 85.8,
+        "seconds": 348.9,
+    }
+    assert "published" not in rows[2]

@@ -1,0 +1,131 @@
+import html.parser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from untrain.errors import ConfigError, IntegrityError
+from untrain.report import columns, groups, read_results, verdict, write_report
+
+HOSTILE = "</td><script>alert(1)</script>$x$ \"' & <img src=x onerror=alert(2)>"
+
+
+def row(method: str, score: float, seconds: float, **more: Any) -> dict[str, Any]:
+    return {
+        "dataset": "digits", "forget": "0.02", "forget_ratio": 0.02, "forget_examples": 3, "method": method,
+        "title": method, "models": 8, "forget_quality": score, "final_score": score, "ceiling": 0.2,
+        "epsilon_mean": 2.5, "epsilon": [0.5, 50.0, None], "buckets": 4, "capped": 1, "retain_accuracy": 99.0,
+        "test_accuracy": 95.0, "forget_accuracy": 90.0, "validation_accuracy": 95.0, "seconds_per_model": seconds,
+        "speedup": 4.0 / seconds, "same_cost_score": None, "same_cost_test_accuracy": None, **more,
+    }  # fmt: skip
+
+
+def results(name: str = "plain") -> dict[str, Any]:
+    rows = [
+        row("retrain", 0.2, 4.0), row("short-retrain:half", 0.1, 2.0),
+        row("finetune", 0.05, 0.5), row(f"transpose:{name}", 0.08, 1.0, same_cost_score=0.06),
+    ]  # fmt: skip
+    confidences = {each["method"]: [float(n) for n in range(8)] for each in rows} | {"reference": [1.0] * 8}
+    example = {"id": name, "position": 0, "label": name, "image": None, "confidences": confidences}
+    return {
+        "schema": 1, "experiment": name, "title": name, "rows": rows,
+        "shown": [{"forget": "0.02", "examples": [example]}],
+        "configuration": {"name": name, "nothing": None, "deep": [{"a": 1}]},
+        "sizes": {"train": 100, "validation": 10, "test": 10, "forget": {"0.02": 3}},
+        "environment": {"device": name},
+    }  # fmt: skip
+
+
+class Reader(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(directory: Path, content: dict[str, Any]) -> tuple[str, Reader]:
+    (directory / "results.json").write_bytes(msgspec.json.encode(content))
+    text = write_report(directory).read_text()
+    reader = Reader()
+    reader.feed(text)
+    return text, reader
+
+
+def test_nothing_is_fetched_and_nothing_runs(tmp_path: Path) -> None:
+    text, reader = page(tmp_path, results())
+    assert not {"script", "link", "iframe", "object", "embed", "form"} & {tag for tag, _ in reader.tags}
+    policy = next(a for tag, a in reader.tags if tag == "meta" and a.get("http-equiv"))["content"]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    for _tag, attributes in reader.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("src", "href", "xlink:href"):
+                assert value is not None
+                assert value.startswith(("data:image/png;base64,", "#"))
+    assert "url(http" not in text
+
+
+def test_text_from_data_is_escaped(tmp_path: Path) -> None:
+    text, reader = page(tmp_path, results(HOSTILE))
+    assert "script" not in {tag for tag, _ in reader.tags}
+    assert not any("onerror" in attributes for _, attributes in reader.tags)
+    assert "<script" not in text
+    assert HOSTILE in reader.text
+
+
+def test_numbers_stand_in_the_table_best_first(tmp_path: Path) -> None:
+    _, reader = page(tmp_path, results())
+    for number in ("0.0800", "0.0600", "0.2000", "95.0", "4.0×"):  # noqa: RUF001
+        assert number in reader.text
+    (setting, rows), *rest = groups(results())
+    assert setting == "0.02"
+    assert not rest
+    assert [each["method"] for each in rows] == [
+        "transpose:plain",
+        "finetune",
+        "short-retrain:half",
+        "retrain",
+    ]
+    assert "transpose:plain has the highest final score, 0.0800" in verdict(rows)
+    assert "would score 0.0600, less than it" in verdict(rows)
+
+
+def test_published_figures_have_columns_where_there_are_some(tmp_path: Path) -> None:
+    content = results()
+    assert not any("published" in column.head for column in columns(content["rows"]))
+    content["rows"][3]["published"] = {
+        "final_score": 0.0123,
+        "test_accuracy": 86.3,
+        "forget_accuracy": 1,
+        "seconds": 2,
+    }
+    _, reader = page(tmp_path, content)
+    assert "0.0123" in reader.text
+    assert "final score, published" in reader.text
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    first, _ = page(tmp_path, results())
+    second, _ = page(tmp_path, results())
+    assert first == second
+
+
+def test_unusable_results_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has the run finished"):
+        read_results(tmp_path)
+    for content, error, message in (
+        (b"{", IntegrityError, "expected JSON"),
+        (b'{"schema": 2}', ConfigError, "schema 1 .* got 2"),
+        (b'{"schema": 1, "rows": []}', IntegrityError, "complete results"),
+        (b"[" * 100_000, IntegrityError, "expected JSON"),
+    ):
+        (tmp_path / "results.json").write_bytes(content)
+        with pytest.raises(error, match=message):
+            write_report(tmp_path)
