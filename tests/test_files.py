@@ -28,10 +28,14 @@ def test_content_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
 
 def test_leftovers_are_swept(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / ".x.1.tmp").write_text("half")
-    (tmp_path / "deep" / "x.tmp").write_text("somebody's")
+    for folder in (tmp_path, tmp_path / "deep"):
+        for name in (".results.json.1.tmp", ".0-2.safetensors.77.tmp", ".other.1.tmp", "x.tmp"):
+            (folder / name).write_text("half")
     sweep(tmp_path)
-    assert [file.name for file in (tmp_path / "deep").iterdir()] == ["x.tmp"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".other.1.tmp", "deep", "x.tmp"]
+    assert len(list((tmp_path / "deep").iterdir())) == 4
+    sweep(tmp_path, "de*")
+    assert sorted(file.name for file in (tmp_path / "deep").iterdir()) == [".other.1.tmp", "x.tmp"]
 
 
 def test_arrays_come_back_with_their_metadata(tmp_path: Path) -> None:

@@ -49,17 +49,16 @@ def run(
     from untrain.experiments.config import changed, read_experiment
     from untrain.experiments.run import run_experiment
 
-    asked = {
+    asked: dict[str, Any] = {
         "models": models,
         "seed": seed,
         "methods": None if methods is None else _words(methods),
         "forget": None if forget is None else [_number(word) for word in _words(forget)],
     }
-    chosen = changed(
-        read_experiment(experiment),
-        {key: value for key, value in asked.items() if value is not None},
-        "command line",
-    )
+    base = read_experiment(experiment)
+    if methods is not None:  # settings of methods that are left out are left out, too
+        asked["settings"] = {name: fields for name, fields in base.settings.items() if name in _words(methods)}
+    chosen = changed(base, {key: value for key, value in asked.items() if value is not None}, "command line")
     directory = out or Path("runs") / chosen.name
     with _Display() as display:
         results = run_experiment(chosen, directory, data_dir=data_dir, workers=workers, progress=display.show)
@@ -146,12 +145,12 @@ def _console() -> Console:
 
 def _print_tables(results: dict[str, Any]) -> None:
     from untrain.report import columns, groups, is_contender, verdict
-    from untrain.report.table import forgotten
+    from untrain.report.table import forgotten, scored
 
     console = _console()
     for setting, rows in groups(results):
         shown = columns(rows)
-        title = f"{results['experiment']}: forgetting {forgotten(setting, rows[0])}; N = {rows[0]['models']}"
+        title = f"{results['experiment']}: forgetting {forgotten(setting, rows[0])}; {scored(rows[0])}"
         table = Table(title=Text(title), title_justify="left", caption=Text(verdict(rows)), caption_justify="left")
         for column in shown:
             table.add_column(column.head, justify="left" if column is shown[0] else "right")

@@ -9,6 +9,7 @@ found when the file is read.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import safetensors.numpy
 
 from untrain.errors import InputError, IntegrityError
 
+_TEMPORARY = re.compile(r"\.(experiment\.toml|results\.json|report\.html|[\w-]+\.safetensors)\.\d+\.tmp")
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -47,10 +49,12 @@ def write_file(path: Path, content: bytes | str) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def sweep(directory: Path) -> None:
-    """Remove what writers that were killed left below `directory`."""
-    for leftover in directory.rglob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+def sweep(directory: Path, folders: str = ".") -> None:
+    """Remove what writers that were killed left in `directory`, or in those of its folders that match a pattern."""
+    for folder in [directory] if folders == "." else directory.glob(folders):
+        for leftover in folder.glob(".*.tmp"):
+            if _TEMPORARY.fullmatch(leftover.name):
+                leftover.unlink(missing_ok=True)
 
 
 def digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:

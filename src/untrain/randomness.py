@@ -6,6 +6,7 @@ computed beside it, on the order of the work, or on whether the work was interru
 
 import hashlib
 import json
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ class Streams:
         return Streams(self.root, self.path + names)
 
     def _digest(self, purpose: str, numbers: tuple[int, ...]) -> int:
-        key = json.dumps([self.root, self.path, purpose, numbers])
+        key = json.dumps([operator.index(self.root), self.path, purpose, [operator.index(n) for n in numbers]])
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big")
 
     def seed(self, purpose: str, *numbers: int) -> int:

@@ -96,6 +96,8 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
     u, r = np.asarray(unlearned, dtype=np.float64), np.asarray(retrained, dtype=np.float64)
     if u.ndim != 2 or u.shape != r.shape or u.shape[0] < 2 or u.shape[1] < 1:
         raise InputError(f"expected two arrays [N, S] of one shape with N at least 2, got {u.shape} and {r.shape}")
+    if not 0 <= delta < 1:
+        raise InputError(f"expected delta from 0 to below 1, got {delta}")
     if not (np.isfinite(u).all() and np.isfinite(r).all()):
         raise InputError("expected finite confidences, got NaN or infinity")
     epsilon = np.asarray([_epsilon(u[:, s], r[:, s], delta) for s in range(u.shape[1])])
@@ -183,22 +185,29 @@ def _epsilon(unlearned: Array, retrained: Array, delta: float) -> float:
 
 
 class _Errors:
-    """Which pairs of error counts (false negatives, false positives) some attack reaches."""
+    """Which error counts the attacks reach: for each number of false negatives, the fewest false positives above 0.
+
+    That is enough, since fewer false positives at the same false negatives give a larger epsilon.
+    """
 
     def __init__(self, models: int) -> None:
         self.models = models
-        self.seen = np.zeros((models + 1) * (models + 1), dtype=np.bool_)
+        self.perfect = False
+        self.fewest = np.full(models + 1, models + 1, dtype=np.intp)
 
     def add(self, false_negatives: Counts, false_positives: Counts) -> None:
-        self.seen[false_negatives * (self.models + 1) + false_positives] = True
+        self.perfect |= bool(((false_negatives == 0) & (false_positives == 0)).any())
+        counted = false_positives > 0
+        np.minimum.at(self.fewest, false_negatives[counted], false_positives[counted])
 
     def epsilon(self, delta: float) -> float:
-        """The largest epsilon over the pairs seen, in the scorer's float32 arithmetic; NaN if none has one."""
-        if self.seen[0]:
+        """The largest epsilon over the counts, in the float32 arithmetic of the original; NaN if none has one."""
+        if self.perfect:
             return CAP
-        negatives, positives = np.divmod(np.flatnonzero(self.seen), self.models + 1)
-        counted = (negatives > 0) & (positives > 0)
-        fnr, fpr = (counts[counted].astype(np.float32) / np.float32(self.models) for counts in (negatives, positives))
+        negatives = 1 + np.flatnonzero(self.fewest[1:] <= self.models)
+        fnr, fpr = (
+            counts.astype(np.float32) / np.float32(self.models) for counts in (negatives, self.fewest[negatives])
+        )
         with np.errstate(invalid="ignore"):  # log of 1 - delta - 1 is not a number, and no evidence
             found = np.concatenate([np.log(1 - delta - fpr) - np.log(fnr), np.log(1 - delta - fnr) - np.log(fpr)])
         found = found[~np.isnan(found)]

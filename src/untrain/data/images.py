@@ -28,7 +28,9 @@ def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
                 width, height = image.size
                 if width * height > MOST_PIXELS:
                     raise InputError(f"expected at most {MOST_PIXELS} pixels, got {width} x {height} in {where}")
-                pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "I", "I;16", "F") else "RGB"))
+                if image.mode.startswith(("I", "F")):
+                    raise InputError(f"expected 8 bits a channel, got mode {image.mode} in {where}")
+                pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     except InputError:
         raise
     except Exception as error:

@@ -15,6 +15,9 @@ from untrain.randomness import Streams
 
 Part = Literal["train", "test"]
 
+MOST_CLASSES = 100_000
+"""Larger numbers in a label column are taken for something else, such as ids."""
+
 _TEN = tuple("0123456789")
 _CLASSES = {
     "mnist": _TEN,
@@ -128,7 +131,12 @@ def _table(files: list[Path], name: str, classes: tuple[str, ...] | None, limit:
 
 
 def _strings(table: Any, column: str) -> list[str] | None:  # noqa: ANN401 (pyarrow has no types)
-    return [str(value) for value in table[column].to_pylist()] if column in table.column_names else None
+    if column not in table.column_names:
+        return None
+    values = table[column].to_pylist()
+    if None in values:
+        raise InputError(f"expected a value in every row of column {column!r}, got none in row {values.index(None)}")
+    return [str(value) for value in values]
 
 
 def _labels(
@@ -143,6 +151,8 @@ def _labels(
         return np.asarray([names.index(value) for value in values], dtype=np.int64), names
     if any(isinstance(value, str) for value in values):
         raise InputError("expected labels that are all numbers or all names, got both")
+    if max(values) >= MOST_CLASSES:
+        raise InputError(f"expected labels below {MOST_CLASSES}, got {max(values)}: are they class numbers?")
     numbers = np.asarray(values, dtype=np.int64)
     return numbers, classes or tuple(str(number) for number in range(int(numbers.max()) + 1))
 
@@ -176,7 +186,9 @@ def _folder(root: Path, limit: int | None, draw: Streams) -> Examples:
     files = sorted(
         file
         for file in root.glob("*/**/*")
-        if file.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in file.relative_to(root).parts)
+        if file.suffix.lower() in _SUFFIXES
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(root).parts)
     )
     if not files:
         raise InputError(f"expected {root}/<class>/<image>, found no image there")
@@ -186,6 +198,13 @@ def _folder(root: Path, limit: int | None, draw: Streams) -> Examples:
     classes = tuple(sorted({file.relative_to(root).parts[0] for file in files}))
     files = [files[row] for row in _chosen(len(files), limit, draw)]
     ids = [file.relative_to(root).as_posix() for file in files]
-    images = [decode(file.read_bytes(), str(file)) for file in files]
+    images = [decode(_bytes(file), str(file)) for file in files]
     labels = [classes.index(file.relative_to(root).parts[0]) for file in files]
     return Examples.of(stack(images, ids, str(root)), labels, ids, classes)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from error

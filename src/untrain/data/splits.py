@@ -54,6 +54,8 @@ def split(examples: Examples, validation: float = 0.1, test: float = 0.1, seed: 
         InputError: a part would be empty that must not be.
     """
     count = len(examples)
+    if not (0 < validation < 1 and 0 <= test < 1):
+        raise InputError(f"expected validation above 0 and test at least 0, both below 1, got {validation} and {test}")
     for_validation, for_test = round(validation * count), round(test * count)
     if for_validation < 1 or (test > 0 and for_test < 1) or for_validation + for_test >= count:
         raise InputError(

@@ -8,7 +8,7 @@ import msgspec
 import tomli_w
 
 from untrain.errors import ConfigError
-from untrain.methods import build_method
+from untrain.methods import build_method, method_class, method_names
 from untrain.models import Model
 from untrain.population import Engine, Recipe
 from untrain.population.recipe import Count
@@ -75,8 +75,13 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         Raises:
             ConfigError: a method, preset or setting does not exist, or a method or forget setting occurs twice.
         """
+        tables = _resources("published", ".csv")
+        if self.published is not None and self.published not in tables:
+            raise ConfigError(f"expected one of the published tables {', '.join(tables)}, got {self.published!r}")
+        if self.preset is not None and not any(self.preset in method_class(name).presets for name in method_names()):
+            raise ConfigError(f"expected a preset that some method has, got {self.preset!r}")
         for kind, values in (("methods", self.methods), ("forget settings", self.forget)):
-            if len(set(values)) < len(values):
+            if len(set(map(str, values))) < len(values):
                 raise ConfigError(f"expected distinct {kind}, got {', '.join(map(str, values))}")
         for name in self.settings.keys() - set(self.methods):
             raise ConfigError(f"expected settings of the methods {', '.join(self.methods)}, got settings of {name!r}")
@@ -91,8 +96,12 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 def packaged() -> list[str]:
     """Names of the experiments that come with the package."""
-    folder = resources.files("untrain.experiments") / "packaged"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    return _resources("packaged", ".toml")
+
+
+def _resources(folder: str, suffix: str) -> list[str]:
+    files = (resources.files("untrain.experiments") / folder).iterdir()
+    return sorted(file.name.removesuffix(suffix) for file in files if file.name.endswith(suffix))
 
 
 def read_experiment(name: str) -> Experiment:
@@ -105,10 +114,22 @@ def read_experiment(name: str) -> Experiment:
     if name in packaged():
         text = (resources.files("untrain.experiments") / "packaged" / f"{name}.toml").read_text(encoding="utf-8")
     elif path.suffix == ".toml" and path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     else:
         raise ConfigError(f"expected a .toml file or one of {', '.join(packaged())} as experiment, got {name!r}")
     return parse(text, name)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected UTF-8 text in {path}: {error}") from error
 
 
 def parse(text: str, where: str) -> Experiment:
@@ -149,12 +170,12 @@ def _without_none(value: Any) -> Any:  # noqa: ANN401 (any TOML value)
 
 
 def differences(mine: Experiment, other: Experiment) -> list[str]:
-    """Dotted paths of the settings in which two experiments differ."""
+    """Dotted paths of the settings in which two experiments differ; prose (a title, a reason) does not count."""
     left, right = _flat(msgspec.to_builtins(mine)), _flat(msgspec.to_builtins(other))
     return sorted(
         f"{key}: {left.get(key, 'unset')!r} and {right.get(key, 'unset')!r}"
         for key in left.keys() | right.keys()
-        if left.get(key) != right.get(key)
+        if left.get(key) != right.get(key) and key not in ("title", "engine.reason")
     )
 
 

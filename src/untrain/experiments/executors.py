@@ -27,15 +27,23 @@ def available_cores() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with one thread, as workers do, so that the numbers are the same."""
+    """Compute with one thread and repeatable kernels, as workers do, so that the numbers are the same."""
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    _settle_torch()
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        torch.backends.cudnn.deterministic = before[1]
+
+
+def _settle_torch() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    torch.backends.cudnn.deterministic = True
 
 
 def do_jobs(work: Work, jobs: Sequence[Job], workers: int, finished: Callable[[Job], None]) -> None:
@@ -70,7 +78,8 @@ def do_jobs(work: Work, jobs: Sequence[Job], workers: int, finished: Callable[[J
                     finished(waiting.pop(future))
         except BrokenProcessPool as error:
             raise InterruptedRunError(
-                "a worker process died, perhaps for lack of memory; finished work is kept, run the same command again"
+                "a worker process died, perhaps for lack of memory; finished work is kept, run the same command again "
+                "(a script that calls this needs `if __name__ == '__main__':`, or workers=1)"
             ) from error
         except BaseException:
             for process in list((pool._processes or {}).values()):
@@ -86,10 +95,8 @@ def _do(job: Job) -> None:
 
 def _start_worker(work: Work) -> None:
     global _work
-    import torch
-
     _work = work
-    torch.set_num_threads(1)
+    _settle_torch()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it hears the same key
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

@@ -13,7 +13,6 @@ import numpy as np
 from untrain.auditing import final_score, forget_quality, mean_epsilon
 from untrain.data import Examples, ForgetSplit
 from untrain.experiments.work import Arm, Outcome, Work
-from untrain.methods import build_method
 
 SCHEMA = 1
 """Version of the form of `results.json`; it grows when a key changes its meaning or goes away."""
@@ -60,6 +59,7 @@ def results(work: Work) -> dict[str, Any]:
 def _row(work: Work, setting: str, name: str, outcome: Outcome, reference: Outcome) -> dict[str, Any]:
     quality = forget_quality(outcome.confidences, reference.confidences)
     accuracy = {part: float(np.mean(values)) for part, values in outcome.accuracies.items()}
+    method = work.methods[name]
     sets = work.forgets[setting]
     total = len(sets.forget) + len(sets.retain)
     return {
@@ -68,7 +68,7 @@ def _row(work: Work, setting: str, name: str, outcome: Outcome, reference: Outco
         "forget_ratio": _ratio(setting, len(sets.forget) / total),
         "forget_examples": len(sets.forget),
         "method": name,
-        "title": build_method(name).title,
+        "title": method.title or (type(method).__doc__ or "").partition("\n")[0],
         "models": quality.models,
         "forget_quality": quality.score,
         "final_score": final_score(

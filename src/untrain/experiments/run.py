@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from untrain.errors import ConfigError, InputError, InterruptedRunError
-from untrain.experiments.config import Experiment, differences, parse, to_toml
+from untrain.experiments.config import Experiment, differences, parse, read_text, to_toml
 from untrain.experiments.executors import available_cores, do_jobs, one_thread
 from untrain.experiments.results import results
 from untrain.experiments.work import ORIGINAL, Job, Work
@@ -67,12 +67,15 @@ def run_experiment(
 
     directory = Path(directory)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    workers = workers or (1 if device == "cuda" else available_cores())
     work = Work(experiment.resolved(), directory, None if data_dir is None else str(data_dir), device)
-    _ = work.forgets  # wrong data or settings are found before anything is written
+    if workers is None:
+        workers = 1 if work.kind == "cuda" else available_cores()
+    if workers < 1:
+        raise ConfigError(f"expected at least one worker, got {workers}")
+    work.check()
     with _locked(directory):
-        sweep(directory)
         work.experiment = _settled(work)
+        sweep(directory, "populations/*")
         try:
             _do_missing(work, workers, progress)
         except KeyboardInterrupt:
@@ -108,7 +111,7 @@ def _settled(work: Work) -> Experiment:
     """The configuration with its engine: that of the run that is there, or a newly measured one, which is stored."""
     path, asked = work.directory / "experiment.toml", work.experiment
     if path.is_file():
-        there = parse(path.read_text(encoding="utf-8"), str(path))
+        there = parse(read_text(path), str(path))
         if asked.engine is None:
             asked = msgspec.structs.replace(asked, engine=there.engine)
         if unlike := differences(there, asked):
@@ -117,6 +120,9 @@ def _settled(work: Work) -> Experiment:
                 "choose another --out"
             )
         return asked
+    sweep(work.directory)
+    if others := sorted(file.name for file in work.directory.iterdir() if file.name != ".lock"):
+        raise ConfigError(f"expected an empty directory or that of a run, got {work.directory} with {others[0]}")
     if asked.engine is None:
         with one_thread():
             asked = msgspec.structs.replace(asked, engine=work.measured_engine())

@@ -15,17 +15,17 @@ import numpy.typing as npt
 import torch
 
 import untrain
-from untrain.data import Examples, ForgetSplit, Splits, forget_by, load, split
-from untrain.errors import IntegrityError
+from untrain.data import ForgetSplit, Splits, forget_by, load, split
+from untrain.errors import IntegrityError, UntrainError
 from untrain.experiments.config import Experiment
 from untrain.files import read_arrays, write_arrays
-from untrain.methods import Method, Request, build_method
+from untrain.methods import Method, Request, build_method, convolutions, method_origin
 from untrain.models import factory
 from untrain.population import Engine, Population
 from untrain.population.engine import seconds_of
 from untrain.randomness import Streams
 
-TIMED_CHUNKS = 3
+TIMED_CHUNKS = 8
 """Of models that are computed together, so many chunks also make their first model alone, to time it."""
 
 Array = npt.NDArray[np.float64]
@@ -80,7 +80,7 @@ class Work:
         experiment: resolved, with its engine set.
         directory: the run's.
         data_dir: where parquet data lie, or None.
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda` or `cuda:1`.
     """
 
     experiment: Experiment
@@ -136,25 +136,40 @@ class Work:
         """What the arm's numbers depend on, as 32 hexadecimal digits: configuration, data, version of what computes."""
         experiment = self.experiment
         parts: dict[str, Any] = {
-            "versions": [untrain.__version__, str(torch.__version__), np.__version__, self.device],
-            "examples": self._digests(arm),
+            "versions": [untrain.__version__, str(torch.__version__), np.__version__, self.kind],
+            "examples": [*self._digests, None if arm.forget is None else self.forgets[arm.forget].forget.digest()],
             "model": msgspec.to_builtins(experiment.model),
             "recipe": msgspec.to_builtins(experiment.recipe),
             "streams": [experiment.seed, self.streams(arm).path],
             "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk],
         }
         if arm != ORIGINAL:
-            parts["method"] = [
-                type(self.methods[arm.name]).__name__,
-                msgspec.to_builtins(self.methods[arm.name]),
-            ]
+            name = "retrain" if arm.name == "reference" else arm.name.partition(":")[0]
+            parts["method"] = [method_origin(name), msgspec.to_builtins(self.methods[arm.name])]
             parts["original"] = self.fingerprint(ORIGINAL)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
-    def _digests(self, arm: Arm) -> list[str]:
-        forget = None if arm.forget is None else self.forgets[arm.forget].forget
-        parts: list[Examples] = [self.splits.train, self.splits.validation, self.splits.test]
-        return [part.digest() for part in (*parts, *([] if forget is None else [forget]))]
+    @functools.cached_property
+    def _digests(self) -> list[str]:
+        return [part.digest() for part in (self.splits.train, self.splits.validation, self.splits.test)]
+
+    @property
+    def kind(self) -> str:
+        """`cpu` or `cuda`."""
+        return torch.device(self.device).type
+
+    def check(self) -> None:
+        """Refuse what cannot work before anything is computed or written.
+
+        Raises:
+            InputError: the data are missing or not usable, or the model does not fit them.
+            NotSupportedError: a method needs a layer that the model lacks.
+        """
+        _ = self.forgets
+        model = self.new_models(1, Streams(0), Engine())
+        for spec, method in self.methods.items():
+            if method.needs_convolutions:
+                convolutions(model, spec)
 
     def streams(self, arm: Arm) -> Streams:
         """The random streams of an arm; no two arms share one."""
@@ -184,7 +199,18 @@ class Work:
         return models.engine
 
     def do(self, job: Job) -> None:
-        """Do a job and store its result; nothing is stored before it is whole."""
+        """Do a job and store its result; nothing is stored before it is whole.
+
+        Raises:
+            UntrainError: what went wrong, and in which models.
+        """
+        try:
+            self._do(job)
+        except UntrainError as error:
+            what = job.arm.name if job.arm.forget is None else f"{job.arm.name}, forgetting {job.arm.forget}"
+            raise type(error)(f"{what}, models {job.first} to {job.last - 1}: {error}") from error
+
+    def _do(self, job: Job) -> None:
         if job.arm == ORIGINAL:
             original = self.new_models(1, self.streams(ORIGINAL), self.alone)
             original.train(self.splits.train, self.experiment.recipe, validation=self.splits.validation)
@@ -259,7 +285,7 @@ class Work:
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "numpy": np.__version__,
-            "device": torch.cuda.get_device_name() if self.device == "cuda" else _processor(),
+            "device": torch.cuda.get_device_name(self.device) if self.kind == "cuda" else _processor(),
         }
 
 

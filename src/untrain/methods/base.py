@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
+import numpy as np
 from torch import nn
 
 from untrain.data import Examples
 from untrain.data.splits import ForgetSplit
-from untrain.errors import NotSupportedError
+from untrain.errors import InputError, NotSupportedError
 from untrain.population import Population, Recipe
 from untrain.population.engine import Tensors
 
@@ -25,7 +26,7 @@ class Request:
         validation: examples outside the training set, or None.
 
     Raises:
-        InputError: forget or retain set is empty, or an example is in both.
+        InputError: forget or retain set is empty, or an example is in two of forget, retain and validation set.
     """
 
     forget: Examples
@@ -35,6 +36,9 @@ class Request:
 
     def __post_init__(self) -> None:
         ForgetSplit(self.forget, self.retain)
+        for part in (self.forget, self.retain) if self.validation is not None else ():
+            for leak in np.intersect1d(part.ids, self.validation.ids)[:1]:  # type: ignore[union-attr]
+                raise InputError(f"expected validation examples outside the training set, got {leak!s}")
 
 
 class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,11 +49,13 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             defaults where those are the competition's, and `small` suits small data.
         reads_forget: whether the method looks at the forget set at all.
         title: a few words for tables.
+        needs_convolutions: whether it can only work on networks with two-dimensional convolutions.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     reads_forget: ClassVar[bool] = False
-    title: ClassVar[str]
+    title: ClassVar[str] = ""
+    needs_convolutions: ClassVar[bool] = False
 
     @abc.abstractmethod
     def forget(self, models: Population, request: Request) -> Population:
@@ -72,7 +78,7 @@ def convolutions(models: Population, method: str) -> Tensors:
     """The kernels `[N, out, in, height, width]` of all two-dimensional convolutions, from input to output.
 
     Raises:
-        NotSupportedError: there are none.
+        NotSupportedError: there are none; the message names `method` and what fits.
     """
     kernels = models.weights(nn.Conv2d)
     if not kernels:

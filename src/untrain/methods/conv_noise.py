@@ -28,7 +28,8 @@ class ConvNoise(Method, frozen=True, tag="conv-noise"):
     """Add noise to the first convolution, then fine-tune."""
 
     title = "3rd: noise on the first convolution"
-    presets = {"kaggle": {}, "small": {"minority_weight": 1.0, "recipe": {"optimizer": {"lr": 7e-2}}}}
+    needs_convolutions = True
+    presets = {"kaggle": {}, "small": {"minority_weight": 1.0, "recipe": {"optimizer": {"lr": 7e-3}}}}
 
     noise: NotNegative = 0.6
     late_noise: NotNegative = 0.005

@@ -36,6 +36,7 @@ class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
 
     title = "2nd: gradient re-initialisation"
     reads_forget = True
+    needs_convolutions = True
     presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1e-2}}}}
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3

@@ -44,7 +44,7 @@ class KLContrast(Method, frozen=True, tag="kl-contrast"):
         repair = models.training(self.repair, purpose="repair")
         for _ in range(round(self.repair.epochs)):
             contrast.run(request.forget, epochs=1, beside=(request.retain, self.contrast_batch_size))
-            repair.run(request.retain, epochs=1)
+            repair.run(request.retain, epochs=1, validation=request.validation)
         return models
 
     def _similarity(self, batch: Batch) -> Tensor:

@@ -30,9 +30,20 @@ def method_class(name: str) -> type[Method]:
     if name not in points:
         raise ConfigError(f"expected one of the methods {', '.join(method_names())}, got {name!r}")
     found = points[name].load()
-    if not (isinstance(found, type) and issubclass(found, Method)):
-        raise ConfigError(f"expected {points[name].value} to be a subclass of Method, got {found!r}")
+    if not (isinstance(found, type) and issubclass(found, Method)) or found.forget is Method.forget:
+        raise ConfigError(f"expected {points[name].value} to be a subclass of Method with `forget`, got {found!r}")
     return found
+
+
+def method_origin(name: str) -> str:
+    """Which class of which version of which distribution a method name stands for.
+
+    Raises:
+        ConfigError: there is no such method.
+    """
+    kind, point = method_class(name), _entry_points()[name]
+    origin = "" if point.dist is None else f"{point.dist.name} {point.dist.version} "
+    return f"{origin}{kind.__module__}.{kind.__qualname__}"
 
 
 def build_method(spec: str, *, preset: str | None = None, settings: dict[str, Any] | None = None) -> Method:

@@ -20,6 +20,7 @@ class Transpose(Method, frozen=True, tag="transpose"):
     """Swap the two spatial axes of every convolution kernel, then fine-tune."""
 
     title = "5th: transposed convolutions"
+    needs_convolutions = True
     presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1e-1}}}}
 
     recipe: Recipe = Recipe(optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=3)
@@ -30,7 +31,9 @@ class Transpose(Method, frozen=True, tag="transpose"):
 
     def transpose(self, models: Population) -> None:
         """Swap the spatial axes of every kernel; twice is the identity."""
-        for name, kernel in convolutions(models, "transpose").items():
+        kernels = convolutions(models, "transpose")
+        for name, kernel in kernels.items():
             if kernel.shape[-1] != kernel.shape[-2]:
                 raise NotSupportedError(f"transpose needs square kernels, got {tuple(kernel.shape[-2:])} in {name}")
+        for kernel in kernels.values():
             kernel.copy_(kernel.mT.clone())

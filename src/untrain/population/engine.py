@@ -139,6 +139,8 @@ def why_not_vectorised(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) ->
     pair_together = {name: _double(tensor[:2]).clone() for name, tensor in tensors.items()}
     pair_alone = {name: tensor.clone() for name, tensor in pair_together.items()}
     inputs = _double(inputs)
+    # Each model gets its own half of the inputs, as in training; a look at all of them follows, as in evaluation.
+    inputs = torch.cat([inputs, inputs.flip(0)])
     try:
         together = _two_steps([Chunk(module, pair_together, slice(0, 2))], inputs)
         alone = _two_steps([Chunk(module, pair_alone, slice(row, row + 1)) for row in (0, 1)], inputs)
@@ -161,12 +163,14 @@ def _two_steps(chunks: list[Chunk], inputs: Tensor) -> Tensor:
         optimizer = torch.optim.SGD(chunk.leaves.values(), lr=0.01)
         for _ in range(2):
             optimizer.zero_grad()
-            out = chunk.forward(inputs, shared=True)
+            chunk.skeleton.train()
+            out = chunk.forward(inputs.unflatten(0, (2, -1))[chunk.rows].clone())
             # Cross-entropy with the first class: its gradient is bounded, so that rounding does not grow.
             (-out.log_softmax(-1)[..., 0].mean(1).sum()).backward()
             optimizer.step()
+        chunk.skeleton.eval()
+        logits.append(chunk.forward(inputs.clone(), shared=True).detach())
         chunk.collect()
-        logits.append(out.detach())
     return torch.cat(logits)
 
 
@@ -220,7 +224,11 @@ def choose_engine(make_skeleton: Callable[[], nn.Module], tensors: Tensors, inpu
             reason = f"cannot be vectorised: {why}"
         elif count > 1:
             for width in dict.fromkeys(min(width, count) for width in WIDTHS):
-                cost = ratio(Engine(width), best)
+                try:
+                    cost = ratio(Engine(width), best)
+                except RuntimeError as error:  # too wide for the memory, or for a layer
+                    figures.append(f"width {width} failed: {str(error).splitlines()[0]}")
+                    break
                 figures.append(f"width {width} {cost:.2f}")
                 if cost < _CLEARLY:
                     best = Engine(width)
@@ -247,6 +255,17 @@ def _ratio(challenger: Callable[[], None], holder: Callable[[], None], device: t
         holder()
         ratios.append((middle - begin) / max(seconds_of(device) - middle, 1e-9))
     return statistics.median(ratios)
+
+
+@contextmanager
+def seeded(seed: int, cuda_devices: list[torch.device]) -> Iterator[None]:
+    """Seed torch's generators of the CPU and of these devices, and leave them afterwards as they were."""
+    with torch.random.fork_rng(devices=cuda_devices):
+        torch.default_generator.manual_seed(seed)
+        for device in cuda_devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 @contextmanager

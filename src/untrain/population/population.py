@@ -15,13 +15,14 @@ from untrain.auditing import confidence
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.files import read_arrays, write_arrays
-from untrain.population.engine import Chunk, Engine, Tensors, attach, choose_engine, state_of
+from untrain.models import Factory
+from untrain.population.engine import Chunk, Engine, Tensors, attach, choose_engine, seeded, state_of
 from untrain.population.recipe import Recipe
 from untrain.population.training import Loss, Training, cross_entropy
 from untrain.randomness import Streams
 
-Factory = Callable[[], nn.Module]
 _EVALUATION_BATCH = 512
+_RESIDENT_SETS = 8
 
 
 class Population:
@@ -88,8 +89,7 @@ class Population:
         indices = range(first, first + count)
         modules: list[nn.Module] = []
         for index in indices:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(streams.seed("initialise", index))
+            with seeded(streams.seed("initialise", index), []):
                 modules.append(factory())
         if not isinstance(modules[0], nn.Module):
             raise InputError(f"expected a factory that builds a torch module, got {type(modules[0]).__name__}")
@@ -126,13 +126,15 @@ class Population:
     def repeat(self, count: int, *, streams: Streams, first: int = 0) -> "Population":
         """`count` copies of the only model, each with random streams of its own from index `first` on.
 
+        How to compute them is measured anew, since what is best for one need not be for many.
+
         Raises:
             InputError: this is not a population of one.
         """
         if len(self) != 1:
             raise InputError(f"expected a population of one model to repeat, got {len(self)}")
         tensors = {name: tensor.expand(count, *tensor.shape[1:]).clone() for name, tensor in self.tensors.items()}
-        return self._with(tensors, range(first, first + count), streams)
+        return Population(self.skeleton, tensors, streams, range(first, first + count), self.factory)
 
     @staticmethod
     def concatenate(parts: Sequence["Population"]) -> "Population":
@@ -212,16 +214,15 @@ class Population:
 
     def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """Standard normal numbers `[N, *shape]`, each model's from its own stream."""
-        return self._drawn(purpose, lambda generator: torch.randn(*shape, generator=generator))
+        return self._drawn(purpose, lambda generator: generator.standard_normal(shape))
 
     def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """Uniform numbers in 0..1 `[N, *shape]`, each model's from its own stream."""
-        return self._drawn(purpose, lambda generator: torch.rand(*shape, generator=generator))
+        return self._drawn(purpose, lambda generator: generator.random(shape))
 
-    def _drawn(self, purpose: str, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
-        # Drawn on the CPU whatever the device, so that devices agree.
-        drawn = [draw(torch.Generator().manual_seed(self.streams.seed(purpose, index))) for index in self.indices]
-        return torch.stack(drawn).to(self.device, self.dtype)
+    def _drawn(self, purpose: str, draw: Callable[[np.random.Generator], npt.NDArray[np.float64]]) -> Tensor:
+        drawn = np.stack([draw(self.streams.generator(purpose, index)) for index in self.indices])
+        return torch.from_numpy(drawn).to(self.device, self.dtype)
 
     # Training and evaluating
 
@@ -233,7 +234,13 @@ class Population:
         validation: Examples | None = None,
         purpose: str = "train",
     ) -> "Population":
-        """Train in place by a recipe with mean cross-entropy, and return itself. See `training` for other losses."""
+        """Train in place by a recipe with mean cross-entropy, and return itself. See `training` for other losses.
+
+        The order of the examples follows from streams, purpose and epoch: a second call needs another purpose.
+
+        Raises:
+            InputError: there are no examples, or no validation examples although the recipe keeps the best state.
+        """
         self.training(recipe, purpose=purpose).run(examples, validation=validation)
         return self
 
@@ -257,7 +264,11 @@ class Population:
         return np.concatenate([self.chunk_accuracy(chunk, examples) for chunk in self.chunks(examples)])
 
     def confidences(self, examples: Examples) -> npt.NDArray[np.float64]:
-        """Logit-scaled confidence of each example's label under each model, `[N, n]`."""
+        """Logit-scaled confidence of each example's label under each model, `[N, n]`.
+
+        Raises:
+            InputError: a logit is not finite, as after a training that diverged.
+        """
         return confidence(self.logits(examples).cpu().numpy(), examples.labels)
 
     def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
@@ -272,8 +283,9 @@ class Population:
         inputs, _ = self.resident(examples)
         chunk.attach()
         chunk.skeleton.eval()
-        batches = inputs.split(_EVALUATION_BATCH)
-        return torch.cat([chunk.forward(batch, shared=True) for batch in batches], dim=1)
+        batches = inputs.split(max(64, _EVALUATION_BATCH // chunk.size))
+        # A copy, since a layer that works in place would change the examples.
+        return torch.cat([chunk.forward(batch.clone(), shared=True) for batch in batches], dim=1)
 
     # How it is computed
 
@@ -294,9 +306,14 @@ class Population:
         return self._single
 
     def resident(self, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Inputs and labels of `examples` as tensors on the device; they are placed there once and kept."""
+        """Inputs and labels of `examples` as tensors on the device; the last few sets are kept there.
+
+        Floating-point inputs and bytes get the type of the models, other integers stay what they are.
+        """
         key = id(examples)
         if key not in self._resident:
+            while len(self._resident) >= _RESIDENT_SETS:
+                del self._resident[next(iter(self._resident))]
             inputs = _placed(torch.from_numpy(np.ascontiguousarray(examples.inputs)), self.device, self.dtype)
             # The examples are kept beside their tensors so that their identity is not given to another object.
             self._resident[key] = (examples, (inputs, torch.from_numpy(examples.labels).to(self.device)))
@@ -341,7 +358,7 @@ class Population:
 
 
 def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:
-    return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
+    return tensor.to(device, dtype) if tensor.is_floating_point() or tensor.dtype == torch.uint8 else tensor.to(device)
 
 
 def _check_tensors(arrays: dict[str, npt.NDArray[Any]], state: Tensors, count: int, path: str) -> None:

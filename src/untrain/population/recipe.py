@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 import torch
 
+from untrain.errors import InputError
+
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -20,6 +22,11 @@ class SGD(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sgd", ta
     nesterov: bool = False
     weight_decay: NotNegative = 0.0
 
+    def __post_init__(self) -> None:
+        _check_rates(self.lr, self.weight_decay)
+        if not 0 <= self.momentum < 1 or (self.nesterov and self.momentum == 0):
+            raise InputError(f"expected momentum from 0 to below 1, above 0 for nesterov, got {self.momentum}")
+
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimizer over these tensors; on stacked tensors it is one optimizer for each model."""
         return torch.optim.SGD(parameters, self.lr, self.momentum, 0.0, self.weight_decay, self.nesterov, fused=True)
@@ -32,6 +39,9 @@ class Adam(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adam", 
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: NotNegative = 0.0
 
+    def __post_init__(self) -> None:
+        _check_rates(self.lr, self.weight_decay, *self.betas)
+
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimizer over these tensors."""
         return torch.optim.Adam(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
@@ -43,6 +53,9 @@ class AdamW(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adamw"
     lr: Positive = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: NotNegative = 0.01
+
+    def __post_init__(self) -> None:
+        _check_rates(self.lr, self.weight_decay, *self.betas)
 
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimizer over these tensors."""
@@ -93,6 +106,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             frequency. Counts are those of the examples that are trained on.
         best_from: keep the state with the best validation accuracy among those after this epoch (counted from
             1) and later ones, the first of equals; None keeps the last state.
+
+    Raises:
+        InputError: a value is out of range, or `best_from` lies after the last epoch.
     """
 
     optimizer: SGD | Adam | AdamW
@@ -102,11 +118,32 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     class_balance: NotNegative = 0.0
     best_from: Count | None = None
 
+    def __post_init__(self) -> None:
+        if not (0 < self.epochs < math.inf) or self.batch_size < 1 or not 0 <= self.class_balance < math.inf:
+            raise InputError(
+                "expected epochs above 0, a batch size of at least 1 and a class balance of at least 0, "
+                f"got {self.epochs}, {self.batch_size} and {self.class_balance}"
+            )
+        if self.best_from is not None and not 1 <= self.best_from <= math.ceil(self.epochs):
+            raise InputError(f"expected best_from between 1 and {math.ceil(self.epochs)} epochs, got {self.best_from}")
+
     def compressed(self, share: float) -> "Recipe":
         """The same recipe in `share` of its epochs, at least one: the schedule is compressed, not cut."""
         epochs = max(1, round(self.epochs * share))
+        schedule = self.schedule
+        if isinstance(schedule, PerEpoch):
+            middles = [(epoch + 0.5) * self.epochs / epochs for epoch in range(epochs)]
+            schedule = PerEpoch(factors=tuple(schedule.rate(1.0, middle, self.epochs) for middle in middles))
         best_from = None if self.best_from is None else max(1, round(self.best_from * epochs / self.epochs))
-        return msgspec.structs.replace(self, epochs=epochs, best_from=best_from)
+        return msgspec.structs.replace(self, epochs=epochs, schedule=schedule, best_from=best_from)
+
+
+def _check_rates(lr: float, weight_decay: float, *betas: float) -> None:
+    if not 0 < lr < math.inf or not 0 <= weight_decay < math.inf or not all(0 <= beta < 1 for beta in betas):
+        raise InputError(
+            "expected a learning rate above 0, weight decay of at least 0 and betas from 0 to below 1, "
+            f"got {lr}, {weight_decay} and {list(betas)}"
+        )
 
 
 def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:

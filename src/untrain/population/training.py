@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from untrain.data import Examples
-from untrain.errors import InputError
-from untrain.population.engine import Chunk, Tensors
+from untrain.errors import InputError, NotSupportedError
+from untrain.population.engine import Chunk, Tensors, seeded
 from untrain.population.recipe import Recipe, batch_bounds
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Training:
         self.models, self.recipe, self.loss, self.purpose = models, recipe, loss, purpose
         self.masks = masks or {}
         self.epoch = 0
-        self._parts: list[tuple[Chunk, torch.optim.Optimizer]] = []
+        self._parts: list[tuple[Chunk, torch.optim.Optimizer, _Best]] = []
 
     def run(
         self,
@@ -93,12 +93,13 @@ class Training:
         Args:
             examples: at least one.
             epochs: how many, default the recipe's; after a fraction the next run begins a new epoch.
-            validation: needed if the recipe keeps the best state.
+            validation: needed if the recipe keeps the best state, which is put back when its last epoch is done.
             beside: a second set and its batch size. Step t of an epoch also sees the logits of the t-th batch
                 of a shuffled pass over it; the epoch ends with the shorter of the two.
 
         Raises:
             InputError: there are no examples, or no validation examples where they are needed.
+            NotSupportedError: the only example of a batch meets a layer, such as batch norm, that needs two.
 
         Cost: 3 forward passes over the examples for each epoch and model.
         """
@@ -112,22 +113,22 @@ class Training:
         epochs = self.recipe.epochs if epochs is None else epochs
         if not self._parts:
             for chunk in self.models.chunks(examples, self.recipe.batch_size):
-                self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values())))
-        for chunk, optimizer in self._parts:
-            self._run_chunk(chunk, optimizer, examples, epochs, validation if best_from is not None else None, beside)
+                self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values()), _Best(chunk)))
+        for part in self._parts:
+            self._run_chunk(*part, examples, epochs, validation, beside)
         self.epoch += int(np.ceil(epochs))
 
     def _run_chunk(
         self,
         chunk: Chunk,
         optimizer: torch.optim.Optimizer,
+        best: "_Best",
         examples: Examples,
         epochs: float,
         validation: Examples | None,
         beside: tuple[Examples, int] | None,
     ) -> None:
         chunk.attach()
-        best = _Best(chunk) if validation is not None else None
         bounds = batch_bounds(len(examples), self.recipe.batch_size)
         left = int(np.ceil(epochs * len(bounds) - 1e-9))
         epoch = self.epoch
@@ -136,9 +137,9 @@ class Training:
             chunk.collect()
             left -= len(bounds)
             epoch += 1
-            if best is not None and validation is not None and epoch >= (self.recipe.best_from or 1):
+            if self.recipe.best_from is not None and validation is not None and epoch >= self.recipe.best_from:
                 best.consider(self.models.chunk_accuracy(chunk, validation))
-        if best is not None:
+        if epoch >= self.recipe.epochs:
             best.restore()
 
     def _run_epoch(
@@ -163,16 +164,15 @@ class Training:
         chunk.skeleton.train()
         # A module that draws numbers itself, such as dropout, is computed alone and draws them from its
         # model's stream.
-        with torch.random.fork_rng(devices=self.models.cuda_devices):
-            torch.manual_seed(
-                self.models.streams.seed(f"{self.purpose}/layers", self.models.indices[chunk.rows.start], epoch)
-            )
+        name = f"{self.purpose}/layers"
+        seed = self.models.streams.seed(name, self.models.indices[chunk.rows.start], epoch)
+        with seeded(seed, self.models.cuda_devices):
             for step, (first, last) in enumerate(bounds):
                 rate = self.recipe.schedule.rate(self.recipe.optimizer.lr, epoch + step / steps, self.recipe.epochs)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 positions = order[:, first:last]
-                logits = chunk.forward(inputs[positions])
+                logits = _forward(chunk, inputs[positions])
                 seen_beside = None
                 if beside is not None:
                     with torch.no_grad():
@@ -194,24 +194,35 @@ class Training:
         return torch.from_numpy(np.stack(orders)).to(self.models.device)
 
 
+def _forward(chunk: Chunk, inputs: Tensor) -> Tensor:
+    try:
+        return chunk.forward(inputs)
+    except ValueError as error:
+        if inputs.shape[1] > 1:
+            raise
+        raise NotSupportedError(f"expected at least two examples to train this network on, got one: {error}") from error
+
+
 class _Best:
-    """The best state of each model of a chunk so far."""
+    """The best state of each model of a chunk so far; empty while no state has been considered."""
 
     def __init__(self, chunk: Chunk) -> None:
         self.chunk = chunk
         self.score = np.full(chunk.size, -np.inf)
-        self.state = {name: tensor[chunk.rows].clone() for name, tensor in chunk.tensors.items()}
+        self.state: Tensors = {}
 
     def consider(self, score: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
         better = np.flatnonzero(score > self.score)
         self.score[better] = score[better]
         rows = torch.from_numpy(better)
+        if not self.state:
+            self.state = {name: tensor[self.chunk.rows].clone() for name, tensor in self.chunk.tensors.items()}
         for name, tensor in self.chunk.tensors.items():
             self.state[name][rows] = tensor[self.chunk.rows][rows]
 
     def restore(self) -> None:
-        for name, tensor in self.chunk.tensors.items():
-            tensor[self.chunk.rows].copy_(self.state[name])
+        for name, state in self.state.items():
+            self.chunk.tensors[name][self.chunk.rows].copy_(state)
 
 
 def _class_weights(labels: Tensor, classes: int, power: float, dtype: torch.dtype) -> Tensor | None:

@@ -106,14 +106,15 @@ def confidences(example: dict[str, Any], rows: Sequence[Row]) -> str:
     margin = 0.05 * (high - low) + 1e-3
     bins = np.linspace(low - margin, high + margin, 49)
     with _styled():
-        figure = Figure(figsize=(4.4, 0.62 * max(len(drawn), 1) + 0.7))
+        figure = Figure(figsize=(4.4, 0.75 * max(len(drawn), 1) + 0.5))
         all_axes = figure.subplots(max(len(drawn), 1), 1, sharex=True, squeeze=False)[:, 0]
         for axes, name in zip(all_axes, drawn, strict=False):
             _filled(axes, reference, bins, _GREY)
             _filled(axes, np.asarray(example["confidences"][name]), bins, colours[name])
             axes.set_yticks([])
             axes.spines["left"].set_visible(False)
-            axes.text(0.0, 0.95, name, transform=axes.transAxes, va="top", color=colours[name], fontsize=9)
+            axes.text(0.0, 1.02, name, transform=axes.transAxes, color=colours[name], fontsize=9)
+        figure.subplots_adjust(hspace=0.55)
         all_axes[-1].set_xlabel("confidence in the true class (grey: retrained)")
         return _svg(figure)
 

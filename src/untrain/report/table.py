@@ -92,6 +92,11 @@ def forgotten(setting: str, row: Row) -> str:
     return f"{share}, {row['forget_examples']} examples{named}"
 
 
+def scored(row: Row) -> str:
+    """What every score of the row's forget setting must be read with."""
+    return f"N = {row['models']}, {row['buckets']} buckets, ceiling {row['ceiling']:.4f}"
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
