@@ -1,27 +1,65 @@
 """Print a run's comparison as Markdown, for the documents.
 
-python benchmarks/markdown.py runs/digits
+python benchmarks/markdown.py runs/digits           every column, a table for each forget setting
+python benchmarks/markdown.py runs/digits --brief   one small table
 """
 
-import sys
+import argparse
+from typing import Any
 
 from untrain.report import columns, groups, read_results
-from untrain.report.table import forgotten, scored
+from untrain.report.table import forgotten, is_contender, scored
+
+
+def table(head: list[str], body: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def full(results: dict[str, Any]) -> str:
+    """Every column, a table for each forget setting."""
+    parts = []
+    for setting, rows in groups(results):
+        shown = columns(rows)
+        title = f"**{results['experiment']}, forgetting {forgotten(setting, rows[0])}** ({scored(rows[0])})"
+        body = [[column.cell(row) for column in shown] for row in rows]
+        parts.append(f"{title}\n\n{table([column.head for column in shown], body)}\n")
+    environment = ", ".join(f"{name} {value}" for name, value in results["environment"].items())
+    return "\n".join([*parts, f"({environment})"])
+
+
+def brief(results: dict[str, Any]) -> str:
+    """One table: the score at every forget setting, beside that of short retraining as costly."""
+    grouped = groups(results)
+    by_setting = {setting: {row["method"]: row for row in rows} for setting, rows in grouped}
+    last = grouped[-1][1]
+    head = ["method"]
+    for _setting, rows in grouped:
+        share = f"{100 * rows[0]['forget_ratio']:.2g} %"
+        head += [f"final score, {share} forgotten", "same cost"]
+    head += ["test accuracy", "seconds a model", "speed-up"]
+    body = []
+    for row in last:
+        if is_contender(row) or row["method"] in ("retrain", "short-retrain:half"):
+            cells = [f"`{row['method']}`"]
+            for setting, _rows in grouped:
+                mine = by_setting[setting][row["method"]]
+                same = mine["same_cost_score"]
+                cells += [f"{mine['final_score']:.4f}", "" if same is None else f"{same:.4f}"]
+            cells += [f"{row['test_accuracy']:.1f} %", f"{row['seconds_per_model']:.2f}", f"{row['speedup']:.1f}"]
+            body.append(cells)
+    return table(head, body)
 
 
 def main() -> None:
-    """Print one table for each forget setting."""
-    results = read_results(sys.argv[1])
-    environment = ", ".join(f"{name} {value}" for name, value in results["environment"].items())
-    for setting, rows in groups(results):
-        shown = columns(rows)
-        print(f"**{results['experiment']}, forgetting {forgotten(setting, rows[0])}** ({scored(rows[0])})\n")
-        print("| " + " | ".join(column.head for column in shown) + " |")
-        print("|---" * len(shown) + "|")
-        for row in rows:
-            print("| " + " | ".join(column.cell(row) for column in shown) + " |")
-        print()
-    print(f"({environment})")
+    """Read a run and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run")
+    parser.add_argument("--brief", action="store_true")
+    arguments = parser.parse_args()
+    results = read_results(arguments.run)
+    print(brief(results) if arguments.brief else full(results))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python benchmarks/tune.py cifar10-small --data-dir DATA
 
 Every learning rate of a method's fine-tuning on the retain set is multiplied by each factor in turn; what
-erases is left alone. For each factor eight models forget 2 % of the experiment's training set, and the mean
+erases is left alone. For each factor four models forget 2 % of the experiment's training set, and the mean
 accuracy on its validation part is printed, beside that of retraining. Neither the test part nor any
 retrained-model audit is looked at. The presets `small` hold what was chosen.
 """
@@ -31,7 +31,7 @@ METHODS = {
     "transpose": "recipe",
 }
 FIXED: dict[str, dict[str, Any]] = {"conv-noise": {"minority_weight": 1.0}}  # the classes are balanced
-MODELS = 8
+MODELS = 4
 
 
 def main() -> None:

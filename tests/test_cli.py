@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,21 @@ def test_a_run_its_table_and_its_report(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "report.html").unlink()
     assert call("report", str(tmp_path)) == 0
     assert (tmp_path / "report.html").is_file()
+
+
+def test_scores_can_be_read_on_a_narrow_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    asked = ["run", str(SMALL), "--out", str(tmp_path), "--workers", "1", "--models", "2"]
+    monkeypatch.setattr("untrain.cli._console", lambda: Console(width=80))
+    assert call(*asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    for method in ("transpose", "finetune", "short-retrain:half", "retrain"):
+        (line,) = [line for line in lines if line.startswith(f"│ {method} ")]
+        assert re.search(r"│ +0\.\d{4} │", line)
 
 
 @pytest.mark.parametrize(

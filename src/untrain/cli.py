@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from untrain.experiments import Progress as RunProgress
 
 _SECONDS_BETWEEN_LINES = 20.0
+_WIDE = 140
+"""Columns of a terminal that shows every column of a comparison."""
 
 
 def run(
@@ -149,11 +151,11 @@ def _print_tables(results: dict[str, Any]) -> None:
 
     console = _console()
     for setting, rows in groups(results):
-        shown = columns(rows)
+        shown = [column for column in columns(rows) if column.essential or console.width >= _WIDE]
         title = f"{results['experiment']}: forgetting {forgotten(setting, rows[0])}; {scored(rows[0])}"
         table = Table(title=Text(title), title_justify="left", caption=Text(verdict(rows)), caption_justify="left")
         for column in shown:
-            table.add_column(column.head, justify="left" if column is shown[0] else "right")
+            table.add_column(column.head, justify="left" if column is shown[0] else "right", no_wrap=True)
         for row in rows:
             style = None if is_contender(row) else "dim"
             table.add_row(*(Text(column.cell(row)) for column in shown), style=style)

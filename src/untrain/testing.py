@@ -17,7 +17,7 @@ from untrain.data import Examples, Splits, forget_ratio, split
 from untrain.errors import UntrainError
 from untrain.methods import Method, Request
 from untrain.models import CNN, Model, factory
-from untrain.population import SGD, Cosine, Population, Recipe
+from untrain.population import SGD, Cosine, Engine, Population, Recipe
 from untrain.randomness import Streams
 
 _RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15, batch_size=32)
@@ -83,7 +83,9 @@ def check_method(method: Method, model: Model | None = None) -> None:
     asked = request if method.reads_forget else SealedRequest.of(request)
 
     def forget(count: int, first: int = 0) -> Population:
-        return method.forget(original.repeat(count, streams=streams, first=first), asked)
+        models = original.repeat(count, streams=streams, first=first)
+        models.engine = Engine(count)  # four models in one call, one model by itself
+        return method.forget(models, asked)
 
     unlearned = forget(4)
     _expect(

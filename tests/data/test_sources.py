@@ -19,6 +19,12 @@ def png(value: int = 7, size: tuple[int, int] = (4, 3), mode: str = "L") -> byte
     return file.getvalue()
 
 
+def deep() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((3, 4), 40_000, dtype=np.uint16)).save(file, "PNG")
+    return file.getvalue()
+
+
 def write(path: Path, **columns: list[Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
@@ -76,6 +82,7 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_images(tmp_path: Path) -> None:
+    (tmp_path / "cat" / "folder.png").mkdir(parents=True)
     for name in ("cat/1.png", "dog/a/2.png", "cat/.hidden.png", "cat/notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(png(mode="RGB"))
@@ -102,6 +109,9 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
         ({"label": [1]}, "columns beside label"),
         ({"x": [1.0, 2.0], "label": [1, 0], "id": ["a", "a"]}, "distinct ids"),
         ({"x": [float("nan")], "label": [0]}, "finite"),
+        ({"x": [1.0, 2.0], "label": [0, 1], "id": ["a", None]}, "every row of column 'id', got none in row 1"),
+        ({"x": [1.0], "label": [3_000_000]}, "are they class numbers"),
+        ({"image": [{"bytes": deep(), "path": None}], "label": [1]}, "8 bits a channel"),
         ({"x": pa.array([], pa.float32()), "label": pa.array([], pa.int64())}, "at least one row"),
     ],
 )

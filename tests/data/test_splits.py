@@ -22,9 +22,11 @@ def test_parts_are_disjoint_and_whole() -> None:
     assert split(digits, seed=3).train.ids.tolist() != split(digits, seed=4).train.ids.tolist()
 
 
-@pytest.mark.parametrize(("validation", "test"), [(0.0, 0.1), (0.5, 0.5), (0.1, 1e-9)])
-def test_empty_parts_are_refused(validation: float, test: float) -> None:
-    with pytest.raises(InputError, match="leave something in each part"):
+@pytest.mark.parametrize(
+    ("validation", "test"), [(0.0, 0.1), (0.5, 0.5), (0.1, 1e-9), (0.1, -0.1), (float("nan"), 0.1), (1.5, 0.1)]
+)
+def test_parts_that_are_empty_or_overlap_are_refused(validation: float, test: float) -> None:
+    with pytest.raises(InputError, match="expected"):
         split(persons(), validation, test)
 
 

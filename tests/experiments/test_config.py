@@ -56,6 +56,8 @@ BASE = to_toml(read_experiment("digits"))
         ('name = "digits"', 'name = "../digits"', "name"),
         ("validation = 0.1", "validation = 1.0", "< 1"),
         ("models = 64", "models = ", "Invalid|invalid"),
+        ("epochs = 15.0", "epochs = inf", "epochs above 0"),
+        ("nesterov = false", "nesterov = true\nmomentum = 0.0", "mine.toml"),
     ],
 )
 def test_faults_are_named_with_their_path(old: str, new: str, message: str) -> None:
@@ -72,6 +74,10 @@ def test_faults_in_methods_are_named() -> None:
         ({"forget": [0.02, 0.02]}, "distinct forget settings"),
         ({"methods": ["finetune"], "settings": {"transpose": {}}}, "got settings of 'transpose'"),
         ({"settings": {"transpose": {"recipe": {"epoch": 3}}}}, "unknown field `epoch`"),
+        ({"settings": {"transpose": {"recipe": {"best_from": 9}}}}, "best_from between 1 and 3"),
+        ({"forget": [0.02, "0.02"]}, "distinct forget settings"),
+        ({"preset": "smal"}, "preset that some method has, got 'smal'"),
+        ({"published": "table9"}, "published tables table1, got 'table9'"),
     ):
         with pytest.raises(ConfigError, match=message):
             changed(experiment, changes, "here").resolved()

@@ -13,13 +13,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from untrain.auditing import final_score, forget_quality
 from untrain.data import forget_ratio, load, split
-from untrain.errors import ConfigError, InputError, InterruptedRunError
+from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
 from untrain.experiments import Progress, read_experiment, run_experiment
-from untrain.experiments.config import Experiment
+from untrain.experiments.config import Data, Experiment
 from untrain.experiments.work import Arm, Work
 from untrain.files import read_arrays
 from untrain.population import Engine
@@ -171,6 +173,47 @@ def test_wrong_requests_leave_nothing_behind(tmp_path: Path) -> None:
         with pytest.raises(error):
             run_experiment(msgspec.structs.replace(small(), **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_foreign_directories_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text("somebody's")
+    with pytest.raises(ConfigError, match=r"empty directory or that of a run, .* with results.json"):
+        run_experiment(small(), tmp_path, workers=1)
+    assert (tmp_path / "results.json").read_text() == "somebody's"
+
+
+def test_what_cannot_work_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    from untrain.models import CNN, MLP
+
+    with pytest.raises(NotSupportedError, match="transpose changes convolutions"):
+        run_experiment(msgspec.structs.replace(small(), model=MLP()), tmp_path / "mlp")
+    pq.write_table(pa.table({"x": list(range(60)), "label": [0, 1] * 30}), tmp_path / "t.parquet")
+    table = msgspec.structs.replace(small(), data=Data(source=str(tmp_path / "t.parquet")), model=CNN())
+    with pytest.raises(InputError, match="channels x height x width"):
+        run_experiment(table, tmp_path / "table")
+    with pytest.raises(ConfigError, match="at least one worker"):
+        run_experiment(small(), tmp_path / "none", workers=0)
+    assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_training_that_diverged_is_named(tmp_path: Path) -> None:
+    wild = {"finetune": {"recipe": {"optimizer": {"lr": 1e30}}}}
+    with pytest.raises(InputError, match=r"finetune, forgetting 0\.05, models 0 to 1: expected finite logits"):
+        run_experiment(msgspec.structs.replace(small(), settings=wild), tmp_path, workers=1)
+
+
+@pytest.mark.parametrize(("sign", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_stopping_by_a_signal_says_how_to_go_on(tmp_path: Path, sign: signal.Signals, workers: int) -> None:
+    process = subprocess.Popen(
+        command(tmp_path / "run", workers), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and pieces(tmp_path) < 2:
+        time.sleep(0.005)
+    process.send_signal(sign)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "run the same command again" in error
+    assert "Traceback" not in error
 
 
 def test_stopping_keeps_what_is_finished(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

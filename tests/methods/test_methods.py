@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from untrain.data import Examples, forget_ratio
-from untrain.errors import ConfigError, NotSupportedError
+from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.methods import Method, Request, build_method, method_class, method_names
 from untrain.methods.conv_noise import ConvNoise
 from untrain.methods.gradient_reinit import GradientReinit
@@ -350,6 +350,13 @@ class _Neighbourly(Method, frozen=True, tag="neighbourly"):
 def test_the_conformance_suite_finds_broken_methods(broken: Callable[[], Method], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_method(broken())
+
+
+def test_validation_examples_are_not_to_be_forgotten() -> None:
+    sets = forget_ratio(examples(), 0.2)
+    for part in (sets.forget, sets.retain):
+        with pytest.raises(InputError, match="outside the training set, got"):
+            Request(sets.forget, sets.retain, RECIPE, part.select([1]))
 
 
 def test_a_sealed_request_gives_everything_but_the_forget_set() -> None:

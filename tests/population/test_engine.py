@@ -62,6 +62,16 @@ class Tied(nn.Module):
         return out
 
 
+class BranchingOnInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x)
+        return out * 2 if x.abs().max() > 1 else out
+
+
 def normed() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.LayerNorm(6), nn.GELU(), nn.Linear(6, 3))
 
@@ -98,6 +108,7 @@ def test_networks_with_batch_norm_can_be_vectorised(model: Model) -> None:
     [
         (Reassigned, "differs"),
         (Branching, "RuntimeError"),
+        (BranchingOnInputs, "RuntimeError"),
         (Recurrent, "RuntimeError"),
         (forgetful_norm, "RuntimeError"),
         (dropping, "random"),
@@ -158,3 +169,33 @@ def test_measuring_changes_no_model() -> None:
     next(models.chunks(examples()))
     for name, tensor in models.tensors.items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_layers_that_work_in_place_do_not_change_the_examples(width: int) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 3))
+
+    data = Examples.of(examples().inputs.astype(np.float32), examples().labels)
+    before = data.inputs.copy()
+    models = Population.create(build, 2, engine=Engine(width)).train(data, RECIPE)
+    models.accuracy(data)
+    np.testing.assert_array_equal(data.inputs, before)
+
+
+def test_bytes_and_token_numbers_are_inputs_too() -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(20, 3))
+
+    generator = np.random.default_rng(0)
+    tokens = Examples.of(generator.integers(10, size=(24, 5)), generator.integers(3, size=24))
+    assert Population.create(build, 3).train(tokens, RECIPE).logits(tokens).shape == (3, 24, 3)
+    pixels = Examples.of(generator.integers(256, size=(24, 1, 8, 8), dtype=np.uint8), generator.integers(3, size=24))
+    models = Population.create(factory(CNN(widths=(4,)), (1, 8, 8), 3), 2).train(pixels, RECIPE)
+    assert models.logits(pixels).shape == (2, 24, 3)
+
+
+def test_many_copies_of_one_model_are_measured_anew() -> None:
+    one = Population.create(normed, 1).train(examples(), RECIPE)
+    assert one.engine is not None
+    assert one.repeat(4, streams=one.streams).engine is None

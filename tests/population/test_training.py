@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from untrain.data import Examples
-from untrain.errors import InputError
+from untrain.errors import InputError, NotSupportedError
 from untrain.models import CNN, MLP, Model, ResNet18, factory
 from untrain.population import (
     SGD,
@@ -185,6 +185,26 @@ def test_a_compressed_recipe_runs_its_whole_schedule() -> None:
     recipe = Recipe(optimizer=SGD(lr=1.0), schedule=Cosine(), epochs=20, best_from=10)
     assert (recipe.compressed(0.25).epochs, recipe.compressed(0.25).best_from) == (5, 2)
     assert recipe.compressed(0.001).epochs == 1
+    steps = Recipe(optimizer=SGD(lr=1.0), schedule=PerEpoch(factors=(1, 0.5, 0.1, 0.01)), epochs=4).compressed(0.5)
+    assert steps.schedule == PerEpoch(factors=(0.5, 0.01))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Recipe(optimizer=SGD(lr=0.1), epochs=-1),
+        lambda: Recipe(optimizer=SGD(lr=0.1), epochs=float("inf")),
+        lambda: Recipe(optimizer=SGD(lr=0.1), epochs=1, batch_size=0),
+        lambda: Recipe(optimizer=SGD(lr=0.1), epochs=3, best_from=4),
+        lambda: SGD(lr=0.0),
+        lambda: SGD(lr=0.1, nesterov=True),
+        lambda: Adam(betas=(0.9, 1.0)),
+        lambda: AdamW(weight_decay=float("nan")),
+    ],
+)
+def test_recipes_out_of_range_are_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match="expected"):
+        make()
 
 
 @pytest.mark.parametrize("width", [1, 2])
@@ -205,6 +225,13 @@ def test_the_best_state_is_kept(width: int) -> None:
             torch.testing.assert_close(tensor[model], by_epoch[epoch].tensors[name][model])
     with pytest.raises(InputError, match="validation"):
         kept.train(train, best)
+    # The same in three parts: the best state is put back when the last epoch is done, and not before.
+    parts = Population.create(build, 2, engine=Engine(width))
+    training = parts.training(best)
+    for _ in range(3):
+        training.run(train, epochs=2, validation=validation)
+    for name, tensor in kept.tensors.items():
+        torch.testing.assert_close(parts.tensors[name], tensor, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("width", [1, 2])
@@ -265,6 +292,13 @@ def test_a_batch_beside_is_seen_without_gradient() -> None:
     recipe = Recipe(optimizer=SGD(lr=0.1), epochs=1, batch_size=4)
     models.training(recipe, loss=loss).run(examples, beside=(other, 10))
     assert seen == [(4, 10, False)] * 3  # three batches of ten end the epoch before five batches of four
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_single_example_and_batch_norm_are_refused_with_a_reason(width: int) -> None:
+    models = Population.create(factory(ResNet18(), (3, 16, 16), 3), 2, engine=Engine(width))
+    with pytest.raises(NotSupportedError, match="at least two examples"):
+        models.train(some((3, 16, 16), 1), SGD_RECIPE)
 
 
 def test_nothing_to_train_on_is_refused() -> None:

@@ -17,6 +17,7 @@ from untrain.errors import InterruptedRunError
 from untrain.experiments.work import Job, Work
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 _work: Work | None = None
 
 
@@ -70,7 +71,8 @@ def do_jobs(work: Work, jobs: Sequence[Job], workers: int, finished: Callable[[J
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (work,)) as pool,
     ):
         try:
-            waiting = {pool.submit(_do, job): job for job in jobs}
+            with _stops_deferred():  # a process that is stopped half started would print a traceback
+                waiting = {pool.submit(_do, job): job for job in jobs}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -98,7 +100,18 @@ def _start_worker(work: Work) -> None:
     _work = work
     _settle_torch()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it hears the same key
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)  # inherited from the parent's start
     threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _stops_deferred() -> Iterator[None]:
+    """Keep signals that stop the program waiting for a moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _die_with_parent() -> None:

@@ -128,7 +128,7 @@ def epsilons(rows: Sequence[Row]) -> str:
     """The epsilon of every forget example under every method, those at the cap to the right of a break."""
     colours = _colours(rows)
     finite = [value for row in rows for value in row["epsilon"] if value is not None and value < 50]
-    limit = max([*finite, 0.5 * rows[0]["buckets"]]) if rows else 1.0
+    limit = max([*finite, 0.5 * rows[0]["buckets"], 1.0])
     cap = limit * 1.12
     with _styled():
         figure = Figure(figsize=(6.6, 0.34 * len(rows) + 0.9))

@@ -79,6 +79,7 @@ def render(results: dict[str, Any]) -> str:
         results=results,
         sections=sections,
         columns=columns(results["rows"]),
+        published=any("published" in row for row in results["rows"]),
         models=results["rows"][0]["models"],
         buckets=results["rows"][0]["buckets"],
         configuration=tomli_w.dumps(_toml(results["configuration"])),

@@ -15,11 +15,13 @@ class Column:
         head: what stands above it.
         hint: one sentence on what it is.
         cell: from a row to the text of the cell; a dash where nothing is known.
+        essential: whether it stays where there is no room for all.
     """
 
     head: str
     hint: str
     cell: Callable[[Row], str]
+    essential: bool = False
 
 
 def _number(key: str, digits: int) -> Callable[[Row], str]:
@@ -35,28 +37,37 @@ def _published(key: str, digits: int) -> Callable[[Row], str]:
 
 
 _OURS = (
-    Column("method", "with its preset; the competition's ranks are in the titles", lambda row: row["method"]),
+    Column(
+        "method",
+        "with its preset; the competition's ranks are in the titles",
+        lambda row: row["method"],
+        essential=True,
+    ),
     Column(
         "final score",
         "F times the accuracies kept on retain and test set, relative to retraining",
         _number("final_score", 4),
+        essential=True,
     ),
     Column(
         "same cost",
         "final score of short retraining that takes as long, interpolated",
         _number("same_cost_score", 4),
+        essential=True,
     ),
     Column("F", "forgetting quality, the competition's", _number("forget_quality", 4)),
     Column("mean ε", "mean over forget examples, in nats; less is better", _number("epsilon_mean", 2)),
     Column("at cap", "forget examples that an attack tells apart perfectly", lambda row: str(row["capped"])),
     Column("retain %", "accuracy on the retain set", _number("retain_accuracy", 1)),
-    Column("test %", "accuracy on the test set", _number("test_accuracy", 1)),
+    Column("test %", "accuracy on the test set", _number("test_accuracy", 1), essential=True),
     Column("forget %", "accuracy on the forget set", _number("forget_accuracy", 1)),
-    Column("s/model", "seconds for one model made alone on one thread", _number("seconds_per_model", 2)),
-    Column("speed-up", "over retraining", lambda row: f"{row['speedup']:.1f}×"),  # noqa: RUF001
+    Column(
+        "s/model", "seconds for one model made alone on one thread", _number("seconds_per_model", 2), essential=True
+    ),
+    Column("speed-up", "over retraining", lambda row: f"{row['speedup']:.1f}×", essential=True),  # noqa: RUF001
 )
 _PUBLISHED = (
-    Column("final score, published", "of the study, in this setting", _published("final_score", 4)),
+    Column("final score, published", "of the study, whose N is not stated", _published("final_score", 4)),
     Column("test %, published", "of the study", _published("test_accuracy", 1)),
     Column("forget %, published", "of the study", _published("forget_accuracy", 1)),
     Column("seconds, published", "of the study, on a GPU", _published("seconds", 1)),
