@@ -55,7 +55,7 @@ CASES = [
     Case("digits MLP 64-50-50-10, N = 64", MLP(widths=(50, 50)), load(), recipe(2, 32), 64, 4, 7),
     Case("digits CNN 8-16, N = 16", CNN(widths=(8, 16)), load(), recipe(1, 64), 16, 4, 7),
     Case("CNN 32-64 on 28x28, N = 8", CNN(widths=(32, 64)), images((1, 28, 28), 640), recipe(1, 64), 8, 8, 5),
-    Case("ResNet-18 on 32x32, N = 2", ResNet18(), images((3, 32, 32), 256), recipe(1, 64), 2, 2, 5),
+    Case("ResNet-18 on 32x32, N = 2", ResNet18(), images((3, 32, 32), 512), recipe(1, 64), 2, 2, 5),
 ]
 
 

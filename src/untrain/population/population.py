@@ -86,18 +86,34 @@ class Population:
         if count < 1:
             raise InputError(f"expected at least one model, got {count}")
         streams = seed if isinstance(seed, Streams) else Streams(seed)
-        indices = range(first, first + count)
-        modules: list[nn.Module] = []
-        for index in indices:
+        return cls._built(factory, streams, range(first, first + count), device, dtype, engine)
+
+    @classmethod
+    def _built(
+        cls,
+        factory: Factory,
+        streams: Streams,
+        indices: Sequence[int],
+        device: str | torch.device,
+        dtype: torch.dtype,
+        engine: Engine | None,
+    ) -> "Population":
+        """Build the models with these indices, one after another."""
+        skeleton: nn.Module | None = None
+        tensors: Tensors = {}
+        for row, index in enumerate(indices):
             with seeded(streams.seed("initialise", index), []):
-                modules.append(factory())
-        if not isinstance(modules[0], nn.Module):
-            raise InputError(f"expected a factory that builds a torch module, got {type(modules[0]).__name__}")
-        states = [state_of(module) for module in modules]
-        tensors = {
-            name: _placed(torch.stack([state[name].detach() for state in states]), device, dtype) for name in states[0]
-        }
-        return cls(modules[0], tensors, streams, indices, factory, engine)
+                module = factory()
+            if not isinstance(module, nn.Module):
+                raise InputError(f"expected a factory that builds a torch module, got {type(module).__name__}")
+            state = {name: _placed(tensor.detach(), device, dtype) for name, tensor in state_of(module).items()}
+            if skeleton is None:
+                skeleton = module
+                tensors = {name: tensor.new_empty(len(indices), *tensor.shape) for name, tensor in state.items()}
+            for name, tensor in state.items():
+                tensors[name][row] = tensor
+        assert skeleton is not None  # noqa: S101 (there is at least one index)
+        return cls(skeleton, tensors, streams, indices, factory, engine)
 
     @classmethod
     def from_module(cls, module: nn.Module, *, seed: int = 0, factory: Factory | None = None) -> "Population":
@@ -163,15 +179,7 @@ class Population:
             raise NotSupportedError(
                 "expected a factory that builds a new model to train from nothing, got none: pass factory="
             )
-        return Population.concatenate(
-            [
-                Population.create(
-                    self.factory, 1, seed=self.streams, first=index,
-                    device=self.device, dtype=self.dtype, engine=self.engine,
-                )
-                for index in self.indices
-            ]
-        )  # fmt: skip
+        return Population._built(self.factory, self.streams, self.indices, self.device, self.dtype, self.engine)
 
     def module(self, position: int = 0) -> nn.Module:
         """One model as an ordinary module with its own copies of the tensors, in evaluation mode."""
