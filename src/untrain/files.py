@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+import tomli_w
 
 from untrain.errors import InputError, IntegrityError
 
@@ -55,6 +56,17 @@ def sweep(directory: Path, folders: str = ".") -> None:
         for leftover in folder.glob(".*.tmp"):
             if _TEMPORARY.fullmatch(leftover.name):
                 leftover.unlink(missing_ok=True)
+
+
+def toml_text(value: dict[str, Any]) -> str:
+    """Plain values as TOML; what is None is absent, as TOML has no such value."""
+    return tomli_w.dumps(_without_none(value))
+
+
+def _without_none(value: Any) -> Any:  # noqa: ANN401 (any plain value)
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:

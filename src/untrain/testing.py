@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 
 from untrain.data import Examples, Splits, forget_ratio, split
-from untrain.errors import UntrainError
 from untrain.methods import Method, Request
 from untrain.models import CNN, Model, factory
 from untrain.population import SGD, Cosine, Engine, Population, Recipe
@@ -76,7 +75,7 @@ def check_method(method: Method, model: Model | None = None) -> None:
         AssertionError: weights did not move; a method that says it does not read the forget set read it; the same seed
             gave another result; model i depended on the models beside it; test accuracy collapsed below half of the
             original's; or the result was not nearer to retrained models than the original is.
-        UntrainError: the method refuses the architecture.
+        NotSupportedError: the method refuses the architecture.
     """
     original, request, parts = _prepared(model or CNN(widths=(8, 16)))
     streams = Streams(2).child(type(method).__name__)
@@ -139,4 +138,4 @@ def _expect(holds: bool, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
-__all__ = ["SealedRequest", "UntrainError", "check_method", "toy_problem"]
+__all__ = ["SealedRequest", "check_method", "toy_problem"]

@@ -97,6 +97,11 @@ def test_numbers_stand_in_the_table_best_first(tmp_path: Path) -> None:
     assert "would score 0.0600, less than it" in verdict(rows)
 
 
+def test_nobody_wins_with_nothing() -> None:
+    assert verdict([row("retrain", 0.2, 4.0), row("finetune", 0.0, 1.0)]).startswith("No method scored above 0")
+    assert verdict([row("retrain", 0.2, 4.0)]) == "No method was compared."
+
+
 def test_published_figures_have_columns_where_there_are_some(tmp_path: Path) -> None:
     content = results()
     assert not any("published" in column.head for column in columns(content["rows"]))

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import tomli_w
 
 from untrain.errors import ConfigError
+from untrain.files import toml_text
 from untrain.methods import build_method, method_class, method_names
 from untrain.models import Model
 from untrain.population import Engine, Recipe
@@ -158,15 +158,7 @@ def changed(experiment: Experiment, changes: dict[str, Any], where: str) -> Expe
 
 def to_toml(experiment: Experiment) -> str:
     """The experiment as TOML, every default written out; what is None is absent, as TOML has no such value."""
-    return tomli_w.dumps(_without_none(msgspec.to_builtins(experiment)))
-
-
-def _without_none(value: Any) -> Any:  # noqa: ANN401 (any TOML value)
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_none(item) for item in value]
-    return value
+    return toml_text(msgspec.to_builtins(experiment))
 
 
 def differences(mine: Experiment, other: Experiment) -> list[str]:

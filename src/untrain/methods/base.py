@@ -36,8 +36,9 @@ class Request:
 
     def __post_init__(self) -> None:
         ForgetSplit(self.forget, self.retain)
-        for part in (self.forget, self.retain) if self.validation is not None else ():
-            for leak in np.intersect1d(part.ids, self.validation.ids)[:1]:  # type: ignore[union-attr]
+        if self.validation is not None:
+            training = np.concatenate([self.forget.ids, self.retain.ids])
+            for leak in np.intersect1d(training, self.validation.ids)[:1]:
                 raise InputError(f"expected validation examples outside the training set, got {leak!s}")
 
 

@@ -5,11 +5,10 @@ from typing import Any
 
 import jinja2
 import msgspec
-import tomli_w
 from markupsafe import Markup
 
 from untrain.errors import ConfigError, IntegrityError
-from untrain.files import write_file
+from untrain.files import toml_text, write_file
 from untrain.report import figures
 from untrain.report.table import columns, forgotten, groups, is_contender, verdict
 
@@ -82,12 +81,5 @@ def render(results: dict[str, Any]) -> str:
         published=any("published" in row for row in results["rows"]),
         models=results["rows"][0]["models"],
         buckets=results["rows"][0]["buckets"],
-        configuration=tomli_w.dumps(_toml(results["configuration"])),
+        configuration=toml_text(results["configuration"]),
     )
-
-
-def _toml(value: Any) -> Any:  # noqa: ANN401 (any plain value)
-    """The value without what TOML cannot hold."""
-    if isinstance(value, dict):
-        return {key: _toml(item) for key, item in value.items() if item is not None}
-    return [_toml(item) for item in value] if isinstance(value, list) else value

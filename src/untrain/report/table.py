@@ -122,6 +122,8 @@ def verdict(rows: list[Row]) -> str:
     if not contenders:
         return "No method was compared."
     best = max(contenders, key=lambda row: row["final_score"])
+    if best["final_score"] == 0:
+        return "No method scored above 0."
     text = (
         f"{best['method']} has the highest final score, {best['final_score']:.4f}, at {best['speedup']:.1f} times "
         f"the speed of retraining; retrained models against each other reach {best['ceiling']:.4f}."
