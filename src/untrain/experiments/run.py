@@ -140,7 +140,7 @@ def _do_missing(work: Work, workers: int, progress: Callable[[Progress], None]) 
 
     def finished(job: Job) -> None:
         clock.finish(job)
-        report(f"{job.arm.name}, forgetting {job.arm.forget}" if job.arm.forget else "original")
+        report(job.arm.title)
 
     report("starting")
     # The original comes first and alone: the others start from it.

@@ -20,7 +20,7 @@ from untrain.errors import IntegrityError, UntrainError
 from untrain.experiments.config import Experiment
 from untrain.files import read_arrays, write_arrays
 from untrain.methods import Method, Request, build_method, convolutions, method_origin
-from untrain.models import factory
+from untrain.models import Factory, factory
 from untrain.population import Engine, Population
 from untrain.population.engine import seconds_of
 from untrain.randomness import Streams
@@ -43,6 +43,11 @@ class Arm:
 
     forget: str | None
     name: str
+
+    @property
+    def title(self) -> str:
+        """The arm in a few words."""
+        return self.name if self.forget is None else f"{self.name}, forgetting {self.forget}"
 
 
 ORIGINAL = Arm(None, "original")
@@ -187,9 +192,12 @@ class Work:
 
     def new_models(self, count: int, streams: Streams, engine: Engine | None) -> Population:
         """Untrained models of the experiment's architecture."""
+        return Population.create(self._build, count, seed=streams, device=self.device, engine=engine)
+
+    @property
+    def _build(self) -> Factory:
         train = self.splits.train
-        build = factory(self.experiment.model, train.inputs.shape[1:], len(train.classes))
-        return Population.create(build, count, seed=streams, device=self.device, engine=engine)
+        return factory(self.experiment.model, train.inputs.shape[1:], len(train.classes))
 
     def measured_engine(self) -> Engine:
         """Measure how the models of a chunk are best computed."""
@@ -207,8 +215,7 @@ class Work:
         try:
             self._do(job)
         except UntrainError as error:
-            what = job.arm.name if job.arm.forget is None else f"{job.arm.name}, forgetting {job.arm.forget}"
-            raise type(error)(f"{what}, models {job.first} to {job.last - 1}: {error}") from error
+            raise type(error)(f"{job.arm.title}, models {job.first} to {job.last - 1}: {error}") from error
 
     def _do(self, job: Job) -> None:
         if job.arm == ORIGINAL:
@@ -239,10 +246,8 @@ class Work:
     def original(self) -> Population:
         """The one original model, read from its file once."""
         if not self._originals:
-            train = self.splits.train
-            build = factory(self.experiment.model, train.inputs.shape[1:], len(train.classes))
             path = self.path(Job(ORIGINAL, 0, 1))
-            self._originals.append(Population.load(path, build, device=self.device))
+            self._originals.append(Population.load(path, self._build, device=self.device))
         return self._originals[0]
 
     def _store(self, job: Job, models: Population, seconds: Array) -> None:
