@@ -19,7 +19,10 @@ MAY_IMPORT = {
     "data": {"errors", "randomness"},
     "models": {"errors"},
     "population": {"errors", "randomness", "files", "auditing", "data", "models"},
-    "methods": {"errors", "randomness", "data", "models", "population"},
+    "influence": {"errors", "data", "models", "population"},
+    "registry": {"errors"},
+    "detection": {"errors", "randomness", "data", "models", "population", "influence", "registry"},
+    "methods": {"errors", "randomness", "data", "models", "population", "influence", "registry"},
     "report": {"errors", "files"},
     "experiments": {
         "errors", "randomness", "files", "auditing", "data", "models", "population", "methods", "report", "__init__",
@@ -71,9 +74,9 @@ def test_what_needs_no_torch_does_not_load_it(statement: str) -> None:
 def test_public_names_are_these() -> None:
     expected = """
         Adam AdamW CNN Constant Cosine Examples Experiment ForgetQuality ForgetSplit MLP Method PerEpoch
-        Population Recipe Request ResNet18 SGD Splits Streams build_method confidence factory final_score
-        forget_groups forget_ids forget_quality forget_ratio import_factory load mean_epsilon method_names
-        read_experiment run_experiment split write_report
+        Noisy Population Recipe Request ResNet18 SGD Splits Streams Suspects build_method build_scorer confidence detect
+        factory final_score forget_groups forget_ids forget_quality forget_ratio human_noise import_factory load
+        mean_epsilon method_names mislabel pair_noise read_experiment run_experiment split symmetric_noise write_report
     """
     assert sorted(untrain.__all__) == sorted(expected.split())
     for name in untrain.__all__:

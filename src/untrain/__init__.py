@@ -5,6 +5,10 @@ The main things, in the order in which they are needed:
 * `load`, `Examples`, `split`, `forget_ratio`, `forget_groups`, `forget_ids`: data, and what is to be
 forgotten.
 * `CNN`, `MLP`, `ResNet18`, `factory`, `Population`, `Recipe`: networks, and how they are trained.
+* `detect`, `build_scorer`, `Suspects`: which training labels are wrong; `mislabel`, `symmetric_noise`, `pair_noise`,
+`human_noise`: data with wrong labels to try it on.
+* `repair`, `Repaired`: detect, forget, and compare before with after.
+* `influence`: curvature of the loss, and influence of training examples.
 * `build_method`, `Method`, `Request`: unlearning methods by name, and new ones.
 * `confidence`, `forget_quality`, `final_score`, `mean_epsilon`: the competition's score.
 * `read_experiment`, `run_experiment`, `write_report`: whole comparisons.
@@ -25,12 +29,20 @@ if TYPE_CHECKING:
     from untrain.auditing import mean_epsilon as mean_epsilon
     from untrain.data import Examples as Examples
     from untrain.data import ForgetSplit as ForgetSplit
+    from untrain.data import Noisy as Noisy
     from untrain.data import Splits as Splits
     from untrain.data import forget_groups as forget_groups
     from untrain.data import forget_ids as forget_ids
     from untrain.data import forget_ratio as forget_ratio
+    from untrain.data import human_noise as human_noise
     from untrain.data import load as load
+    from untrain.data import mislabel as mislabel
+    from untrain.data import pair_noise as pair_noise
     from untrain.data import split as split
+    from untrain.data import symmetric_noise as symmetric_noise
+    from untrain.detection import Suspects as Suspects
+    from untrain.detection import build_scorer as build_scorer
+    from untrain.detection import detect as detect
     from untrain.experiments import Experiment as Experiment
     from untrain.experiments import read_experiment as read_experiment
     from untrain.experiments import run_experiment as run_experiment
@@ -59,13 +71,19 @@ _HOMES = {
     "data": (
         "Examples",
         "ForgetSplit",
+        "Noisy",
         "Splits",
         "forget_groups",
         "forget_ids",
         "forget_ratio",
+        "human_noise",
         "load",
+        "mislabel",
+        "pair_noise",
         "split",
+        "symmetric_noise",
     ),
+    "detection": ("Suspects", "build_scorer", "detect"),
     "experiments": ("Experiment", "read_experiment", "run_experiment"),
     "methods": ("Method", "Request", "build_method", "method_names"),
     "models": ("CNN", "MLP", "ResNet18", "factory", "import_factory"),
@@ -79,6 +97,8 @@ __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (any of the names above)
+    if name == "influence":
+        return importlib.import_module("untrain.influence")
     if name not in _HOME:
         raise AttributeError(f"module 'untrain' has no attribute {name!r}")
     return getattr(importlib.import_module(f"untrain.{_HOME[name]}"), name)

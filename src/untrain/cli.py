@@ -74,7 +74,7 @@ def run(
 def list_() -> None:
     """List the packaged experiments and the methods."""
     from untrain.experiments.config import packaged, read_experiment
-    from untrain.methods import method_class, method_names
+    from untrain.methods import METHODS
 
     table = Table("experiment", "models", "what it is", title="untrain run EXPERIMENT", title_justify="left")
     for name in packaged():
@@ -82,8 +82,8 @@ def list_() -> None:
         table.add_row(name, str(experiment.models), Text(experiment.title))
     _console().print(table)
     table = Table("method", "presets", "what it is", title="--methods NAME or NAME:PRESET", title_justify="left")
-    for name in method_names():
-        kind = method_class(name)
+    for name in METHODS.names():
+        kind = METHODS.of(name)
         table.add_row(name, ", ".join(kind.presets), Text(kind.title))
     _console().print(table)
 

@@ -16,6 +16,10 @@ class InputError(UntrainError, ValueError):
     """Data, or an argument, that cannot be used as it is."""
 
 
+class UndecidableError(InputError):
+    """Data from which a question cannot be answered, however they are looked at."""
+
+
 class ConfigError(UntrainError, ValueError):
     """An experiment, a method or a run directory that does not fit what was asked."""
 

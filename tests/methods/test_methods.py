@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from untrain.data import Examples, forget_ratio
 from untrain.errors import ConfigError, InputError, NotSupportedError
-from untrain.methods import Method, Request, build_method, method_class, method_names
+from untrain.methods import METHODS, Method, Request, build_method, method_names
 from untrain.methods.conv_noise import ConvNoise
 from untrain.methods.gradient_reinit import GradientReinit
 from untrain.methods.kl_contrast import KLContrast
@@ -44,19 +44,19 @@ def population(model: Model | None = None, count: int = 2, width: int = 1) -> Po
     return original.repeat(count, streams=Streams(1).child("test"))
 
 
-def test_the_eight_are_found_by_name() -> None:
-    assert method_names() == sorted([*PUBLISHED, "finetune", "retrain", "short-retrain"])
+def test_the_ten_are_found_by_name() -> None:
+    assert method_names() == sorted([*PUBLISHED, "finetune", "influence", "retrain", "short-retrain", "ssse"])
 
 
 @pytest.mark.parametrize("name", ["retrain", "finetune", "short-retrain", *PUBLISHED])
 def test_conformance(name: str) -> None:
-    small = "small" in method_class(name).presets
+    small = "small" in METHODS.of(name).presets
     check_method(build_method(name, preset="small" if small else None))
 
 
 @pytest.mark.parametrize("name", ["kl-contrast", "prune-entropy", "finetune", "retrain"])
 def test_methods_for_any_network_work_on_one_without_convolutions(name: str) -> None:
-    small = "small" in method_class(name).presets
+    small = "small" in METHODS.of(name).presets
     check_method(build_method(name, preset="small" if small else None), MLP(widths=(24,)))
 
 
@@ -68,7 +68,7 @@ def test_convolution_methods_refuse_other_networks(name: str) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_kaggle_is_the_default(name: str) -> None:
-    assert build_method(name) == build_method(f"{name}:kaggle") == method_class(name)()
+    assert build_method(name) == build_method(f"{name}:kaggle") == METHODS.of(name)()
 
 
 CONSTANTS: list[tuple[str, dict[str, Any]]] = [

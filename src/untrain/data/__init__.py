@@ -1,6 +1,11 @@
 """Examples, where they come from, and how they are split. No torch here."""
 
 from untrain.data.examples import Examples as Examples
+from untrain.data.noise import Noisy as Noisy
+from untrain.data.noise import human_noise as human_noise
+from untrain.data.noise import mislabel as mislabel
+from untrain.data.noise import pair_noise as pair_noise
+from untrain.data.noise import symmetric_noise as symmetric_noise
 from untrain.data.sources import load as load
 from untrain.data.splits import ForgetSplit as ForgetSplit
 from untrain.data.splits import Splits as Splits

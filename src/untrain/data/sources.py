@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from untrain.data.examples import Examples, Positions
+from untrain.data.examples import Examples, Labels, Positions
 from untrain.data.images import decode, stack
 from untrain.errors import InputError
 from untrain.randomness import Streams
@@ -35,6 +36,9 @@ def load(
     part: Part = "train",
     data_dir: str | Path | None = None,
     limit: int | None = None,
+    classes: Sequence[str] | None = None,
+    per_class: int | None = None,
+    label: str = "label",
     seed: int = 0,
 ) -> Examples:
     """Read examples by the name of a data set, or from a folder or parquet table of one's own.
@@ -42,57 +46,91 @@ def load(
     Args:
         source: `digits` (1,797 grey 8x8 images that scikit-learn ships; needs no file), `mnist`, `cifar10`,
             `fashion-mnist` (parquet below `data_dir`), the path of a folder with one folder of images a class, or the
-            path of a `.parquet` table with a `label` column and optional `id` and `group` columns.
+            path of a `.parquet` table with a label column and optional `id` and `group` columns. Columns named `label`
+            or `..._label` are never taken for inputs.
         part: `train` or `test`, for the three data sets that come with a test part.
         data_dir: folder that holds `<source>/train-00000-of-00001.parquet`; default the variable `UNTRAIN_DATA`.
         limit: keep this many examples, drawn at random before anything is decoded; default all.
-        seed: of that draw.
+        classes: keep these classes alone, by name, in this order; default all.
+        per_class: keep this many examples of each class, drawn at random; default all.
+        label: the label column of a table of one's own.
+        seed: of the draws.
 
     Returns:
         Images as float32 `[n, channels, height, width]` in 0..1, tables as float32 `[n, columns]`.
 
     Raises:
-        InputError: there is no such source, root, column or part; an image is corrupt; a label is out of range.
+        InputError: there is no such source, root, column, class or part; a class has too few examples; an image is
+            corrupt; a label is out of range.
 
     >>> load("digits").inputs.shape
     (1797, 1, 8, 8)
     """
-    draw = Streams(seed).child("limit", part)
+    choice = _Choice(limit, None if classes is None else tuple(classes), per_class, Streams(seed).child("limit", part))
     if source == "digits":
         if part == "test":
             raise InputError("digits come without a test part: split them with `untrain.split`")
-        return _digits(_chosen(1797, limit, draw))
+        return _digits(choice)
     if source in _CLASSES:
         files = _parquet_files(source, part, data_dir)
-        return _table(files, f"{source}/{part}", _CLASSES[source], limit, draw)
+        return _table(files, f"{source}/{part}", _CLASSES[source], "label", choice)
     path = Path(source)
     if path.is_dir():
-        return _folder(path, limit, draw)
+        return _folder(path, choice)
     if path.suffix == ".parquet" and path.is_file():
-        return _table([path], path.stem, None, limit, draw)
+        return _table([path], path.stem, None, label, choice)
     raise InputError(
         f"expected digits, {', '.join(_CLASSES)}, a folder of images or a .parquet file as data source, got {source!r}"
     )
 
 
-def _chosen(count: int, limit: int | None, draw: Streams) -> Positions:
-    """Which rows to read: all, or `limit` of them at random, in the order of the file."""
-    if limit is None or limit >= count:
-        return np.arange(count)
-    if limit < 1:
-        raise InputError(f"expected a limit of at least 1 example, got {limit}")
-    return np.sort(draw.generator("rows").permutation(count)[:limit])
+@dataclass(frozen=True)
+class _Choice:
+    """Which of the examples of a source to keep."""
+
+    limit: int | None
+    classes: tuple[str, ...] | None
+    per_class: int | None
+    draw: Streams
+
+    def rows(self, labels: Labels, names: tuple[str, ...]) -> tuple[Positions, Labels, tuple[str, ...]]:
+        """Rows to keep, in the order of the source, with their labels and class names."""
+        for what, count in (("limit", self.limit), ("number per class", self.per_class)):
+            if count is not None and count < 1:
+                raise InputError(f"expected a {what} of at least 1 example, got {count}")
+        rows = np.arange(len(labels))
+        if self.classes is not None:
+            for name in self.classes:
+                if name not in names:
+                    raise InputError(f"expected classes among {', '.join(names)}, got {name!r}")
+            if len(set(self.classes)) < len(self.classes):
+                raise InputError(f"expected distinct classes, got {', '.join(self.classes)}")
+            renumbered = np.full(len(names), -1)
+            renumbered[[names.index(name) for name in self.classes]] = np.arange(len(self.classes))
+            labels, names = renumbered[labels], self.classes
+            rows = np.flatnonzero(labels >= 0)
+        if self.per_class is not None:
+            generator = self.draw.generator("per class")
+            of_class = [generator.permutation(rows[labels[rows] == label]) for label in range(len(names))]
+            for name, those in zip(names, of_class, strict=True):
+                if len(those) < self.per_class:
+                    raise InputError(f"expected {self.per_class} examples of class {name}, got {len(those)}")
+            rows = np.sort(np.concatenate([those[: self.per_class] for those in of_class]))
+        if self.limit is not None and self.limit < len(rows):
+            rows = rows[np.sort(self.draw.generator("rows").permutation(len(rows))[: self.limit])]
+        return rows, labels[rows], names
 
 
-def _digits(rows: Positions) -> Examples:
+def _digits(choice: _Choice) -> Examples:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
+    rows, labels, names = choice.rows(digits.target.astype(np.int64), _TEN)
     return Examples(
         inputs=(digits.images[rows, None] / 16).astype(np.float32),
-        labels=digits.target[rows].astype(np.int64),
+        labels=labels,
         ids=np.asarray([f"digits/{row:04d}" for row in rows]),
-        classes=_TEN,
+        classes=names,
     )
 
 
@@ -108,7 +146,7 @@ def _parquet_files(source: str, part: Part, data_dir: str | Path | None) -> list
     return files
 
 
-def _table(files: list[Path], name: str, classes: tuple[str, ...] | None, limit: int | None, draw: Streams) -> Examples:
+def _table(files: list[Path], name: str, classes: tuple[str, ...] | None, label: str, choice: _Choice) -> Examples:
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -118,15 +156,14 @@ def _table(files: list[Path], name: str, classes: tuple[str, ...] | None, limit:
         raise InputError(
             f"expected a whole parquet file in {files[0].parent}, got one that cannot be read: {error}"
         ) from error
-    if "label" not in table.column_names:
-        raise InputError(f"expected a column 'label' in {files[0]}, got {', '.join(table.column_names)}")
+    if label not in table.column_names:
+        raise InputError(f"expected a column {label!r} in {files[0]}, got {', '.join(table.column_names)}")
     if not table.num_rows:
         raise InputError(f"expected at least one row in {files[0]}, got none")
-    rows = _chosen(table.num_rows, limit, draw)
-    table = table.take(rows)
-    ids = _strings(table, "id") or [f"{name}/{row:05d}" for row in rows]
-    labels, classes = _labels(table["label"].to_pylist(), ids, classes)
-    inputs = _table_inputs(table, ids, str(files[0]))
+    ids = _strings(table, "id") or [f"{name}/{row:05d}" for row in range(table.num_rows)]
+    rows, labels, classes = choice.rows(*_labels(table[label].to_pylist(), ids, classes))
+    table, ids = table.take(rows), [ids[row] for row in rows]
+    inputs = _table_inputs(table, ids, str(files[0]), {label, "id", "group"})
     return Examples.of(inputs, labels, ids, classes, _strings(table, "group"))
 
 
@@ -157,11 +194,13 @@ def _labels(
     return numbers, classes or tuple(str(number) for number in range(int(numbers.max()) + 1))
 
 
-def _table_inputs(table: Any, ids: Sequence[str], file: str) -> npt.NDArray[Any]:  # noqa: ANN401
+def _table_inputs(table: Any, ids: Sequence[str], file: str, others: set[str]) -> npt.NDArray[Any]:  # noqa: ANN401
     """The one image column if there is one, else every other numeric column side by side."""
     import pyarrow.types as kinds
 
-    features = [field for field in table.schema if field.name not in ("label", "id", "group")]
+    features = [
+        field for field in table.schema if field.name not in others | {"label"} and not field.name.endswith("_label")
+    ]
     for field in features:
         if kinds.is_struct(field.type) or kinds.is_binary(field.type):
             cells = table[field.name].to_pylist()
@@ -177,11 +216,11 @@ def _table_inputs(table: Any, ids: Sequence[str], file: str) -> npt.NDArray[Any]
                 f"expected an image column or numeric columns in {file}, got {field.name!r} of {field.type}"
             )
     if not features:
-        raise InputError(f"expected columns beside label, id and group in {file}, got none")
+        raise InputError(f"expected columns beside labels, id and group in {file}, got none")
     return np.stack([table[field.name].to_numpy().astype(np.float32) for field in features], axis=1)
 
 
-def _folder(root: Path, limit: int | None, draw: Streams) -> Examples:
+def _folder(root: Path, choice: _Choice) -> Examples:
     """Images in `<root>/<class>/`; ids are paths relative to the root."""
     files = sorted(
         file
@@ -196,10 +235,11 @@ def _folder(root: Path, limit: int | None, draw: Streams) -> Examples:
         if not file.resolve().is_relative_to(root.resolve()):
             raise InputError(f"expected images inside {root}, got {file.relative_to(root)} that links outside it")
     classes = tuple(sorted({file.relative_to(root).parts[0] for file in files}))
-    files = [files[row] for row in _chosen(len(files), limit, draw)]
+    all_labels = np.asarray([classes.index(file.relative_to(root).parts[0]) for file in files], dtype=np.int64)
+    rows, labels, classes = choice.rows(all_labels, classes)
+    files = [files[row] for row in rows]
     ids = [file.relative_to(root).as_posix() for file in files]
     images = [decode(_bytes(file), str(file)) for file in files]
-    labels = [classes.index(file.relative_to(root).parts[0]) for file in files]
     return Examples.of(stack(images, ids, str(root)), labels, ids, classes)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from untrain.errors import ConfigError
 from untrain.files import toml_text
-from untrain.methods import build_method, method_class, method_names
+from untrain.methods import METHODS, build_method
 from untrain.models import Model
 from untrain.population import Engine, Recipe
 from untrain.population.recipe import Count
@@ -78,7 +78,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         tables = _resources("published", ".csv")
         if self.published is not None and self.published not in tables:
             raise ConfigError(f"expected one of the published tables {', '.join(tables)}, got {self.published!r}")
-        if self.preset is not None and not any(self.preset in method_class(name).presets for name in method_names()):
+        if self.preset is not None and not any(self.preset in METHODS.of(name).presets for name in METHODS.names()):
             raise ConfigError(f"expected a preset that some method has, got {self.preset!r}")
         for kind, values in (("methods", self.methods), ("forget settings", self.forget)):
             if len(set(map(str, values))) < len(values):

@@ -19,7 +19,7 @@ from untrain.data import ForgetSplit, Splits, forget_by, load, split
 from untrain.errors import IntegrityError, UntrainError
 from untrain.experiments.config import Experiment
 from untrain.files import read_arrays, write_arrays
-from untrain.methods import Method, Request, build_method, convolutions, method_origin
+from untrain.methods import METHODS, Method, Request, build_method, convolutions
 from untrain.models import Factory, factory
 from untrain.population import Engine, Population
 from untrain.population.engine import seconds_of
@@ -150,7 +150,7 @@ class Work:
         }
         if arm != ORIGINAL:
             name = "retrain" if arm.name == "reference" else arm.name.partition(":")[0]
-            parts["method"] = [method_origin(name), msgspec.to_builtins(self.methods[arm.name])]
+            parts["method"] = [METHODS.origin(name), msgspec.to_builtins(self.methods[arm.name])]
             parts["original"] = self.fingerprint(ORIGINAL)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -3,7 +3,6 @@
 from untrain.methods.base import Method as Method
 from untrain.methods.base import Request as Request
 from untrain.methods.base import convolutions as convolutions
+from untrain.methods.registry import METHODS as METHODS
 from untrain.methods.registry import build_method as build_method
-from untrain.methods.registry import method_class as method_class
 from untrain.methods.registry import method_names as method_names
-from untrain.methods.registry import method_origin as method_origin

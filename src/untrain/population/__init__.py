@@ -1,5 +1,6 @@
 """N networks as one: state, forward pass, training, evaluation, storage."""
 
+from untrain.population.defaults import suited as suited
 from untrain.population.engine import Engine as Engine
 from untrain.population.population import Population as Population
 from untrain.population.recipe import SGD as SGD

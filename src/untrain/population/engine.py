@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from untrain.errors import NotSupportedError
+
 logger = logging.getLogger("untrain")
 
 Tensors = dict[str, Tensor]
@@ -60,6 +62,36 @@ def attach(module: nn.Module, tensors: Tensors) -> None:
     for name, _ in list(module.named_buffers()):
         owner, _, leaf = name.rpartition(".")
         module.get_submodule(owner)._buffers[leaf] = tensors[name]
+
+
+def last_linear(module: nn.Module, inputs: Tensor) -> tuple[str, nn.Linear]:
+    """Name and module of the linear layer whose output is the logits.
+
+    Args:
+        module: in evaluation mode.
+        inputs: a few examples `[B, ...]`.
+
+    Raises:
+        NotSupportedError: there is none.
+    """
+    seen: list[tuple[str, nn.Linear, Tensor]] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, _, output, name=name: seen.append((name, layer, output.clone())))
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    with torch.no_grad():
+        logits = module(inputs.clone())
+    for hook in hooks:
+        hook.remove()
+    for name, layer, output in reversed(seen):
+        # NaN equals NaN here: whether logits are finite is for others to say.
+        if output.shape == logits.shape and torch.allclose(output, logits, rtol=0, atol=0, equal_nan=True):
+            return name, layer
+    raise NotSupportedError(
+        f"expected a linear layer whose output is the logits, got none in {type(module).__name__}: choose what "
+        "looks at all parameters, or at predictions alone"
+    )
 
 
 class Chunk:

@@ -16,7 +16,7 @@ from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.files import read_arrays, write_arrays
 from untrain.models import Factory
-from untrain.population.engine import Chunk, Engine, Tensors, attach, choose_engine, seeded, state_of
+from untrain.population.engine import Chunk, Engine, Tensors, attach, choose_engine, last_linear, seeded, state_of
 from untrain.population.recipe import Recipe
 from untrain.population.training import Loss, Training, cross_entropy
 from untrain.randomness import Streams
@@ -152,6 +152,10 @@ class Population:
         tensors = {name: tensor.expand(count, *tensor.shape[1:]).clone() for name, tensor in self.tensors.items()}
         return Population(self.skeleton, tensors, streams, range(first, first + count), self.factory)
 
+    def with_factory(self, factory: Factory) -> "Population":
+        """The same models, for which it is known how to build new ones."""
+        return Population(self.skeleton, self.tensors, self.streams, self.indices, factory, self.engine)
+
     @staticmethod
     def concatenate(parts: Sequence["Population"]) -> "Population":
         """One population of all models of populations of the same architecture and streams.
@@ -278,6 +282,27 @@ class Population:
             InputError: a logit is not finite, as after a training that diverged.
         """
         return confidence(self.logits(examples).cpu().numpy(), examples.labels)
+
+    @torch.no_grad()
+    def features(self, examples: Examples) -> Tensor:
+        """Penultimate features `[N, n, d]`: what goes into the last linear layer, in evaluation mode.
+
+        Raises:
+            NotSupportedError: the network does not end in a linear layer.
+
+        Cost: one forward pass of each model, one after another.
+        """
+        inputs, _ = self.resident(examples)
+        found = []
+        for position in range(len(self)):
+            module = self.module(position)
+            seen: list[Tensor] = []
+            _, layer = last_linear(module, inputs[:4])
+            with layer.register_forward_hook(lambda _, args, __, seen=seen: seen.append(args[0])):
+                for batch in inputs.split(_EVALUATION_BATCH):
+                    module(batch.clone())
+            found.append(torch.cat(seen))
+        return torch.stack(found)
 
     def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
         """Accuracy of the models of one chunk, `[K]` in 0..1."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -87,6 +88,7 @@ class Training:
         epochs: float | None = None,
         validation: Examples | None = None,
         beside: tuple[Examples, int] | None = None,
+        subsets: npt.NDArray[np.intp] | None = None,
     ) -> None:
         """Train for some epochs over `examples`, each model in its own random order.
 
@@ -96,15 +98,22 @@ class Training:
             validation: needed if the recipe keeps the best state, which is put back when its last epoch is done.
             beside: a second set and its batch size. Step t of an epoch also sees the logits of the t-th batch
                 of a shuffled pass over it; the epoch ends with the shorter of the two.
+            subsets: `[N, m]` positions of the examples that each model learns from, as folds of a cross-validation
+                are; default all.
 
         Raises:
-            InputError: there are no examples, or no validation examples where they are needed.
+            InputError: there are no examples, or no validation examples where they are needed; subsets do not fit.
             NotSupportedError: the only example of a batch meets a layer, such as batch norm, that needs two.
 
         Cost: 3 forward passes over the examples for each epoch and model.
         """
-        if not len(examples):
+        if not len(examples) or (subsets is not None and not subsets.size):
             raise InputError("expected at least one example to train on, got none")
+        if subsets is not None and (len(subsets) != len(self.models) or subsets.max() >= len(examples)):
+            raise InputError(
+                f"expected positions below {len(examples)} for each of {len(self.models)} models, "
+                f"got shape {subsets.shape} and positions up to {subsets.max()}"
+            )
         best_from = self.recipe.best_from
         if best_from is not None and (validation is None or not len(validation)):
             raise InputError(
@@ -115,7 +124,7 @@ class Training:
             for chunk in self.models.chunks(examples, self.recipe.batch_size):
                 self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values()), _Best(chunk)))
         for part in self._parts:
-            self._run_chunk(*part, examples, epochs, validation, beside)
+            self._run_chunk(*part, examples, epochs, validation, beside, subsets)
         self.epoch += int(np.ceil(epochs))
 
     def _run_chunk(
@@ -127,13 +136,15 @@ class Training:
         epochs: float,
         validation: Examples | None,
         beside: tuple[Examples, int] | None,
+        subsets: npt.NDArray[np.intp] | None,
     ) -> None:
         chunk.attach()
-        bounds = batch_bounds(len(examples), self.recipe.batch_size)
+        own = None if subsets is None else torch.from_numpy(subsets[chunk.rows]).to(self.models.device)
+        bounds = batch_bounds(len(examples) if own is None else own.shape[1], self.recipe.batch_size)
         left = int(np.ceil(epochs * len(bounds) - 1e-9))
         epoch = self.epoch
         while left > 0:
-            self._run_epoch(chunk, optimizer, examples, epoch, bounds[:left], len(bounds), beside)
+            self._run_epoch(chunk, optimizer, examples, epoch, bounds[:left], len(bounds), beside, own)
             chunk.collect()
             left -= len(bounds)
             epoch += 1
@@ -151,9 +162,12 @@ class Training:
         bounds: list[tuple[int, int]],
         steps: int,
         beside: tuple[Examples, int] | None,
+        own: Tensor | None,
     ) -> None:
         inputs, labels = self.models.resident(examples)
-        order = self._order("order", chunk, epoch, len(examples))
+        order = self._order("order", chunk, epoch, len(examples) if own is None else own.shape[1])
+        if own is not None:
+            order = own.gather(1, order)
         weights = _class_weights(labels, len(examples.classes), self.recipe.class_balance, self.models.dtype)
         if beside is not None:
             beside_inputs = self.models.resident(beside[0])[0]

@@ -1,0 +1,143 @@
+"""Label noise: wrong labels put into clean data, with the true ones kept aside for scoring.
+
+Every synthetic kind is a transition matrix: `symmetric_noise` and `pair_noise` build one, and a class-dependent one is
+one's own. Labels that people got wrong come with the data (`human_noise`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untrain.data.examples import Examples, Labels
+from untrain.errors import InputError
+from untrain.randomness import Streams
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Noisy:
+    """Examples some of whose labels are wrong, and what the true ones are.
+
+    Attributes:
+        examples: with labels as they are given, wrong ones among them.
+        true_labels: `[n]`.
+    """
+
+    examples: Examples
+    true_labels: Labels
+
+    @property
+    def mislabelled(self) -> npt.NDArray[np.bool_]:
+        """`[n]`, which labels are wrong."""
+        return np.asarray(self.examples.labels != self.true_labels)
+
+    @property
+    def ratio(self) -> float:
+        """Share of wrong labels."""
+        return float(self.mislabelled.mean())
+
+
+def symmetric_noise(classes: int, ratio: float) -> Matrix:
+    """Each label becomes one of the others, all alike, with probability `ratio`.
+
+    Returns:
+        `[C, C]`, rows are true classes, columns given labels.
+
+    Raises:
+        InputError: fewer than two classes, or a ratio that is not in 0..1.
+
+    >>> symmetric_noise(3, 0.2).tolist()
+    [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]
+    """
+    _check(classes, ratio)
+    matrix = np.full((classes, classes), ratio / (classes - 1))
+    np.fill_diagonal(matrix, 1 - ratio)
+    return matrix
+
+
+def pair_noise(classes: int, ratio: float) -> Matrix:
+    """Each label becomes the next class with probability `ratio`, the last one the first.
+
+    >>> pair_noise(3, 0.25).tolist()
+    [[0.75, 0.25, 0.0], [0.0, 0.75, 0.25], [0.25, 0.0, 0.75]]
+    """
+    _check(classes, ratio)
+    return (1 - ratio) * np.eye(classes) + ratio * np.roll(np.eye(classes), 1, axis=1)
+
+
+def _check(classes: int, ratio: float) -> None:
+    if classes < 2 or not 0 <= ratio <= 1:
+        raise InputError(f"expected at least two classes and a noise ratio in 0..1, got {classes} and {ratio}")
+
+
+def mislabel(examples: Examples, transition: npt.ArrayLike, *, exact: bool = False, seed: int = 0) -> Noisy:
+    """Change labels at random by a transition matrix.
+
+    Args:
+        examples: with true labels.
+        transition: `[C, C]`, the probability of each given label (column) for a true class (row).
+        exact: change exactly the expected number of labels, `round(n r)` over all classes, instead of each by its
+            probability.
+        seed: of the draws.
+
+    Raises:
+        InputError: the matrix has another shape, is negative, or has a row that does not sum to 1.
+    """
+    matrix, classes = np.asarray(transition, dtype=np.float64), len(examples.classes)
+    if matrix.shape != (classes, classes) or not (matrix >= 0).all() or not np.allclose(matrix.sum(1), 1):
+        raise InputError(
+            f"expected a transition matrix of shape {(classes, classes)} with rows of probabilities that sum to 1, "
+            f"got shape {matrix.shape} and row sums {np.round(matrix.sum(-1), 6).tolist()}"
+        )
+    generator = Streams(seed).child("noise").generator("labels")
+    true = examples.labels
+    flips = generator.random(len(true)) < 1 - np.diag(matrix)[true]
+    if exact:
+        counts = _apportioned(np.bincount(true, minlength=classes) * (1 - np.diag(matrix)))
+        flips = np.zeros(len(true), dtype=np.bool_)
+        for label, count in enumerate(counts):
+            flips[generator.permutation(np.flatnonzero(true == label))[:count]] = True
+    labels = true.copy()
+    for label in range(classes):
+        chosen = np.flatnonzero(flips & (true == label))
+        others = matrix[label] * (np.arange(classes) != label)
+        if len(chosen):
+            labels[chosen] = generator.choice(classes, size=len(chosen), p=others / others.sum())
+    return Noisy(_relabelled(examples, labels), true)
+
+
+def _apportioned(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Whole numbers near the shares that add up to their rounded sum, by largest remainder."""
+    whole = np.floor(shares).astype(np.intp)
+    left = round(float(shares.sum())) - int(whole.sum())
+    whole[np.argsort(whole - shares, kind="stable")[:left]] += 1
+    return whole
+
+
+def human_noise(true: Examples, given: Examples) -> Noisy:
+    """Noise that comes with the data: the same examples with true and with given labels.
+
+    A parquet table with both is read twice, `load(path, label="clean_label")` and
+    `load(path, label="crowd_label")`.
+
+    Args:
+        true: with true labels.
+        given: with the labels that somebody gave; the same ids in the same order, and only classes that `true` has.
+
+    Raises:
+        InputError: ids or classes do not match.
+    """
+    if not np.array_equal(true.ids, given.ids):
+        raise InputError("expected the same ids in the same order for true and given labels, got different ones")
+    where = {name: number for number, name in enumerate(true.classes)}
+    for name in given.classes:
+        if name not in where:
+            raise InputError(f"expected given labels among {', '.join(true.classes)}, got {name!r}")
+    renumbered = np.asarray([where[name] for name in given.classes], dtype=np.int64)
+    return Noisy(_relabelled(true, renumbered[given.labels]), true.labels)
+
+
+def _relabelled(examples: Examples, labels: Labels) -> Examples:
+    return Examples(examples.inputs, labels, examples.ids, examples.classes, examples.groups)

@@ -1,0 +1,11 @@
+"""Find the training labels that are wrong: scorers by name, and `detect`."""
+
+from untrain.detection.base import Finding as Finding
+from untrain.detection.base import Scorer as Scorer
+from untrain.detection.base import Subject as Subject
+from untrain.detection.detect import Suspects as Suspects
+from untrain.detection.detect import as_subject as as_subject
+from untrain.detection.detect import detect as detect
+from untrain.detection.detect import inspect as inspect
+from untrain.detection.registry import SCORERS as SCORERS
+from untrain.detection.registry import build_scorer as build_scorer

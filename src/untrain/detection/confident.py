@@ -1,0 +1,41 @@
+"""Confident learning on held-out probabilities from a population of five folds.
+
+Source: Northcutt, Jiang, Chuang (2021), "Confident Learning: Estimating Uncertainty in Dataset Labels". The preset
+`cleanlab` chooses as the authors' library does when nothing is said.
+"""
+
+import numpy as np
+
+from untrain.detection.base import Finding, Scorer, Subject
+from untrain.detection.folds import cross_validate, held_out_error
+from untrain.detection.joint import Prune, confident_joint, pruned, share_wrong
+
+
+class Confident(Scorer, frozen=True, tag="confident"):
+    """Rank by held-out probability of the label.
+
+    Attributes:
+        prune: which labels are taken for wrong; see `untrain.detection.joint.pruned`.
+    """
+
+    title = "confident learning"
+    presets = {"cleanlab": {"prune": "by-noise-rate"}}
+    trains = True
+
+    prune: Prune = "both"
+
+    def score(self, subject: Subject) -> Finding:
+        """Cost: four trainings, shared with other presets."""
+        recipe = subject.trainable("confident")
+        log_p = subject.once("confident", lambda: cross_validate(subject, recipe, "confident")).log_p[-1]
+        probabilities = np.exp(log_p)
+        joint = confident_joint(probabilities, subject.labels)
+        wrong = pruned(probabilities, subject.labels, joint, self.prune)
+        return Finding(
+            scores=1 - probabilities[np.arange(len(log_p)), subject.labels],
+            wrong=wrong,
+            noise_ratio=share_wrong(joint),
+            model_error=held_out_error(log_p, subject, ~wrong),
+            suggested=log_p.argmax(1),
+            evidence={"confident_joint": joint.tolist()},
+        )

@@ -1,0 +1,111 @@
+"""Cross-validation as a population: one model a fold, trained together, each without the examples it will judge."""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from untrain.data import Examples
+from untrain.data.examples import Labels
+from untrain.detection.base import Scores, Subject
+from untrain.errors import InputError
+from untrain.population import Engine, Population, Recipe
+from untrain.population.engine import why_not_vectorised
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Models of K folds, and what they say of examples that they have not learned from.
+
+    Attributes:
+        log_p: `[epochs, n, C]` held-out log-probabilities after each epoch.
+        agreement: `[epochs]` share of held-out examples whose given label is the most probable class.
+        early: the K models as they were at the epoch after which agreement rose by less than its standard error.
+        last: the K models after the last epoch.
+    """
+
+    log_p: npt.NDArray[np.float64]
+    agreement: npt.NDArray[np.float64]
+    early: Population
+    last: Population
+
+
+def folds_of(subject: Subject) -> Labels:
+    """The fold of each example, `[n]`, each class spread evenly; the same for all scorers.
+
+    Raises:
+        InputError: there are fewer than two examples for each fold.
+    """
+    return subject.once("folds", lambda: _assigned(subject))  # type: ignore[no-any-return]
+
+
+def _assigned(subject: Subject) -> Labels:
+    labels = subject.labels
+    if len(labels) < 2 * FOLDS:
+        raise InputError(f"expected at least {2 * FOLDS} examples for {FOLDS} folds, got {len(labels)}")
+    generator = subject.streams.generator("folds")
+    folds = np.empty(len(labels), dtype=np.int64)
+    start = 0
+    for label in range(len(subject.examples.classes)):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        # Each class begins at the fold where the last one ended, so that folds are of one size.
+        folds[members] = (start + np.arange(len(members))) % FOLDS
+        start += len(members)
+    return folds
+
+
+def cross_validate(
+    subject: Subject, recipe: Recipe, name: str, keep: npt.NDArray[np.bool_] | None = None
+) -> CrossValidation:
+    """Train one model for each fold on what is kept of the other folds.
+
+    Args:
+        subject: with a factory.
+        recipe: how; the last state counts, since there is nothing to choose a best one by.
+        name: of the random streams.
+        keep: `[n]`, examples that may be learned from; default all.
+
+    Cost: four trainings by this recipe on what is kept, and a forward pass of five models an epoch.
+    """
+    factory, streams, folds = subject.model.factory, subject.streams.child(name), folds_of(subject)
+    assert factory is not None  # noqa: S101 (`Subject.trainable` has seen to it)
+    recipe = msgspec.structs.replace(recipe, best_from=None)
+    rows = [np.flatnonzero((folds != fold) & (True if keep is None else keep)) for fold in range(FOLDS)]
+    # Models of one population learn from equally many examples; which ones are too many is drawn.
+    size = min(len(row) for row in rows)
+    subsets = np.stack([streams.generator("odd", fold).permutation(row)[:size] for fold, row in enumerate(rows)])
+    models = Population.create(factory, FOLDS, seed=streams, device=subject.model.device, dtype=subject.model.dtype)
+    models.engine = subject.once("engine", lambda: rule_of_thumb(models, subject.examples))
+    training = models.training(recipe)
+    log_p: list[npt.NDArray[np.float64]] = []
+    agreement: list[float] = []
+    early, reached = models, -1.0
+    for epoch in range(int(np.ceil(recipe.epochs))):
+        training.run(subject.examples, epochs=1, subsets=subsets)
+        every = models.logits(subject.examples).double().log_softmax(-1).cpu().numpy()
+        log_p.append(every[folds, np.arange(len(folds))])
+        agreement.append(float((log_p[-1].argmax(1) == subject.labels).mean()))
+        error = np.sqrt(agreement[-1] * (1 - agreement[-1]) / len(folds))
+        # After one epoch features say little, so the second is the earliest that counts.
+        if epoch <= 1 or agreement[-1] > reached + error:
+            early, reached = models.clone(), agreement[-1]
+    return CrossValidation(np.stack(log_p), np.asarray(agreement), early, models)
+
+
+def rule_of_thumb(models: Population, examples: Examples) -> Engine:
+    """How to compute a few models: together where that is right and there are no convolutions.
+
+    Not measured, since a width that is measured anew could differ, and with it the last bits of the scores.
+    """
+    inputs, _ = models.resident(examples)
+    alone = models.weights(nn.Conv2d) or why_not_vectorised(models.skeleton, models.tensors, inputs[:8])
+    return Engine(1 if alone else len(models))
+
+
+def held_out_error(log_p: Scores, subject: Subject, kept: npt.NDArray[np.bool_]) -> float:
+    """Share of the kept examples whose label is not the most probable class."""
+    return float((log_p.argmax(1) != subject.labels)[kept].mean()) if kept.any() else 0.0

@@ -1,0 +1,18 @@
+"""Scorers by name. A scorer is an entry point in the group `untrain.scorers`."""
+
+from typing import Any
+
+from untrain.detection.base import Scorer
+from untrain.registry import Registry
+
+SCORERS = Registry("untrain.scorers", Scorer, "scorer", "score")  # type: ignore[type-abstract]
+"""All installed scorers."""
+
+
+def build_scorer(spec: str, *, settings: dict[str, Any] | None = None) -> Scorer:
+    """Build a scorer from `name` or `name:preset`; see `untrain.build_method`.
+
+    >>> build_scorer("neighbours").neighbours
+    20
+    """
+    return SCORERS.build(spec, settings=settings)
