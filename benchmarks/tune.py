@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from untrain.experiments import read_experiment
+from untrain.experiments.comparison import ORIGINAL, Arm, ChunkJob, ComparisonWork
+from untrain.experiments.config import Experiment
 from untrain.experiments.executors import one_thread
-from untrain.experiments.work import ORIGINAL, Arm, Job, Work
 from untrain.methods import build_method
 
 FACTORS = (1, 3, 10, 30, 100, 300)
@@ -41,11 +42,14 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--methods", default=",".join(METHODS), help="separated by commas; default all")
     arguments = parser.parse_args()
-    experiment = msgspec.structs.replace(read_experiment(arguments.experiment), forget=(0.02,), methods=(), settings={})
+    experiment = read_experiment(arguments.experiment)
+    if not isinstance(experiment, Experiment):
+        parser.error(f"expected a comparison, got {arguments.experiment}")
+    experiment = msgspec.structs.replace(experiment, forget=(0.02,), methods=(), settings={})
     with tempfile.TemporaryDirectory() as folder, one_thread():
-        work = Work(experiment, Path(folder), arguments.data_dir)
-        work.experiment = msgspec.structs.replace(experiment, engine=work.measured_engine())
-        work.do(Job(ORIGINAL, 0, 1))
+        work = ComparisonWork(experiment, Path(folder), arguments.data_dir)
+        work.experiment = work.settled()
+        work.do(ChunkJob(ORIGINAL, 0, 1))
         print(f"{'factor':>16}", *(f"{factor:>6}" for factor in FACTORS))
         for name in arguments.methods.split(","):
             accuracies = [accuracy(work, name, METHODS[name], factor) for factor in FACTORS]
@@ -53,7 +57,7 @@ def main() -> None:
         print(f"{'retrain':>16} {100 * accuracy(work, 'retrain', None, 1):6.1f}")
 
 
-def accuracy(work: Work, name: str, recipe: str | None, factor: float) -> float:
+def accuracy(work: ComparisonWork, name: str, recipe: str | None, factor: float) -> float:
     """Mean validation accuracy after forgetting with the learning rate of `recipe` multiplied."""
     method = build_method(name, settings=FIXED.get(name))
     if recipe is not None:

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from untrain.errors import ConfigError
-from untrain.experiments.config import changed, differences, packaged, parse, read_experiment, to_toml
+from untrain.experiments.config import Experiment, changed, differences, packaged, parse, read_experiment, to_toml
 from untrain.methods import build_method
 
 SEVEN = {"finetune", "kl-contrast", "gradient-reinit", "conv-noise", "prune-entropy", "transpose"}
@@ -12,6 +12,7 @@ SEVEN = {"finetune", "kl-contrast", "gradient-reinit", "conv-noise", "prune-entr
 def test_packaged_experiments_compare_all_methods_and_the_curve(name: str) -> None:
     assert name in packaged()
     experiment = read_experiment(name).resolved()
+    assert isinstance(experiment, Experiment)
     assert set(experiment.methods) >= SEVEN
     assert sum(method.startswith("short-retrain:") for method in experiment.methods) >= 4
     assert experiment.forget == (0.005, 0.02)
@@ -19,6 +20,7 @@ def test_packaged_experiments_compare_all_methods_and_the_curve(name: str) -> No
 
 def test_the_studys_form() -> None:
     experiment = read_experiment("cifar10")
+    assert isinstance(experiment, Experiment)
     assert experiment.models == 512
     assert experiment.preset is None
     assert msgspec.to_builtins(experiment.recipe) == {
@@ -77,7 +79,7 @@ def test_faults_in_methods_are_named() -> None:
         ({"settings": {"transpose": {"recipe": {"best_from": 9}}}}, "best_from between 1 and 3"),
         ({"forget": [0.02, "0.02"]}, "distinct forget settings"),
         ({"preset": "smal"}, "preset that some method has, got 'smal'"),
-        ({"published": "table9"}, "published tables table1, got 'table9'"),
+        ({"published": "table9"}, "published tables mislabel, table1, got 'table9'"),
     ):
         with pytest.raises(ConfigError, match=message):
             changed(experiment, changes, "here").resolved()

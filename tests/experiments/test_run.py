@@ -21,8 +21,8 @@ from untrain.auditing import final_score, forget_quality
 from untrain.data import forget_ratio, load, split
 from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
 from untrain.experiments import Progress, read_experiment, run_experiment
+from untrain.experiments.comparison import Arm, ComparisonWork
 from untrain.experiments.config import Data, Experiment
-from untrain.experiments.work import Arm, Work
 from untrain.files import read_arrays
 from untrain.population import Engine
 
@@ -34,8 +34,14 @@ KEYS = {
 }  # fmt: skip
 
 
+def comparison(path: Path) -> Experiment:
+    found = read_experiment(str(path))
+    assert isinstance(found, Experiment)
+    return found
+
+
 def small() -> Experiment:
-    return read_experiment(str(SMALL))
+    return comparison(SMALL)
 
 
 def numbers(results: dict[str, Any]) -> Any:
@@ -74,8 +80,8 @@ def test_results_have_what_they_promise(finished: tuple[Path, dict[str, Any]]) -
 def test_rows_follow_from_what_is_stored(finished: tuple[Path, dict[str, Any]]) -> None:
     """A row is made again by hand from the files of its arm."""
     directory, results = finished
-    experiment = read_experiment(str(directory / "experiment.toml"))
-    work = Work(experiment, directory)
+    experiment = comparison(directory / "experiment.toml")
+    work = ComparisonWork(experiment, directory)
 
     def stored(name: str) -> dict[str, np.ndarray[Any, Any]]:
         folder = directory / "populations" / work.fingerprint(Arm("0.05", name))
@@ -156,11 +162,11 @@ def test_another_configuration_is_refused(finished: tuple[Path, dict[str, Any]])
 def test_the_engine_is_measured_once_and_kept(tmp_path: Path) -> None:
     open_ = msgspec.structs.replace(small(), engine=None, methods=("finetune",))
     run_experiment(open_, tmp_path, workers=1)
-    kept = read_experiment(str(tmp_path / "experiment.toml"))
+    kept = comparison(tmp_path / "experiment.toml")
     assert kept.engine is not None
     assert "time against the best before" in kept.engine.reason
     run_experiment(open_, tmp_path, workers=1)
-    assert read_experiment(str(tmp_path / "experiment.toml")) == kept
+    assert comparison(tmp_path / "experiment.toml") == kept
 
 
 def test_wrong_requests_leave_nothing_behind(tmp_path: Path) -> None:
@@ -245,16 +251,20 @@ def pieces(directory: Path) -> int:
     return len(list(directory.rglob("0*.safetensors")))
 
 
-def kill_at_random(directory: Path, workers: int, generator: random.Random) -> None:
-    """Start the run and kill it, with its workers left to notice, some time after it has done another piece or two."""
-    wanted = pieces(directory) + generator.randint(0, 2)
+def kill_at_random(directory: Path, workers: int, generator: random.Random) -> bool:
+    """Start the run and kill it, with its workers left to notice, about when it has done another piece.
+
+    Returns:
+        Whether it was still at work.
+    """
+    wanted = pieces(directory) + generator.randint(0, 1)
     process = subprocess.Popen(command(directory, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while process.poll() is None and pieces(directory) < wanted and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(generator.random() * 0.3)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()  # does nothing if it has ended
+    return process.wait() == -signal.SIGKILL
 
 
 @pytest.fixture
@@ -266,11 +276,13 @@ def test_a_run_killed_five_times_equals_one_that_was_not(
     finished: tuple[Path, dict[str, Any]], killed: tuple[Path, random.Random]
 ) -> None:
     directory, generator = killed
+    kills = 0
     for number in range(5):
         before = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
-        kill_at_random(directory, 1 + number % 2, generator)
+        kills += kill_at_random(directory, 1 + number % 2, generator)
         after = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
         assert {file: after.get(file) for file in before} == before  # no finished piece is lost or done again
+    assert kills >= 2
     subprocess.run(command(directory, 2), check=True, capture_output=True)
     found = msgspec.json.decode((directory / "results.json").read_bytes())
     assert numbers(found) == numbers(finished[1])
@@ -290,7 +302,7 @@ def test_two_processes_do_not_work_in_one_directory(tmp_path: Path) -> None:
 
 
 def test_cost_is_compared_with_short_retraining() -> None:
-    from untrain.experiments.results import _add_ceiling_and_cost
+    from untrain.experiments.comparison_results import _add_ceiling_and_cost
 
     def row(method: str, seconds: float, score: float) -> dict[str, Any]:
         return {
@@ -314,7 +326,7 @@ def test_cost_is_compared_with_short_retraining() -> None:
 
 
 def test_published_figures_stand_beside_ours() -> None:
-    from untrain.experiments.results import _add_published
+    from untrain.experiments.comparison_results import _add_published
 
     rows: list[dict[str, Any]] = [
         {"dataset": "cifar10", "forget_ratio": 0.02, "method": "gradient-reinit"},

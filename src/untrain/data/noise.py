@@ -85,12 +85,13 @@ def mislabel(examples: Examples, transition: npt.ArrayLike, *, exact: bool = Fal
     Raises:
         InputError: the matrix has another shape, is negative, or has a row that does not sum to 1.
     """
-    matrix, classes = np.asarray(transition, dtype=np.float64), len(examples.classes)
+    matrix, classes = np.array(transition, dtype=np.float64), len(examples.classes)
     if matrix.shape != (classes, classes) or not (matrix >= 0).all() or not np.allclose(matrix.sum(1), 1):
         raise InputError(
             f"expected a transition matrix of shape {(classes, classes)} with rows of probabilities that sum to 1, "
             f"got shape {matrix.shape} and row sums {np.round(matrix.sum(-1), 6).tolist()}"
         )
+    matrix /= matrix.sum(1, keepdims=True)  # else a row that is short by rounding would ask for a label that is nowhere
     generator = Streams(seed).child("noise").generator("labels")
     true = examples.labels
     flips = generator.random(len(true)) < 1 - np.diag(matrix)[true]

@@ -27,6 +27,9 @@ _CLASSES = {
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ),
 }  # fmt: skip
+WITH_TEST_PART = tuple(_CLASSES)
+"""Sources that come with a test part of their own."""
+
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
 
@@ -109,6 +112,8 @@ class _Choice:
             renumbered[[names.index(name) for name in self.classes]] = np.arange(len(self.classes))
             labels, names = renumbered[labels], self.classes
             rows = np.flatnonzero(labels >= 0)
+            if not len(rows):
+                raise InputError(f"expected examples of the classes {', '.join(self.classes) or '(none)'}, got none")
         if self.per_class is not None:
             generator = self.draw.generator("per class")
             of_class = [generator.permutation(rows[labels[rows] == label]) for label in range(len(names))]
@@ -191,6 +196,9 @@ def _labels(
     if max(values) >= MOST_CLASSES:
         raise InputError(f"expected labels below {MOST_CLASSES}, got {max(values)}: are they class numbers?")
     numbers = np.asarray(values, dtype=np.int64)
+    if classes is not None:
+        for row in np.flatnonzero(numbers >= len(classes))[:1]:
+            raise InputError(f"expected labels from 0 to {len(classes) - 1}, got {numbers[row]} for example {ids[row]}")
     return numbers, classes or tuple(str(number) for number in range(int(numbers.max()) + 1))
 
 

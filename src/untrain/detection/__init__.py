@@ -5,7 +5,11 @@ from untrain.detection.base import Scorer as Scorer
 from untrain.detection.base import Subject as Subject
 from untrain.detection.detect import Suspects as Suspects
 from untrain.detection.detect import as_subject as as_subject
+from untrain.detection.detect import check_question as check_question
 from untrain.detection.detect import detect as detect
 from untrain.detection.detect import inspect as inspect
 from untrain.detection.registry import SCORERS as SCORERS
 from untrain.detection.registry import build_scorer as build_scorer
+from untrain.detection.review import has_answers as has_answers
+from untrain.detection.review import read_review as read_review
+from untrain.detection.review import write_review as write_review

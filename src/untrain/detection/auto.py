@@ -89,7 +89,7 @@ class Auto(Scorer, frozen=True, tag="auto"):
         said = [Neighbours().propagated(features, labels, classes) for features in _features(folds.early, subject)]
         probabilities = (np.exp(folds.log_p).mean(0) + np.mean(said, axis=0)) / 2
         joint = confident_joint(probabilities, labels)
-        return (joint / joint.sum(0)).T, _spared(~pruned(probabilities, labels, joint), labels)
+        return (joint / np.maximum(joint.sum(0), 1)).T, _spared(~pruned(probabilities, labels, joint), labels)
 
 
 def _refuse_chance(agreement: float, labels: npt.NDArray[np.int64]) -> None:

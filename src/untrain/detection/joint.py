@@ -28,15 +28,16 @@ def confident_joint(probabilities: npt.NDArray[np.float64], labels: Labels) -> C
     classes = probabilities.shape[1]
     rows = np.arange(classes)
     thresholds = np.array([probabilities[labels == label, label].mean() for label in rows])
-    confident = probabilities >= thresholds - 1e-6
+    confident = probabilities >= np.maximum(thresholds, 2e-6) - 1e-6
     several = confident.sum(1) > 1
     guess = np.where(several, probabilities.argmax(1), confident.argmax(1))
-    joint = np.zeros((classes, classes))
+    joint = np.zeros((classes, classes), order="F")
     chosen = confident.any(1)
     np.add.at(joint, (labels[chosen], guess[chosen]), 1)
     joint[rows, rows] = np.maximum(joint[rows, rows], 1)
-    joint *= (np.bincount(labels, minlength=classes) / joint.sum(1))[:, None]
-    return np.stack([_rounded(row) for row in joint])
+    # In this order, and in this layout, on which it depends how ties are rounded.
+    joint = (joint.T / joint.sum(1) * np.bincount(labels, minlength=classes)).T
+    return np.stack([_rounded(row) for row in joint / joint.sum() * len(labels)])
 
 
 def _rounded(shares: npt.NDArray[np.float64]) -> Counts:
@@ -66,7 +67,8 @@ def pruned(
             that are most probably of it; `both`, what both take. A label that is the most probable class stays.
 
     Returns:
-        `[n]`; of each class at least one label stays.
+        `[n]`; of each class at least one label stays, the most probable one. Only where the joint has no right label of
+        a class does cleanlab choose differently.
     """
     by_class, by_rate = np.zeros(len(labels), np.bool_), np.zeros(len(labels), np.bool_)
     for label in range(len(joint)):
@@ -77,5 +79,6 @@ def pruned(
             if other != label:
                 margin = probabilities[members, other] - own
                 by_rate[members[np.argsort(-margin)[: joint[label, other]]]] = True
+        by_rate[members[own.argmax()]] &= not by_rate[members].all()
     chosen = {"both": by_class & by_rate, "by-class": by_class, "by-noise-rate": by_rate}[prune]
     return np.asarray(chosen & (probabilities.argmax(1) != labels))

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from untrain.detection.base import Finding, Scorer, Subject
+from untrain.population import Engine
 
 
 class Margin(Scorer, frozen=True, tag="margin"):
@@ -29,6 +30,7 @@ class Margin(Scorer, frozen=True, tag="margin"):
         recipe = msgspec.structs.replace(subject.trainable("margin"), best_from=None)
         rows, labels = np.arange(len(subject.labels)), subject.labels
         model = subject.model.repeat(1, streams=subject.streams.child("margin")).fresh()
+        model.engine = Engine()
         training = model.training(recipe)
         margins = []
         for _ in range(int(np.ceil(recipe.epochs))):

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from typing import Any
 
 from untrain.errors import InterruptedRunError
 from untrain.experiments.work import Job, Work
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _STOPS = (signal.SIGINT, signal.SIGTERM)
-_work: Work | None = None
+_work: Work[Any, Any] | None = None
 
 
 def available_cores() -> int:
@@ -47,7 +48,7 @@ def _settle_torch() -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def do_jobs(work: Work, jobs: Sequence[Job], workers: int, finished: Callable[[Job], None]) -> None:
+def do_jobs(work: Work[Any, Any], jobs: Sequence[Job], workers: int, finished: Callable[[Job], None]) -> None:
     """Do all jobs; those that are stored when this is interrupted need not be done again.
 
     Args:
@@ -95,7 +96,7 @@ def _do(job: Job) -> None:
     _work.do(job)
 
 
-def _start_worker(work: Work) -> None:
+def _start_worker(work: Work[Any, Any]) -> None:
     global _work
     _work = work
     _settle_torch()

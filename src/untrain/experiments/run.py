@@ -12,10 +12,13 @@ from typing import Any
 import msgspec
 
 from untrain.errors import ConfigError, InputError, InterruptedRunError
-from untrain.experiments.config import Experiment, differences, parse, read_text, to_toml
+from untrain.experiments.comparison import ComparisonWork
+from untrain.experiments.comparison_results import comparison_results
+from untrain.experiments.config import AnyExperiment, Declared, Experiment, differences, parse, read_text, to_toml
 from untrain.experiments.executors import available_cores, do_jobs, one_thread
-from untrain.experiments.results import results
-from untrain.experiments.work import ORIGINAL, Job, Work
+from untrain.experiments.mislabel import MislabelWork
+from untrain.experiments.mislabel_results import mislabel_results
+from untrain.experiments.work import Job, Work
 from untrain.files import sweep, write_file
 
 
@@ -37,7 +40,7 @@ class Progress:
 
 
 def run_experiment(
-    experiment: Experiment,
+    experiment: AnyExperiment,
     directory: str | Path,
     *,
     data_dir: str | Path | None = None,
@@ -67,28 +70,38 @@ def run_experiment(
 
     directory = Path(directory)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    work = Work(experiment.resolved(), directory, None if data_dir is None else str(data_dir), device)
+    work = _work(experiment, directory, None if data_dir is None else str(data_dir), device)
     if workers is None:
         workers = 1 if work.kind == "cuda" else available_cores()
     if workers < 1:
         raise ConfigError(f"expected at least one worker, got {workers}")
     work.check()
     with _locked(directory):
-        work.experiment = _settled(work)
-        sweep(directory, "populations/*")
+        _settle(work)
+        sweep(directory, "*/*")
         try:
             _do_missing(work, workers, progress)
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 f"stopped; finished work is kept in {directory}, run the same command again"
             ) from None
-        found = msgspec.json.encode(results(work))
+        found = msgspec.json.encode(
+            comparison_results(work) if isinstance(work, ComparisonWork) else mislabel_results(work)
+        )
         write_file(directory / "results.json", msgspec.json.format(found, indent=1))
         from untrain.report import write_report
 
         write_report(directory)
     plain: dict[str, Any] = msgspec.json.decode(found)
     return plain
+
+
+def _work(
+    experiment: AnyExperiment, directory: Path, data_dir: str | None, device: str
+) -> ComparisonWork | MislabelWork:
+    if isinstance(experiment, Experiment):
+        return ComparisonWork(experiment.resolved(), directory, data_dir, device)
+    return MislabelWork(experiment.resolved(), directory, data_dir, device)
 
 
 @contextmanager
@@ -107,30 +120,34 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
 
 
-def _settled(work: Work) -> Experiment:
-    """The configuration with its engine: that of the run that is there, or a newly measured one, which is stored."""
-    path, asked = work.directory / "experiment.toml", work.experiment
+def _settle(work: Work[Any, Any]) -> None:
+    """Settle the configuration: that of the run that is there, or a new one, which is stored."""
+    path = work.directory / "experiment.toml"
     if path.is_file():
         there = parse(read_text(path), str(path))
-        if asked.engine is None:
-            asked = msgspec.structs.replace(asked, engine=there.engine)
-        if unlike := differences(there, asked):
+        work.experiment = _continued(work.experiment, there)
+        if unlike := differences(there, work.experiment):
             raise ConfigError(
                 f"{work.directory} holds a run of another configuration (there and asked: {unlike[0]}): "
                 "choose another --out"
             )
-        return asked
+        return
     sweep(work.directory)
     if others := sorted(file.name for file in work.directory.iterdir() if file.name != ".lock"):
         raise ConfigError(f"expected an empty directory or that of a run, got {work.directory} with {others[0]}")
-    if asked.engine is None:
-        with one_thread():
-            asked = msgspec.structs.replace(asked, engine=work.measured_engine())
-    write_file(path, to_toml(asked))
+    with one_thread():
+        work.experiment = work.settled()
+    write_file(path, to_toml(work.experiment))
+
+
+def _continued(asked: Declared, there: Declared) -> Declared:
+    """What was asked for, with what was measured when the run began."""
+    if isinstance(asked, Experiment) and isinstance(there, Experiment) and asked.engine is None:
+        return msgspec.structs.replace(asked, engine=there.engine)
     return asked
 
 
-def _do_missing(work: Work, workers: int, progress: Callable[[Progress], None]) -> None:
+def _do_missing(work: Work[Any, Any], workers: int, progress: Callable[[Progress], None]) -> None:
     jobs = work.jobs()
     missing = [job for job in jobs if not work.done(job)]
     clock = _Clock(workers, missing)
@@ -140,16 +157,11 @@ def _do_missing(work: Work, workers: int, progress: Callable[[Progress], None]) 
 
     def finished(job: Job) -> None:
         clock.finish(job)
-        report(job.arm.title)
+        report(job.title)
 
     report("starting")
-    # The original comes first and alone: the others start from it.
-    for part in (
-        [job for job in missing if job.arm == ORIGINAL],
-        [job for job in missing if job.arm != ORIGINAL],
-    ):
-        if part:
-            do_jobs(work, part, workers, finished)
+    for stage in sorted({job.stage for job in missing}):
+        do_jobs(work, [job for job in missing if job.stage == stage], workers, finished)
 
 
 class _Clock:
@@ -164,7 +176,7 @@ class _Clock:
         self.left.remove(job)
         now = time.monotonic()
         # Workers are not told apart: whoever finished has been busy since the longest-waiting one began.
-        self.taken[job.arm.name].append(now - self.last.pop(0))
+        self.taken[job.kind].append(now - self.last.pop(0))
         self.last.append(now)
 
     def seconds_left(self) -> float | None:
@@ -173,4 +185,4 @@ class _Clock:
             return None
         mean = sum(known) / len(known)
         of = {name: sum(each) / len(each) for name, each in self.taken.items()}
-        return sum(of.get(job.arm.name, mean) for job in self.left) / self.workers
+        return sum(of.get(job.kind, mean) for job in self.left) / self.workers

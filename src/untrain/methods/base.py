@@ -51,12 +51,14 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         reads_forget: whether the method looks at the forget set at all.
         title: a few words for tables.
         needs_convolutions: whether it can only work on networks with two-dimensional convolutions.
+        trains_anew: whether it trains new models, so that the original's factory and recipe must be known.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     reads_forget: ClassVar[bool] = False
     title: ClassVar[str] = ""
     needs_convolutions: ClassVar[bool] = False
+    trains_anew: ClassVar[bool] = False
 
     @abc.abstractmethod
     def forget(self, models: Population, request: Request) -> Population:

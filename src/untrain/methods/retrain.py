@@ -12,6 +12,7 @@ class Retrain(Method, frozen=True, tag="retrain"):
     """Train from nothing on the retain set."""
 
     title = "retraining"
+    trains_anew = True
 
     def forget(self, models: Population, request: Request) -> Population:
         return models.fresh().train(request.retain, request.recipe, validation=request.validation, purpose="retrain")

@@ -17,6 +17,7 @@ class ShortRetrain(Method, frozen=True, tag="short-retrain"):
     """Train from nothing on the retain set in `share` of the recipe's epochs."""
 
     title = "short retraining"
+    trains_anew = True
     presets = {
         "twentieth": {"share": 0.05},
         "tenth": {"share": 0.1},

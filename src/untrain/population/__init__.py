@@ -1,6 +1,8 @@
 """N networks as one: state, forward pass, training, evaluation, storage."""
 
 from untrain.population.defaults import suited as suited
+from untrain.population.defaults import suited_recipe as suited_recipe
+from untrain.population.defaults import train_suited as train_suited
 from untrain.population.engine import Engine as Engine
 from untrain.population.population import Population as Population
 from untrain.population.recipe import SGD as SGD

@@ -1,7 +1,12 @@
 """What to train where a person says nothing: a small network that suits the inputs, and a recipe for it."""
 
+import torch
+
 from untrain.data import Examples
-from untrain.models import CNN, MLP, Model
+from untrain.models import CNN, MLP, Factory, Model
+from untrain.models import factory as factory_of
+from untrain.population.engine import Engine
+from untrain.population.population import Population
 from untrain.population.recipe import SGD, Cosine, Recipe
 
 
@@ -14,5 +19,41 @@ def suited(examples: Examples) -> tuple[Model, Recipe]:
     """
     image = examples.inputs.ndim == 4 and min(examples.inputs.shape[2:]) >= 8
     model = CNN(widths=(16, 32)) if image else MLP(widths=(50, 50))
-    optimizer = SGD(lr=0.05 if image else 0.01, momentum=0.9, weight_decay=5e-4)
-    return model, Recipe(optimizer=optimizer, schedule=Cosine(), epochs=15)
+    return model, suited_recipe(model)
+
+
+def suited_recipe(model: Model) -> Recipe:
+    """Fifteen epochs of SGD, with the learning rate that suits the kind of network."""
+    optimizer = SGD(lr=0.01 if isinstance(model, MLP) else 0.05, momentum=0.9, weight_decay=5e-4)
+    return Recipe(optimizer=optimizer, schedule=Cosine(), epochs=15)
+
+
+def train_suited(
+    examples: Examples,
+    *,
+    seed: int = 0,
+    factory: Factory | None = None,
+    recipe: Recipe | None = None,
+    validation: Examples | None = None,
+) -> tuple[Population, Recipe]:
+    """Train one network on the examples, on a GPU if there is one.
+
+    Args:
+        examples: at least one.
+        seed: of all random draws.
+        factory: builds the network; default the one that suits the examples.
+        recipe: default the one that suits them.
+        validation: for a recipe that keeps the best state.
+
+    Returns:
+        A population of one, and the recipe.
+
+    Raises:
+        InputError: there are no examples, or no validation examples where the recipe needs them.
+    """
+    model, usual = suited(examples)
+    factory = factory or factory_of(model, examples.inputs.shape[1:], len(examples.classes))
+    recipe = recipe or usual
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    models = Population.create(factory, 1, seed=seed, device=device, engine=Engine(1))
+    return models.train(examples, recipe, validation=validation), recipe

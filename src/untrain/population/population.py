@@ -298,10 +298,12 @@ class Population:
             module = self.module(position)
             seen: list[Tensor] = []
             _, layer = last_linear(module, inputs[:4])
+            ends: list[Tensor] = []
             with layer.register_forward_hook(lambda _, args, __, seen=seen: seen.append(args[0])):
                 for batch in inputs.split(_EVALUATION_BATCH):
                     module(batch.clone())
-            found.append(torch.cat(seen))
+                    ends.append(seen[-1])  # a layer may be used before the end as well
+            found.append(torch.cat(ends))
         return torch.stack(found)
 
     def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:

@@ -28,7 +28,7 @@ class Batch:
         labels: `[K, B]`.
         positions: `[K, B]`, where the examples stand in the set that is trained on.
         models: which models of the population these are.
-        class_weights: `[C]` or None, by the recipe's `class_balance`.
+        class_weights: `[K, C]` or None, by the recipe's `class_balance`.
         beside: logits `[K, R, C]` of the batch drawn from a second set, without gradient, or None.
     """
 
@@ -50,7 +50,7 @@ def cross_entropy(batch: Batch) -> Tensor:
     losses = F.cross_entropy(batch.logits.flatten(0, 1), batch.labels.flatten(), reduction="none").view(models, count)
     if batch.class_weights is None:
         return losses.mean(1)
-    weights = batch.class_weights[batch.labels]
+    weights = batch.class_weights.gather(1, batch.labels)
     return (losses * weights).sum(1) / weights.sum(1)
 
 
@@ -109,10 +109,16 @@ class Training:
         """
         if not len(examples) or (subsets is not None and not subsets.size):
             raise InputError("expected at least one example to train on, got none")
-        if subsets is not None and (len(subsets) != len(self.models) or subsets.max() >= len(examples)):
+        if subsets is not None and (
+            subsets.ndim != 2
+            or subsets.dtype.kind not in "iu"
+            or len(subsets) != len(self.models)
+            or subsets.min() < 0
+            or subsets.max() >= len(examples)
+        ):
             raise InputError(
-                f"expected positions below {len(examples)} for each of {len(self.models)} models, "
-                f"got shape {subsets.shape} and positions up to {subsets.max()}"
+                f"expected positions from 0 to {len(examples) - 1} for each of {len(self.models)} models, "
+                f"got {subsets.dtype} of shape {subsets.shape} from {subsets.min()} to {subsets.max()}"
             )
         best_from = self.recipe.best_from
         if best_from is not None and (validation is None or not len(validation)):
@@ -168,7 +174,8 @@ class Training:
         order = self._order("order", chunk, epoch, len(examples) if own is None else own.shape[1])
         if own is not None:
             order = own.gather(1, order)
-        weights = _class_weights(labels, len(examples.classes), self.recipe.class_balance, self.models.dtype)
+        seen = labels.expand(chunk.size, -1) if own is None else labels[own]
+        weights = _class_weights(seen, len(examples.classes), self.recipe.class_balance, self.models.dtype)
         if beside is not None:
             beside_inputs = self.models.resident(beside[0])[0]
             beside_order = self._order("beside", chunk, epoch, len(beside[0]))
@@ -240,9 +247,10 @@ class _Best:
 
 
 def _class_weights(labels: Tensor, classes: int, power: float, dtype: torch.dtype) -> Tensor | None:
+    """`[K, C]` from the labels `[K, m]` that each model learns."""
     if power == 0:
         return None
-    counts = torch.bincount(labels, minlength=classes).clamp_min(1)
+    counts = torch.stack([torch.bincount(row, minlength=classes) for row in labels]).clamp_min(1)
     return counts.to(dtype) ** -power
 
 

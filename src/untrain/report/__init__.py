@@ -2,6 +2,9 @@
 
 from untrain.report.html import read_results as read_results
 from untrain.report.html import write_report as write_report
+from untrain.report.mislabel import Grid as Grid
+from untrain.report.mislabel import mislabel_grids as mislabel_grids
+from untrain.report.mislabel import mislabel_verdict as mislabel_verdict
 from untrain.report.table import Column as Column
 from untrain.report.table import columns as columns
 from untrain.report.table import groups as groups

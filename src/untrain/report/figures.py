@@ -17,6 +17,9 @@ from untrain.report.table import Row, is_contender
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f3c8d", "#a65628")
 _GREY = "#9aa3ad"
 _INK = "#1f2933"
+_TALLEST = 50
+"""Where the axis of a histogram of scores ends, as in the study, so that the few wrong labels are seen."""
+
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "untrain",
@@ -152,4 +155,23 @@ def epsilons(rows: Sequence[Row]) -> str:
         axes.set_xlim(-0.03 * cap, cap * 1.03)
         axes.set_xlabel("epsilon of each forget example (less is better forgotten)")
         axes.grid(axis="x", color="#e4e7eb", linewidth=0.7)
+        return _svg(figure)
+
+
+def scores(shown: dict[str, Any]) -> str:
+    """Histogram of a scorer's scores, of right and of wrong labels.
+
+    Args:
+        shown: an entry of `shown` in the results: `edges`, counts `right` and `wrong`.
+    """
+    edges = np.asarray(shown["edges"])
+    with _styled():
+        figure = Figure(figsize=(4.4, 2.6))
+        axes = figure.add_subplot()
+        for name, colour in (("right", _GREY), ("wrong", _COLOURS[1])):
+            axes.stairs(shown[name], edges, fill=True, color=colour, alpha=0.6, label=f"{name} labels")
+        axes.set_ylim(0, _TALLEST)
+        axes.set_xlabel("score (higher is more suspicious)")
+        axes.set_ylabel("examples")
+        axes.legend(frameon=False, fontsize=9)
         return _svg(figure)

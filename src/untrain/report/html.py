@@ -10,6 +10,7 @@ from markupsafe import Markup
 from untrain.errors import ConfigError, IntegrityError
 from untrain.files import toml_text, write_file
 from untrain.report import figures
+from untrain.report.mislabel import head, mislabel_grids, mislabel_verdict
 from untrain.report.table import columns, forgotten, groups, is_contender, verdict
 
 
@@ -29,6 +30,8 @@ def read_results(directory: str | Path) -> dict[str, Any]:
         raise IntegrityError(f"expected JSON in {path}: {error}") from error
     if results.get("schema") != 1:
         raise ConfigError(f"expected results of schema 1 in {path}, got {results.get('schema')!r}")
+    if results.setdefault("kind", "comparison") not in ("comparison", "mislabel"):
+        raise ConfigError(f"expected results of kind comparison or mislabel in {path}, got {results['kind']!r}")
     return results
 
 
@@ -51,12 +54,25 @@ def write_report(directory: str | Path) -> Path:
 
 def render(results: dict[str, Any]) -> str:
     """The page as text."""
+    parts = _mislabel(results) if results["kind"] == "mislabel" else _comparison(results)
+    configuration = toml_text(results["configuration"])
+    common = {"title": results["experiment"], "heading": results["title"], "configuration": configuration}
+    return fill(f"{results['kind']}.html.j2", {"results": results, **common, **parts})
+
+
+def fill(template: str, values: dict[str, Any]) -> str:
+    """A page from one of the templates; every text is escaped but what is marked as safe."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("untrain.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
+    return environment.get_template(template).render(values)
+
+
+def _comparison(results: dict[str, Any]) -> dict[str, Any]:
+    """What the page of a comparison shows."""
     shown = {entry["forget"]: entry["examples"] for entry in results["shown"]}
     sections = []
     for setting, rows in groups(results):
@@ -74,12 +90,25 @@ def render(results: dict[str, Any]) -> str:
                 ],
             }
         )
-    return environment.get_template("report.html.j2").render(
-        results=results,
-        sections=sections,
-        columns=columns(results["rows"]),
-        published=any("published" in row for row in results["rows"]),
-        models=results["rows"][0]["models"],
-        buckets=results["rows"][0]["buckets"],
-        configuration=toml_text(results["configuration"]),
-    )
+    return {
+        "sections": sections,
+        "columns": columns(results["rows"]),
+        "published": any("published" in row for row in results["rows"]),
+        "models": results["rows"][0]["models"],
+        "buckets": results["rows"][0]["buckets"],
+    }
+
+
+def _mislabel(results: dict[str, Any]) -> dict[str, Any]:
+    """What the page of an experiment with wrong labels shows."""
+    notes = {f"{row['scorer']}, {head(row)}: {row['note']}" for row in results["rows"] if row.get("note")}
+    return {
+        "grids": list(mislabel_grids(results)),
+        "verdict": mislabel_verdict(results),
+        "figures": [
+            {"scorer": each["scorer"], "ratio": each["noise_ratio"], "svg": Markup(figures.scores(each))}
+            for each in results["shown"]
+        ],
+        "notes": sorted(notes),
+        "published": any("published" in row for row in results["rows"]),
+    }

@@ -1,10 +1,8 @@
 """From stored populations to `results.json`, from which the report and every table are made."""
 
 import base64
-import csv
 import io
 import math
-from importlib import resources
 from typing import Any
 
 import msgspec
@@ -12,7 +10,8 @@ import numpy as np
 
 from untrain.auditing import final_score, forget_quality, mean_epsilon
 from untrain.data import Examples, ForgetSplit
-from untrain.experiments.work import Arm, Outcome, Work
+from untrain.experiments.comparison import Arm, ComparisonWork, Outcome
+from untrain.experiments.config import published_rows
 
 SCHEMA = 1
 """Version of the form of `results.json`; it grows when a key changes its meaning or goes away."""
@@ -24,7 +23,7 @@ _SHOWN = (0.1, 0.5, 0.9)
 """Examples that are shown: at these quantiles of how well retrained models know them."""
 
 
-def results(work: Work) -> dict[str, Any]:
+def comparison_results(work: ComparisonWork) -> dict[str, Any]:
     """Everything that is known of a finished run, as plain values.
 
     Accuracies are in percent, epsilons in nats, seconds are those of one model made alone.
@@ -41,6 +40,7 @@ def results(work: Work) -> dict[str, Any]:
     _add_published(rows, experiment.published)
     return {
         "schema": SCHEMA,
+        "kind": "comparison",
         "experiment": experiment.name,
         "title": experiment.title,
         "rows": rows,
@@ -56,7 +56,7 @@ def results(work: Work) -> dict[str, Any]:
     }
 
 
-def _row(work: Work, setting: str, name: str, outcome: Outcome, reference: Outcome) -> dict[str, Any]:
+def _row(work: ComparisonWork, setting: str, name: str, outcome: Outcome, reference: Outcome) -> dict[str, Any]:
     quality = forget_quality(outcome.confidences, reference.confidences)
     accuracy = {part: float(np.mean(values)) for part, values in outcome.accuracies.items()}
     method = work.methods[name]
@@ -161,8 +161,7 @@ def _add_published(rows: list[dict[str, Any]], table: str | None) -> None:
     """Put published figures beside ours where the experiment says that the setting is the same."""
     if table is None:
         return
-    file = resources.files("untrain.experiments") / "published" / f"{table}.csv"
-    lines = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")))
+    lines = published_rows(table)
     published = {(line.pop("dataset"), float(line.pop("forget_ratio")), line.pop("method")): line for line in lines}
     for row in rows:
         found = published.get((row["dataset"], row["forget_ratio"], row["method"].partition(":")[0]))
