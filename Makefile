@@ -6,7 +6,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow check clean
 
-demo: $(VENV)/.installed  ## compare the methods on the embedded digits and write runs/digits/report.html
+demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare the methods on them; reports in runs/
+	$(BIN)/untrain run mislabel-digits
 	$(BIN)/untrain run digits
 
 test: check  ## linter, type checker, tests

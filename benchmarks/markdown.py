@@ -7,7 +7,8 @@ python benchmarks/markdown.py runs/digits --brief   one small table
 import argparse
 from typing import Any
 
-from untrain.report import columns, groups, read_results
+from untrain.report import columns, groups, mislabel_grids, mislabel_verdict, read_results
+from untrain.report.mislabel import Cell
 from untrain.report.table import forgotten, is_contender, scored
 
 
@@ -27,6 +28,28 @@ def full(results: dict[str, Any]) -> str:
         parts.append(f"{title}\n\n{table([column.head for column in shown], body)}\n")
     environment = ", ".join(f"{name} {value}" for name, value in results["environment"].items())
     return "\n".join([*parts, f"({environment})"])
+
+
+def grids(results: dict[str, Any]) -> str:
+    """Every table of an experiment with wrong labels; spreads after the sign, the study's figures in brackets."""
+    parts = []
+    for grid in mislabel_grids(results):
+        body = [
+            [name, *(" ± ".join(filter(None, (c.ours, c.spread))) + theirs(c) for c in line)]
+            for name, line in grid.lines
+        ]
+        parts.append(
+            f"**{grid.title}**\n\n{table(['noise', *grid.heads], body)}\n" + (f"\n{grid.note}\n" if grid.note else "")
+        )
+    environment = ", ".join(f"{name} {value}" for name, value in results["environment"].items())
+    return "\n".join(
+        [f"{mislabel_verdict(results)}\n", *parts, f"(means over {results['seeds']} seeds; {environment})"]
+    )
+
+
+def theirs(cell: Cell) -> str:
+    """The study's figure in brackets."""
+    return "" if cell.published is None else f" [{cell.published}]"
 
 
 def brief(results: dict[str, Any]) -> str:
@@ -59,7 +82,10 @@ def main() -> None:
     parser.add_argument("--brief", action="store_true")
     arguments = parser.parse_args()
     results = read_results(arguments.run)
-    print(brief(results) if arguments.brief else full(results))
+    if results["kind"] == "mislabel":
+        print(grids(results))
+    else:
+        print(brief(results) if arguments.brief else full(results))
 
 
 if __name__ == "__main__":

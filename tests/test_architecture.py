@@ -21,14 +21,17 @@ MAY_IMPORT = {
     "population": {"errors", "randomness", "files", "auditing", "data", "models"},
     "influence": {"errors", "data", "models", "population"},
     "registry": {"errors"},
-    "detection": {"errors", "randomness", "data", "models", "population", "influence", "registry"},
+    "detection": {"errors", "randomness", "files", "data", "models", "population", "influence", "registry"},
     "methods": {"errors", "randomness", "data", "models", "population", "influence", "registry"},
     "report": {"errors", "files"},
     "experiments": {
-        "errors", "randomness", "files", "auditing", "data", "models", "population", "methods", "report", "__init__",
+        "errors", "randomness", "files", "auditing", "data", "models", "population", "methods", "detection", "report",
+        "__init__",
     },
     "testing": {"errors", "randomness", "data", "models", "population", "methods"},
-    "cli": {"errors", "experiments", "report", "methods", "__init__"},
+    "repairing": {"errors", "randomness", "data", "models", "population", "methods", "detection"},
+    "commands": {"errors", "files", "data", "models", "population", "detection", "repairing", "report", "__init__"},
+    "cli": {"errors", "experiments", "report", "methods", "detection", "commands", "__init__"},
     "__main__": {"cli"},
     "__init__": None,
 }  # fmt: skip
@@ -74,9 +77,10 @@ def test_what_needs_no_torch_does_not_load_it(statement: str) -> None:
 def test_public_names_are_these() -> None:
     expected = """
         Adam AdamW CNN Constant Cosine Examples Experiment ForgetQuality ForgetSplit MLP Method PerEpoch
-        Noisy Population Recipe Request ResNet18 SGD Splits Streams Suspects build_method build_scorer confidence detect
-        factory final_score forget_groups forget_ids forget_quality forget_ratio human_noise import_factory load
-        mean_epsilon method_names mislabel pair_noise read_experiment run_experiment split symmetric_noise write_report
+        Noisy Population Recipe Repaired Request ResNet18 SGD Splits Streams Suspects build_method build_scorer
+        confidence detect factory final_score forget_groups forget_ids forget_quality forget_ratio human_noise
+        import_factory load mean_epsilon method_names mislabel pair_noise read_experiment read_review repair
+        run_experiment split symmetric_noise write_report write_review
     """
     assert sorted(untrain.__all__) == sorted(expected.split())
     for name in untrain.__all__:

@@ -17,3 +17,12 @@ def test_the_readme_shows_the_example_that_runs() -> None:
     found = re.fullmatch(r"F = (0\.\d+) at N = 32; test accuracy (0\.\d+)\n", done.stdout)
     assert found is not None
     assert float(found[2]) > 0.85
+
+
+def test_the_example_repairs() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "repair_digits.py")], check=True, capture_output=True, text=True
+    )
+    found = re.search(r"accuracy on clean test data: (0\.\d+), then (0\.\d+)\n", done.stdout)
+    assert found is not None
+    assert float(found[2]) > float(found[1]) + 0.02

@@ -7,7 +7,8 @@ forgotten.
 * `CNN`, `MLP`, `ResNet18`, `factory`, `Population`, `Recipe`: networks, and how they are trained.
 * `detect`, `build_scorer`, `Suspects`: which training labels are wrong; `mislabel`, `symmetric_noise`, `pair_noise`,
 `human_noise`: data with wrong labels to try it on.
-* `repair`, `Repaired`: detect, forget, and compare before with after.
+* `repair`, `Repaired`: detect, forget, and compare before with after; `write_review`, `read_review`: let a person look
+through what was found.
 * `influence`: curvature of the loss, and influence of training examples.
 * `build_method`, `Method`, `Request`: unlearning methods by name, and new ones.
 * `confidence`, `forget_quality`, `final_score`, `mean_epsilon`: the competition's score.
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from untrain.detection import Suspects as Suspects
     from untrain.detection import build_scorer as build_scorer
     from untrain.detection import detect as detect
+    from untrain.detection import read_review as read_review
+    from untrain.detection import write_review as write_review
     from untrain.experiments import Experiment as Experiment
     from untrain.experiments import read_experiment as read_experiment
     from untrain.experiments import run_experiment as run_experiment
@@ -64,6 +67,8 @@ if TYPE_CHECKING:
     from untrain.population import Population as Population
     from untrain.population import Recipe as Recipe
     from untrain.randomness import Streams as Streams
+    from untrain.repairing import Repaired as Repaired
+    from untrain.repairing import repair as repair
     from untrain.report import write_report as write_report
 
 _HOMES = {
@@ -83,12 +88,13 @@ _HOMES = {
         "split",
         "symmetric_noise",
     ),
-    "detection": ("Suspects", "build_scorer", "detect"),
+    "detection": ("Suspects", "build_scorer", "detect", "read_review", "write_review"),
     "experiments": ("Experiment", "read_experiment", "run_experiment"),
     "methods": ("Method", "Request", "build_method", "method_names"),
     "models": ("CNN", "MLP", "ResNet18", "factory", "import_factory"),
     "population": ("SGD", "Adam", "AdamW", "Constant", "Cosine", "PerEpoch", "Population", "Recipe"),
     "randomness": ("Streams",),
+    "repairing": ("Repaired", "repair"),
     "report": ("write_report",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -14,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from untrain import __version__
+from untrain.commands import detect, repair
+from untrain.commands.screen import console
 from untrain.errors import UntrainError
 
 if TYPE_CHECKING:
     from untrain.experiments import Progress as RunProgress
+    from untrain.experiments.config import AnyExperiment
 
 _SECONDS_BETWEEN_LINES = 20.0
 _WIDE = 140
@@ -29,6 +32,8 @@ def run(
     models: int | None = None,
     methods: str | None = None,
     forget: str | None = None,
+    scorers: str | None = None,
+    seeds: int | None = None,
     data_dir: Path | None = None,
     out: Path | None = None,
     seed: int | None = None,
@@ -42,6 +47,8 @@ def run(
         models: how many models a side (N).
         methods: methods to compare, separated by commas, each `name` or `name:preset`.
         forget: what to forget, separated by commas: ratios, groups:COUNT or ids:FILE.
+        scorers: of an experiment with wrong labels, separated by commas, each `name` or `name:preset`.
+        seeds: how often an experiment with wrong labels is repeated.
         data_dir: folder of the parquet data; default the variable UNTRAIN_DATA.
         out: directory of the run; default runs/EXPERIMENT.
         seed: root of all random numbers.
@@ -51,15 +58,16 @@ def run(
     from untrain.experiments.config import changed, read_experiment
     from untrain.experiments.run import run_experiment
 
+    base = read_experiment(experiment)
     asked: dict[str, Any] = {
         "models": models,
         "seed": seed,
+        "seeds": seeds,
         "methods": None if methods is None else _words(methods),
+        "scorers": None if scorers is None else _words(scorers),
         "forget": None if forget is None else [_number(word) for word in _words(forget)],
     }
-    base = read_experiment(experiment)
-    if methods is not None:  # settings of methods that are left out are left out, too
-        asked["settings"] = {name: fields for name, fields in base.settings.items() if name in _words(methods)}
+    asked |= _without_left_out(base, asked)
     chosen = changed(base, {key: value for key, value in asked.items() if value is not None}, "command line")
     directory = out or Path("runs") / chosen.name
     with _Display() as display:
@@ -68,24 +76,38 @@ def run(
         sys.stdout.write((directory / "results.json").read_text(encoding="utf-8") + "\n")
     else:
         _print_tables(results)
-        _console().print(f"report: {directory / 'report.html'}", highlight=False, soft_wrap=True)
+        console().print(f"report: {directory / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _without_left_out(base: "AnyExperiment", asked: dict[str, Any]) -> dict[str, Any]:
+    """What an experiment says of methods and scorers that are left out is left out, too."""
+    named = {name for key in ("methods", "scorers") for name in (asked[key] or getattr(base, key, ()))}
+    changes: dict[str, Any] = {"settings": {name: of for name, of in base.settings.items() if name in named}}
+    for key in ("told", "forgotten"):
+        if hasattr(base, key):
+            changes[key] = [name for name in getattr(base, key) if name in named | {"mislabelled"}]
+    return changes
 
 
 def list_() -> None:
-    """List the packaged experiments and the methods."""
-    from untrain.experiments.config import packaged, read_experiment
+    """List the packaged experiments, the methods and the scorers."""
+    from untrain.detection import SCORERS
+    from untrain.experiments.config import Experiment, packaged, read_experiment
     from untrain.methods import METHODS
 
-    table = Table("experiment", "models", "what it is", title="untrain run EXPERIMENT", title_justify="left")
+    table = Table("experiment", "repeats", "what it is", title="untrain run EXPERIMENT", title_justify="left")
     for name in packaged():
         experiment = read_experiment(name)
-        table.add_row(name, str(experiment.models), Text(experiment.title))
-    _console().print(table)
-    table = Table("method", "presets", "what it is", title="--methods NAME or NAME:PRESET", title_justify="left")
-    for name in METHODS.names():
-        kind = METHODS.of(name)
-        table.add_row(name, ", ".join(kind.presets), Text(kind.title))
-    _console().print(table)
+        repeats = f"{experiment.models} models" if isinstance(experiment, Experiment) else f"{experiment.seeds} seeds"
+        table.add_row(name, repeats, Text(experiment.title))
+    console().print(table)
+    for registry in (METHODS, SCORERS):
+        title = f"--{registry.noun}s NAME or NAME:PRESET"
+        table = Table(registry.noun, "presets", "what it is", title=title, title_justify="left")
+        for name in registry.names():
+            kind = registry.of(name)
+            table.add_row(name, ", ".join(kind.presets), Text(kind.title))
+        console().print(table)
 
 
 def report(run: tyro.conf.Positional[Path]) -> None:
@@ -98,7 +120,7 @@ def report(run: tyro.conf.Positional[Path]) -> None:
 
     path = write_report(run)
     _print_tables(read_results(run))
-    _console().print(f"report: {path}", highlight=False, soft_wrap=True)
+    console().print(f"report: {path}", highlight=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -110,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"run": run, "list": list_, "report": report},
+            {"detect": detect, "repair": repair, "run": run, "list": list_, "report": report},
             prog="untrain",
             description="Make trained classifiers forget, and measure that they did.",
             args=arguments,
@@ -140,18 +162,16 @@ def _number(word: str) -> float | str:
         return word
 
 
-def _console() -> Console:
-    # Where nobody watches, lines are not folded to a screen that is not there.
-    return Console() if sys.stdout.isatty() else Console(width=180)
-
-
 def _print_tables(results: dict[str, Any]) -> None:
+    if results["kind"] == "mislabel":
+        _print_grids(results)
+        return
     from untrain.report import columns, groups, is_contender, verdict
     from untrain.report.table import forgotten, scored
 
-    console = _console()
+    screen = console()
     for setting, rows in groups(results):
-        shown = [column for column in columns(rows) if column.essential or console.width >= _WIDE]
+        shown = [column for column in columns(rows) if column.essential or screen.width >= _WIDE]
         title = f"{results['experiment']}: forgetting {forgotten(setting, rows[0])}; {scored(rows[0])}"
         table = Table(title=Text(title), title_justify="left", caption=Text(verdict(rows)), caption_justify="left")
         for column in shown:
@@ -159,7 +179,24 @@ def _print_tables(results: dict[str, Any]) -> None:
         for row in rows:
             style = None if is_contender(row) else "dim"
             table.add_row(*(Text(column.cell(row)) for column in shown), style=style)
-        console.print(table)
+        screen.print(table)
+
+
+def _print_grids(results: dict[str, Any]) -> None:
+    from untrain.report import mislabel_grids, mislabel_verdict
+
+    screen = console()
+    for grid in mislabel_grids(results):
+        caption = Text(grid.note) if grid.note else None
+        screen.print(Text(f"\n{grid.title}", style="italic"))
+        table = Table(caption=caption, caption_justify="left")
+        table.add_column("noise", no_wrap=True)
+        for head in grid.heads:
+            table.add_column(head, justify="right")
+        for name, cells in grid.lines:
+            table.add_row(Text(name), *(Text(cell.plain) for cell in cells))
+        screen.print(table)
+    screen.print(Text(mislabel_verdict(results)))
 
 
 class _Display:

@@ -21,7 +21,10 @@ import tomli_w
 
 from untrain.errors import InputError, IntegrityError
 
-_TEMPORARY = re.compile(r"\.(experiment\.toml|results\.json|report\.html|[\w-]+\.safetensors)\.\d+\.tmp")
+_TEMPORARY = re.compile(
+    r"\.(experiment\.toml|(results|suspects|repair)\.json|(report|suspects)\.html|suspects\.csv|[\w-]+\.safetensors)"
+    r"\.\d+\.tmp"
+)
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 

@@ -24,6 +24,11 @@ _ROUNDS, _TOLERANCE = 100, 1e-5
 _TEMPERATURES = (0.5, 10.0)
 """Where the temperature may lie; below, probabilities of well-separated classes would all become 0 or 1."""
 
+_TEMPERATURE_SPREAD = 0.25
+"""Standard deviation of the logarithm of the temperature, before the data are seen. Under heavy noise, soft
+probabilities and a transition matrix explain the same labels nearly as well; this weak belief that models are
+about calibrated decides then, and hardly matters where the data speak."""
+
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
@@ -79,7 +84,8 @@ def _temperature(log_p: Scores, labels: Labels, transition: Scores) -> float:
 
     def unlikelihood(log_temperature: float) -> float:
         log_q = log_softmax(log_p / np.exp(log_temperature), axis=1)
-        return -float(logsumexp(log_q + given, axis=1).mean())
+        surprise = 0.5 * (log_temperature / _TEMPERATURE_SPREAD) ** 2
+        return surprise - float(logsumexp(log_q + given, axis=1).sum())
 
     found = minimize_scalar(unlikelihood, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
     return float(np.exp(found.x))

@@ -1,7 +1,5 @@
 """From stored populations to `results.json`, from which the report and every table are made."""
 
-import base64
-import io
 import math
 from typing import Any
 
@@ -9,9 +7,10 @@ import msgspec
 import numpy as np
 
 from untrain.auditing import final_score, forget_quality, mean_epsilon
-from untrain.data import Examples, ForgetSplit
+from untrain.data import ForgetSplit
 from untrain.experiments.comparison import Arm, ComparisonWork, Outcome
 from untrain.experiments.config import published_rows
+from untrain.report.images import png
 
 SCHEMA = 1
 """Version of the form of `results.json`; it grows when a key changes its meaning or goes away."""
@@ -133,7 +132,7 @@ def _shown(setting: str, sets: ForgetSplit, reference: Outcome, outcomes: dict[s
                 "id": str(sets.forget.ids[position]),
                 "position": position,
                 "label": sets.forget.classes[sets.forget.labels[position]],
-                "image": _png(sets.forget, position),
+                "image": png(sets.forget.inputs[position]),
                 "confidences": {
                     name: np.round(outcome.confidences[:, position], 4).tolist() for name, outcome in arms.items()
                 },
@@ -141,20 +140,6 @@ def _shown(setting: str, sets: ForgetSplit, reference: Outcome, outcomes: dict[s
             for position in chosen
         ],
     }
-
-
-def _png(examples: Examples, position: int) -> str | None:
-    """The example as a base64 PNG if it is an image, else None."""
-    from PIL import Image
-
-    pixels = examples.inputs[position]
-    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
-        return None
-    scaled = np.clip(pixels * (1 if pixels.dtype == np.uint8 else 255), 0, 255).astype(np.uint8)
-    image = Image.fromarray(scaled[0] if len(scaled) == 1 else np.moveaxis(scaled, 0, -1))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def _add_published(rows: list[dict[str, Any]], table: str | None) -> None:

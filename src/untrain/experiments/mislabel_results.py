@@ -32,7 +32,7 @@ def mislabel_results(work: MislabelWork) -> dict[str, Any]:
     for number, setting in enumerate(work.settings):
         files = list(work.files(number))
         rows += _rows(work, setting, [arrays for arrays, _ in files], [notes for _, notes in files])
-        shown += _shown(setting, files[0][0])
+        shown += _shown(setting, experiment.scorers, files[0][0])
     if experiment.published is not None:
         _add_published(rows, published_rows(experiment.published))
     train, test = work.parts
@@ -98,20 +98,21 @@ def _means(found: list[npt.NDArray[np.float64]], names: tuple[str, ...]) -> dict
     return {**means, "spread": spread, "seeds": len(found)}
 
 
-def _shown(setting: Setting, first: Values) -> list[dict[str, Any]]:
+def _shown(setting: Setting, scorers: tuple[str, ...], first: Values) -> list[dict[str, Any]]:
     """Histograms of the scores of right and of wrong labels, of the first seed."""
     wrong = first.get("mislabelled")
     if wrong is None:
         return []
     shown = []
-    for name, scores in first.items():
-        if not name.startswith("scores/"):
+    for name in scorers:
+        scores = first.get(f"scores/{name}")
+        if scores is None:
             continue
         edges = np.linspace(scores.min(), max(scores.max(), scores.min() + 1e-12), _BINS + 1)
         shown.append({
             "noise": setting.noise.kind,
             "noise_ratio": setting.ratio,
-            "scorer": name.removeprefix("scores/"),
+            "scorer": name,
             "edges": edges.tolist(),
             "right": np.histogram(scores[wrong == 0], edges)[0].tolist(),
             "wrong": np.histogram(scores[wrong == 1], edges)[0].tolist(),

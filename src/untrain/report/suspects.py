@@ -64,7 +64,7 @@ def write_suspects_page(path: str | Path, found: dict[str, Any], pictures: Seque
         page = fill("suspects.html.j2", values)
     except (KeyError, jinja2.UndefinedError) as error:
         raise InputError(f"expected everything that suspects.json has for the page, got {error!r}") from error
-    write_file(Path(path), page)
+    write_file(Path(path), page.encode("utf-8", "backslashreplace"))
 
 
 def _entry(suspect: dict[str, Any], picture: str | None) -> dict[str, str | None]:

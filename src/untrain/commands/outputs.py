@@ -1,0 +1,131 @@
+"""What `untrain detect` and `untrain repair` leave in a directory."""
+
+import json
+import math
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from untrain import __version__
+from untrain.errors import ConfigError
+from untrain.files import sweep, write_arrays, write_file
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from untrain.detection import Suspects
+
+SCHEMA = 1
+"""Version of the form of `suspects.json` and `repair.json`."""
+
+
+def check_directory(out: Path, names: Iterable[str]) -> None:
+    """Refuse a directory that holds anything but files of these names.
+
+    Raises:
+        ConfigError: it does, or `out` is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"expected a directory to write to, got the file {out}")
+    if not out.exists():
+        return
+    sweep(out)
+    expected = sorted(names)
+    for other in sorted(path.name for path in out.iterdir() if path.name not in expected)[:1]:
+        raise ConfigError(
+            f"expected {out} to hold nothing or just {', '.join(expected)}, got {other!r} there: choose another --out"
+        )
+
+
+def check_unanswered(review: Path) -> None:
+    """Refuse to overwrite a review file in which a person has written.
+
+    Raises:
+        ConfigError: there are answers in it.
+        InputError: it is no review file.
+    """
+    from untrain.detection import has_answers
+
+    if review.exists() and has_answers(review):
+        raise ConfigError(f"expected no answers in {review}, which is to be replaced, got some: choose another --out")
+
+
+def record(suspects: "Suspects", data: str, seed: int) -> dict[str, Any]:
+    """What a detection found, as plain values."""
+    examples, suggested = suspects.examples, suspects.suggested
+    plain: dict[str, Any] = _plain(
+        {
+            "schema": SCHEMA,
+            "data": data,
+            "seed": seed,
+            "examples": len(examples),
+            "classes": examples.classes,
+            "scorer": suspects.scorer,
+            "noise_ratio": suspects.noise_ratio,
+            "interval": suspects.interval,
+            "model_error": suspects.model_error,
+            "counts": {
+                name: int((examples.labels[suspects.flagged] == label).sum())
+                for label, name in enumerate(examples.classes)
+            },
+            "evidence": suspects.evidence,
+            "versions": versions(),
+            "flagged": [
+                {
+                    "id": str(examples.ids[position]),
+                    "label": examples.classes[examples.labels[position]],
+                    "suggested": None if suggested is None else examples.classes[suggested[position]],
+                    "score": suspects.scores[position],
+                }
+                for position in suspects.flagged
+            ],
+        }
+    )
+    return plain
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    others = {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
+    return {"untrain": __version__, "python": platform.python_version(), **others}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write plain values, indented."""
+    write_file(path, json_text(content))
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """Strict JSON in ASCII, which holds any id whatever characters it has."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def write_model(path: Path, model: "nn.Module", metadata: dict[str, str]) -> None:
+    """Write the state dict as a safetensors file that carries its own digest."""
+    import torch
+
+    state = {
+        # NumPy has no bfloat16; a module of that type takes float32 back without loss.
+        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().numpy()
+        for name, tensor in model.state_dict().items()
+    }
+    write_arrays(path, state, metadata)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (any value)
+    """Numbers, texts, lists and dictionaries; None for what is no finite number, the text of what is something else."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str) else str(value)

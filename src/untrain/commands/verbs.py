@@ -1,0 +1,147 @@
+"""`untrain detect` and `untrain repair`: they read, call the public functions, write and print."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from untrain.commands.inputs import Inputs
+from untrain.commands.screen import Status, print_suspects, print_text
+
+if TYPE_CHECKING:
+    from untrain.detection import Suspects
+    from untrain.repairing import Repaired
+
+_Inputs = Annotated[Inputs, tyro.conf.arg(name="")]
+_SUSPECTS = ("suspects.csv", "suspects.json", "suspects.html")
+_REPAIR = ("model.safetensors", "suspects.csv", "repair.json")
+
+
+def detect(inputs: _Inputs = Inputs(), out: Path = Path("detected"), json: bool = False) -> None:  # noqa: B008 (frozen)
+    """Find the labels that are probably wrong.
+
+    Writes suspects.csv for a person to look through, suspects.json, and suspects.html with pictures.
+
+    Args:
+        inputs: data and network.
+        out: directory of the files; it is made, or must hold nothing else.
+        json: print suspects.json instead of a summary.
+    """
+    from untrain.commands.outputs import check_directory, check_unanswered, json_text, record
+
+    check_directory(out, _SUSPECTS)
+    check_unanswered(out / "suspects.csv")
+    with Status() as status:
+        found = _found(inputs, status)
+    content = record(found, inputs.data, inputs.seed)
+    _write_suspects(found, content, out)
+    if json:
+        sys.stdout.write(json_text(content))
+        return
+    from untrain.report.suspects import summary
+
+    print_text(summary(content))
+    print_suspects(content["flagged"])
+    print_text(*(f"{what}: {out / name}" for what, name in zip(("review", "record", "page"), _SUSPECTS, strict=True)))
+
+
+def _found(inputs: Inputs, status: Status) -> "Suspects":
+    from untrain.detection import check_question, detect
+
+    status.show(f"reading {inputs.data}")
+    examples = inputs.examples()
+    check_question(examples, inputs.scorer, inputs.noise_ratio)
+    network = inputs.network(examples)
+    return detect(
+        network.module,
+        examples,
+        inputs.scorer,
+        inputs.noise_ratio,
+        inputs.seed,
+        factory=network.factory,
+        recipe=network.recipe,
+        progress=status.show,
+    )
+
+
+def _write_suspects(found: "Suspects", content: dict[str, Any], out: Path) -> None:
+    from untrain.commands.outputs import write_json
+    from untrain.detection import write_review
+    from untrain.report.images import png
+    from untrain.report.suspects import MOST_SHOWN, write_suspects_page
+
+    pictures = [png(found.examples.inputs[position]) for position in found.flagged[:MOST_SHOWN]]
+    review, plain, page = (out / name for name in _SUSPECTS)
+    write_review(found, review)
+    write_suspects_page(page, content, pictures)
+    write_json(plain, content)
+
+
+def repair(
+    inputs: _Inputs = Inputs(),  # noqa: B008 (frozen)
+    method: str | None = None,
+    review: Path | None = None,
+    out: Path = Path("repaired"),
+) -> None:
+    """Find the wrong labels, make the model forget them, and keep the result unless it is worse.
+
+    Writes model.safetensors, the state dict of the repaired model, or of the original if it was better; suspects.csv,
+    unless there is a review; and repair.json.
+
+    Args:
+        inputs: data and network.
+        method: that forgets, `name` or `name:preset`, as `untrain list` shows them; default retrain, with weights ssse.
+        review: a suspects.csv of the same data, limit and seed, filled in: just what is confirmed there is forgotten.
+        out: directory of the files; it is made, or must hold nothing else.
+    """
+    from untrain.commands.outputs import check_directory, check_unanswered
+
+    check_directory(out, _REPAIR)
+    if review is None:
+        check_unanswered(out / "suspects.csv")
+    with Status() as status:
+        repaired = _repaired(inputs, method, review, status)
+    _write_repair(repaired, inputs, review, out)
+    print_text(repaired.verdict, f"model: {out / 'model.safetensors'}", f"record: {out / 'repair.json'}")
+
+
+def _repaired(inputs: Inputs, method: str | None, review: Path | None, status: Status) -> "Repaired":
+    from untrain.repairing import repair
+
+    status.show(f"reading {inputs.data}")
+    examples = inputs.examples()
+    network = inputs.network(examples)
+    return repair(
+        network.module,
+        examples,
+        scorer=inputs.scorer,
+        noise_ratio=inputs.noise_ratio,
+        method=method,
+        review=review,
+        seed=inputs.seed,
+        factory=network.factory,
+        recipe=network.recipe,
+        progress=status.show,
+    )
+
+
+def _write_repair(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path) -> None:
+    from untrain.commands.outputs import record, write_json, write_model
+    from untrain.detection import write_review
+
+    outcome = {
+        "accepted": repaired.accepted,
+        "verdict": repaired.verdict,
+        "method": repaired.method,
+        "before": repaired.before,
+        "after": repaired.after,
+        "held_out": repaired.held_out,
+        "review": None if review is None else str(review),
+        "forgotten": [str(name) for name in repaired.suspects.examples.ids[repaired.forgotten]],
+    }
+    model, suspects, plain = (out / name for name in _REPAIR)
+    write_model(model, repaired.model, {"method": repaired.method if repaired.accepted else "none"})
+    if review is None:
+        write_review(repaired.suspects, suspects)
+    write_json(plain, {**record(repaired.suspects, inputs.data, inputs.seed), **outcome})
