@@ -67,7 +67,7 @@ def test_scores_can_be_read_on_a_narrow_terminal(
     from rich.console import Console
 
     asked = ["run", str(SMALL), "--out", str(tmp_path), "--workers", "1", "--models", "2"]
-    monkeypatch.setattr("untrain.cli._console", lambda: Console(width=80))
+    monkeypatch.setattr("untrain.cli.console", lambda: Console(width=80))
     assert call(*asked) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines[:-1])) <= 80

@@ -16,7 +16,7 @@ from rich.text import Text
 from untrain import __version__
 from untrain.commands import detect, repair
 from untrain.commands.screen import console
-from untrain.errors import UntrainError
+from untrain.errors import ConfigError, UntrainError
 
 if TYPE_CHECKING:
     from untrain.experiments import Progress as RunProgress
@@ -67,8 +67,12 @@ def run(
         "scorers": None if scorers is None else _words(scorers),
         "forget": None if forget is None else [_number(word) for word in _words(forget)],
     }
+    asked = {key: value for key, value in asked.items() if value is not None}
+    for key in asked:
+        if not hasattr(base, key):
+            raise ConfigError(f"expected no --{key}, which does not apply to the experiment {base.name}, got one")
     asked |= _without_left_out(base, asked)
-    chosen = changed(base, {key: value for key, value in asked.items() if value is not None}, "command line")
+    chosen = changed(base, asked, "command line")
     directory = out or Path("runs") / chosen.name
     with _Display() as display:
         results = run_experiment(chosen, directory, data_dir=data_dir, workers=workers, progress=display.show)
@@ -80,12 +84,13 @@ def run(
 
 
 def _without_left_out(base: "AnyExperiment", asked: dict[str, Any]) -> dict[str, Any]:
-    """What an experiment says of methods and scorers that are left out is left out, too."""
-    named = {name for key in ("methods", "scorers") for name in (asked[key] or getattr(base, key, ()))}
-    changes: dict[str, Any] = {"settings": {name: of for name, of in base.settings.items() if name in named}}
+    """What an experiment says of methods and scorers that the command leaves out is left out, too."""
+    gone = {name for key in ("methods", "scorers") if key in asked for name in getattr(base, key)}
+    gone -= {name for key in ("methods", "scorers") for name in asked.get(key, ())}
+    changes: dict[str, Any] = {"settings": {name: of for name, of in base.settings.items() if name not in gone}}
     for key in ("told", "forgotten"):
         if hasattr(base, key):
-            changes[key] = [name for name in getattr(base, key) if name in named | {"mislabelled"}]
+            changes[key] = [name for name in getattr(base, key) if name not in gone]
     return changes
 
 

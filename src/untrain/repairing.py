@@ -27,7 +27,8 @@ class Repaired:
     """What a repair came to.
 
     Attributes:
-        model: of the class that came in, in evaluation mode: the repaired one if it was accepted, else the original.
+        model: of the class that came in: the repaired one, in evaluation mode, if it was accepted, else the original as
+            it came.
         suspects: the labels that are taken for wrong, and the n examples that the model was trained on; without the
             examples that `repair` held out itself.
         forgotten: positions among the n of what was to be forgotten.
@@ -209,13 +210,18 @@ def _repaired(
     kept = suspects.examples.select(np.flatnonzero(~forgotten))
     on, held_out = case.validation, case.held_out
     if on is None:
-        on, held_out = kept, f"the {len(kept)} training examples that are kept"
+        on, held_out = kept, f"the {len(kept)} training examples that are kept, since nothing was held out"
     if not len(flagged):
         before = float(_right(subject.model, on).mean())
         nothing = "No label was flagged" if case.confirmed is None else "The review confirms no label as wrong"
         verdict = f"{nothing}: the model stays as it is, with an accuracy of {_percent(before)} on {held_out}."
         return Repaired(subject.model.module(), suspects, flagged, method, before, before, held_out, False, verdict)
     what = f"forgetting {len(flagged)} example{'' if len(flagged) == 1 else 's'}"
+    for label in np.setdiff1d(suspects.examples.labels, kept.labels)[:1]:
+        raise InputError(
+            f"expected examples of every class to be kept, got none of class {kept.classes[label]!r}, all of which "
+            "would be forgotten"
+        )
     say(what)
     recipe = subject.recipe or suited(suspects.examples)[1]  # methods that need the real one were refused
     request = Request(suspects.examples.select(flagged), kept, recipe, case.validation)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -31,6 +32,9 @@ def check_directory(out: Path, names: Iterable[str]) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"expected a directory to write to, got the file {out}")
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"expected a directory that can be written to, got {there}")
     if not out.exists():
         return
     sweep(out)

@@ -42,6 +42,7 @@ def load(
     classes: Sequence[str] | None = None,
     per_class: int | None = None,
     label: str = "label",
+    not_inputs: Sequence[str] = (),
     seed: int = 0,
 ) -> Examples:
     """Read examples by the name of a data set, or from a folder or parquet table of one's own.
@@ -57,6 +58,7 @@ def load(
         classes: keep these classes alone, by name, in this order; default all.
         per_class: keep this many examples of each class, drawn at random; default all.
         label: the label column of a table of one's own.
+        not_inputs: further columns of such a table that a model must not see, such as other labels.
         seed: of the draws.
 
     Returns:
@@ -70,6 +72,8 @@ def load(
     (1797, 1, 8, 8)
     """
     choice = _Choice(limit, None if classes is None else tuple(classes), per_class, Streams(seed).child("limit", part))
+    if (label != "label" or not_inputs) and not (Path(source).suffix == ".parquet" and Path(source).is_file()):
+        raise InputError(f"expected a .parquet table to choose columns of, got {source!r}")
     if source == "digits":
         if part == "test":
             raise InputError("digits come without a test part: split them with `untrain.split`")
@@ -78,10 +82,10 @@ def load(
         files = _parquet_files(source, part, data_dir)
         return _table(files, f"{source}/{part}", _CLASSES[source], "label", choice)
     path = Path(source)
+    if path.suffix == ".parquet" and path.is_file():
+        return _table([path], path.stem, None, label, choice, not_inputs)
     if path.is_dir():
         return _folder(path, choice)
-    if path.suffix == ".parquet" and path.is_file():
-        return _table([path], path.stem, None, label, choice)
     raise InputError(
         f"expected digits, {', '.join(_CLASSES)}, a folder of images or a .parquet file as data source, got {source!r}"
     )
@@ -151,7 +155,14 @@ def _parquet_files(source: str, part: Part, data_dir: str | Path | None) -> list
     return files
 
 
-def _table(files: list[Path], name: str, classes: tuple[str, ...] | None, label: str, choice: _Choice) -> Examples:
+def _table(
+    files: list[Path],
+    name: str,
+    classes: tuple[str, ...] | None,
+    label: str,
+    choice: _Choice,
+    not_inputs: Sequence[str] = (),
+) -> Examples:
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -168,7 +179,7 @@ def _table(files: list[Path], name: str, classes: tuple[str, ...] | None, label:
     ids = _strings(table, "id") or [f"{name}/{row:05d}" for row in range(table.num_rows)]
     rows, labels, classes = choice.rows(*_labels(table[label].to_pylist(), ids, classes))
     table, ids = table.take(rows), [ids[row] for row in rows]
-    inputs = _table_inputs(table, ids, str(files[0]), {label, "id", "group"})
+    inputs = _table_inputs(table, ids, str(files[0]), {label, "id", "group", *not_inputs})
     return Examples.of(inputs, labels, ids, classes, _strings(table, "group"))
 
 

@@ -3,6 +3,7 @@
 from untrain.detection.base import Finding as Finding
 from untrain.detection.base import Scorer as Scorer
 from untrain.detection.base import Subject as Subject
+from untrain.detection.base import check_classes as check_classes
 from untrain.detection.detect import Suspects as Suspects
 from untrain.detection.detect import as_subject as as_subject
 from untrain.detection.detect import check_question as check_question

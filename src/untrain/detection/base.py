@@ -105,7 +105,7 @@ def check_classes(examples: Examples) -> None:
     for label in np.flatnonzero(counts < 2)[:1]:
         raise InputError(
             f"expected at least two examples of each class, got {counts[label]} of class {examples.classes[label]!r}: "
-            "leave the class out of `classes` if it does not occur"
+            "number classes from 0 without gaps, or keep only those that occur (`classes`)"
         )
 
 
@@ -117,7 +117,8 @@ class Finding:
         scores: `[n]`, higher is more suspicious.
         wrong: `[n]`, which labels it takes for wrong, or None if it only ranks them.
         noise_ratio: its estimate of the share of wrong labels, or None.
-        model_error: share of the labels taken for right that held-out predictions miss, or None if there are none.
+        model_error: share of the labels taken for right that predictions made without them miss (held-out models', or
+            the neighbours'), or None if there are none.
         suggested: `[n]` the class that it takes for the true one, or None.
         evidence: what else is worth knowing, as plain values by name.
     """

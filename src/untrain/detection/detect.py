@@ -33,7 +33,8 @@ class Suspects:
         noise_ratio: share of wrong labels, as given or as estimated.
         interval: around an estimate, 95 %: to both sides by sampling error, below by the model's own error as well:
             what a model gets wrong by itself looks like a wrong label.
-        model_error: share of the labels taken for right that held-out predictions miss, or None.
+        model_error: share of the labels taken for right that predictions made without them miss, of held-out models or,
+            for `neighbours`, of the neighbours; or None.
         suggested: `[n]` the most probable true class, or None where the scorer has no opinion.
         evidence: what else the scorer knows, as plain values by name; a `note` says what a person must know.
     """
@@ -101,6 +102,8 @@ def check_question(examples: Examples, scorer: str | Scorer, noise_ratio: float 
     """
     if not isinstance(examples, Examples):
         raise InputError(f"expected Examples to look at, got {type(examples).__name__}: make them with `Examples.of`")
+    if not isinstance(scorer, str | Scorer):
+        raise InputError(f"expected the name of a scorer or a Scorer, got {type(scorer).__name__}")
     if noise_ratio is not None and not 0 <= noise_ratio <= 1:
         raise InputError(f"expected a noise ratio in 0..1, got {noise_ratio}")
     check_classes(examples)

@@ -87,6 +87,11 @@ def cross_validate(
     for epoch in range(int(np.ceil(recipe.epochs))):
         training.run(subject.examples, epochs=1, subsets=subsets)
         every = models.logits(subject.examples).double().log_softmax(-1).cpu().numpy()
+        if not np.isfinite(every).all():
+            raise InputError(
+                f"expected finite logits from the models of the folds, got NaN or infinity in epoch {len(log_p) + 1}: "
+                "has the training diverged? scale the inputs, or lower the learning rate of the recipe"
+            )
         log_p.append(every[folds, np.arange(len(folds))])
         agreement.append(float((log_p[-1].argmax(1) == subject.labels).mean()))
         error = np.sqrt(agreement[-1] * (1 - agreement[-1]) / len(folds))

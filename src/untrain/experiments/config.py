@@ -32,6 +32,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         classes: names of the classes to keep; None for all.
         per_class: draw this many training examples of each class; None for all.
         label: the column of true labels in a table of one's own.
+        not_inputs: further columns of such a table that a model must not see.
         validation: share of the training source that is kept for validation.
         test: share that is kept for testing, where the source has no test part.
     """
@@ -42,6 +43,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     classes: tuple[str, ...] | None = None
     per_class: Count | None = None
     label: str = "label"
+    not_inputs: tuple[str, ...] = ()
     validation: Share = 0.1
     test: Share = 0.1
 
@@ -137,6 +139,8 @@ class Noise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 class Mislabel(Declared, frozen=True, kw_only=True, tag="mislabel"):
     """Wrong labels put into clean data, found, and forgotten.
+
+    Of the data, `test` is held out where the source has no test part; `validation` is not used.
 
     Attributes:
         noise: kinds and ratios of wrong labels.

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from untrain.data import Examples, Noisy, human_noise, load, mislabel, pair_noise, split, symmetric_noise
 from untrain.data.noise import Matrix
-from untrain.detection import SCORERS, Subject, Suspects, build_scorer, inspect
+from untrain.detection import SCORERS, Subject, Suspects, build_scorer, check_classes, inspect
 from untrain.errors import ConfigError, InputError, UndecidableError
 from untrain.experiments.config import Mislabel, Noise
 from untrain.experiments.work import Work, fingerprint
@@ -107,6 +107,11 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
             for ratio in (noise.ratios or (None,))
         ]  # fmt: skip
 
+    @property
+    def other_labels(self) -> tuple[str, ...]:
+        """Columns of given labels."""
+        return tuple(noise.column for noise in self.experiment.noise if noise.column)
+
     def jobs(self) -> list[NoiseJob]:
         """Every job, seed by seed, so that the time left can be told."""
         return [
@@ -147,7 +152,10 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         """
         train, _ = self.parts
         for setting in self.settings:
-            self.noisy(setting, 0)
+            noisy = self.noisy(setting, 0)
+            check_classes(noisy.examples)
+            if noisy.mislabelled.all():
+                raise InputError(f"expected some right labels, got {setting.title} noise, which leaves none")
         model = Population.create(self.build_for(train), 1, engine=Engine())
         for spec in self.experiment.methods:
             if build_method(spec, settings=self.experiment.settings[spec]).needs_convolutions:
@@ -165,7 +173,8 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
             data = self.experiment.data
             if data.limit or data.per_class or data.classes:
                 raise ConfigError("expected all examples where given labels are in a column of their own, got a choice")
-            given = load(data.source, label=noise.column or "")
+            columns = (data.label, *data.not_inputs, *self.other_labels)
+            given = load(data.source, label=noise.column or "", not_inputs=columns)
             return human_noise(train, given.select(given.positions(train.ids)))
         matrix: Matrix | Any = noise.matrix
         if setting.ratio is not None:
@@ -187,6 +196,7 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         subject = Subject(model, noisy.examples, self.experiment.recipe, self._seed("detection", job.seed))
         forgotten = {"mislabelled": np.flatnonzero(noisy.mislabelled)}
         notes = {}
+        shown = setting.ratio is not None and setting.ratio == self.experiment.shown and job.seed == 0
         for spec in self.experiment.scorers:
             start = time.process_time()
             try:
@@ -196,9 +206,9 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
                 continue
             arrays[f"detection/{spec}"] = _detection(suspects, noisy, time.process_time() - start)
             forgotten[spec] = suspects.flagged
-            if setting.ratio == self.experiment.shown and job.seed == 0:
+            if shown:
                 arrays[f"scores/{spec}"] = suspects.scores
-        if setting.ratio == self.experiment.shown and job.seed == 0:
+        if shown:
             arrays["mislabelled"] = noisy.mislabelled.astype(np.float64)
         for target in self.experiment.forgotten:
             for spec in self.experiment.methods:

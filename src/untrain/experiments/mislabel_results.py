@@ -31,7 +31,7 @@ def mislabel_results(work: MislabelWork) -> dict[str, Any]:
     shown: list[dict[str, Any]] = []
     for number, setting in enumerate(work.settings):
         files = list(work.files(number))
-        rows += _rows(work, setting, [arrays for arrays, _ in files], [notes for _, notes in files])
+        rows += _rows(work, number, [arrays for arrays, _ in files], [notes for _, notes in files])
         shown += _shown(setting, experiment.scorers, files[0][0])
     if experiment.published is not None:
         _add_published(rows, published_rows(experiment.published))
@@ -50,10 +50,10 @@ def mislabel_results(work: MislabelWork) -> dict[str, Any]:
     }
 
 
-def _rows(
-    work: MislabelWork, setting: Setting, files: list[Values], notes: list[dict[str, str]]
-) -> list[dict[str, Any]]:
+def _rows(work: MislabelWork, number: int, files: list[Values], notes: list[dict[str, str]]) -> list[dict[str, Any]]:
+    setting = work.settings[number]
     common = {
+        "setting": number,
         "dataset": work.experiment.data.source,
         "noise": setting.noise.kind,
         "noise_ratio": round(float(np.mean([file["noise_ratio"][0] for file in files])), 6),
@@ -65,6 +65,8 @@ def _rows(
         told = spec in work.experiment.told
         row = {**common, "scorer": spec, "title": SCORERS.of(spec.partition(":")[0]).title, "told": told}
         values = _means([file[key] for file in files if (key := f"detection/{spec}") in file], DETECTION)
+        if told:
+            values["estimated_noise_ratio"] = None
         said = [each[key] for each in notes if (key := f"note/{spec}") in each]
         rows.append({**row, **values, "note": said[0] if said else None, "method": None, "target": None})
     rows.append(_forgetting(common, files, "original", "original", None, None))

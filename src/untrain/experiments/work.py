@@ -105,8 +105,14 @@ class Work(abc.ABC, Generic[E, J]):
             classes=data.classes,
             per_class=data.per_class if part == "train" else None,
             label=data.label,
+            not_inputs=(*data.not_inputs, *self.other_labels),
             seed=self.experiment.seed,
         )
+
+    @property
+    def other_labels(self) -> tuple[str, ...]:
+        """Columns of labels that are not the true ones."""
+        return ()
 
     def build_for(self, examples: Examples) -> Factory:
         """Builds the experiment's network for such examples."""

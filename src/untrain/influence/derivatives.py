@@ -116,8 +116,13 @@ class LastLayer(Derivatives):
         features = []
         hook = self._layer.register_forward_hook(lambda _layer, args, _output: features.append(args[0].double()))
         with hook, torch.no_grad():
-            for batch in inputs.split(_BATCH):
+            for number, batch in enumerate(inputs.split(_BATCH), start=1):
                 self._module(batch.clone())
+                if len(features) > number:
+                    raise NotSupportedError(
+                        "expected a last layer that is used once, got one that earlier layers share: "
+                        "choose the curvature of all parameters"
+                    )
         self.features = torch.cat(features)
         self.shapes = {f"{self._prefix}weight": self._layer.weight.shape}
         self.logits = self.features @ self._layer.weight.detach().double().T

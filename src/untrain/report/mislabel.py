@@ -68,24 +68,28 @@ def mislabel_grids(results: dict[str, Any]) -> Iterator[Grid]:
     for told, kinds in ((True, _TOLD), (False, _UNTOLD)):
         chosen = [row for row in found if row["told"] is told]
         for key, title, digits in kinds if chosen else ():
-            yield _grid(title, chosen, key, digits, lambda row: str(row["scorer"]))
+            table = "5.1" if any("published" in row for row in chosen) else ""
+            yield _grid(title, chosen, key, digits, lambda row: str(row["scorer"]), table)
     original = [row for row in rows if row["method"] == "original"]
     targets = dict.fromkeys((row["target"], row["scorer"]) for row in rows if row["target"] is not None)
     for target, scorer in targets:
         what = "all wrong labels, which are known here" if scorer is None else f"the labels that {scorer} flags"
         chosen = [row for row in rows if (row["target"], row["scorer"]) == (target, scorer)]
         title = f"test accuracy, %, after forgetting {what}"
-        yield _grid(title, original + chosen, "test_accuracy", 1, lambda row: str(row["method"]))
+        table = ("5.2" if scorer is None else "5.3") if any("published" in row for row in chosen) else ""
+        yield _grid(title, original + chosen, "test_accuracy", 1, lambda row: str(row["method"]), table)
 
 
-def _grid(title: str, rows: list[Row], key: str, digits: int, name: Callable[[Row], str]) -> Grid:
-    heads = tuple(dict.fromkeys(head(row) for row in rows))
-    cells = {(name(row), head(row)): _cell(row, key, digits) for row in rows}
+def _grid(title: str, rows: list[Row], key: str, digits: int, name: Callable[[Row], str], table: str) -> Grid:
+    """A table of one figure of the rows; `table` is its number in the study, or empty."""
+    heads = {row["setting"]: head(row) for row in rows}
+    cells = {(name(row), row["setting"]): _cell(row, key, digits) for row in rows}
     lines = tuple(
         (each, tuple(cells[each, setting] for setting in heads)) for each in dict.fromkeys(name(row) for row in rows)
     )
     doubtful = any("†" in (cell.published or "") for _, line in lines for cell in line)
-    return Grid(title, heads, lines, _DAGGER if doubtful else "")
+    title = f"{title}: the study's table {table}" if table else title
+    return Grid(title, tuple(heads.values()), lines, _DAGGER if doubtful else "")
 
 
 def _cell(row: Row, key: str, digits: int) -> Cell:
@@ -108,7 +112,9 @@ def head(row: Row) -> str:
 def mislabel_verdict(results: dict[str, Any], scorer: str = "auto", method: str = "retrain") -> str:
     """In words, how well the labels were found and the model was repaired by what was found."""
     rows = results["rows"]
-    found = [row for row in rows if row["scorer"] == scorer and row["method"] is None and row["precision"] is not None]
+    looked = [row for row in rows if row["scorer"] == scorer and row["method"] is None and not row["told"]]
+    refused = [row for row in looked if row["note"]]
+    found = [row for row in looked if row["precision"] is not None and not row["note"]]
     if not (noisy := [row for row in found if row["noise_ratio"] > 0]):
         return ""
     worst = max(noisy, key=lambda row: float(row["noise_ratio"]))
@@ -118,15 +124,25 @@ def mislabel_verdict(results: dict[str, Any], scorer: str = "auto", method: str 
         f"recall of at least {_least(noisy, 'recall')} %, up to {100 * worst['noise_ratio']:.0f} % of them wrong; "
         f"its estimate of their share was off by at most {off:.3f}."
     )
-    after = [row for row in rows if row["scorer"] == scorer and row["method"] == method and row["test_accuracy"]]
+    doubted = {row["setting"] for row in refused}
+    after = [
+        row
+        for row in rows
+        if (row["scorer"], row["method"]) == (scorer, method) and row["test_accuracy"] and row["setting"] not in doubted
+    ]
     if after:
         words += (
             f" After {method} without what it flagged, test accuracy was at least {_least(after, 'test_accuracy')} %."
         )
-    refused = [row for row in rows if row["scorer"] == scorer and row.get("note")]
     if refused:
-        words += f" At {', '.join(head(row) for row in refused)} it refused to guess."
+        words += f" At {', '.join(head(row) for row in refused)} it refused to guess{_how_often(refused, results)}."
     return words
+
+
+def _how_often(refused: list[Row], results: dict[str, Any]) -> str:
+    """Nothing where it refused at every seed, else at how many."""
+    guessed = sum(row["seeds"] for row in refused)
+    return "" if not guessed else f" at {len(refused) * results['seeds'] - guessed} of {results['seeds']} seeds each"
 
 
 def _least(rows: list[Row], key: str) -> str:
