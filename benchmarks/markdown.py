@@ -47,6 +47,31 @@ def grids(results: dict[str, Any]) -> str:
     )
 
 
+def brief_grids(results: dict[str, Any]) -> str:
+    """One table: what `loss` and `auto` found, and what retraining without it came to; the study's in brackets."""
+    rows = {(row["noise_ratio"], row["scorer"], row["method"]): row for row in results["rows"]}
+    head = ["wrong labels", "found by loss, precision", "found by auto, precision", "recall", "estimated share"]
+    head += ["test accuracy before", "retrained without loss's", "without auto's"]
+    body = []
+    for ratio in sorted({row["noise_ratio"] for row in results["rows"]} - {0.0}):
+        cells = [
+            (rows[ratio, "loss", None], "precision"), (rows[ratio, "auto", None], "precision"),
+            (rows[ratio, "auto", None], "recall"), (rows[ratio, "auto", None], "estimated_noise_ratio"),
+            (rows[ratio, None, "original"], "test_accuracy"), (rows[ratio, "loss", "retrain"], "test_accuracy"),
+            (rows[ratio, "auto", "retrain"], "test_accuracy"),
+        ]  # fmt: skip
+        body.append([f"{100 * ratio:g} %", *(short(row, key) for row, key in cells)])
+    return table(head, body)
+
+
+def short(row: dict[str, Any], key: str) -> str:
+    """A figure of a row, with the study's in brackets."""
+    value, share = row[key], key == "estimated_noise_ratio"
+    ours = "refused" if value is None else f"{100 * value if share else value:.1f} %"
+    published = row.get("published", {})
+    return ours if key not in published else f"{ours} [{published[key]:g}{'†' if published['doubtful'] else ''}]"
+
+
 def theirs(cell: Cell) -> str:
     """The study's figure in brackets."""
     return "" if cell.published is None else f" [{cell.published}]"
@@ -83,7 +108,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results = read_results(arguments.run)
     if results["kind"] == "mislabel":
-        print(grids(results))
+        print(brief_grids(results) if arguments.brief else grids(results))
     else:
         print(brief(results) if arguments.brief else full(results))
 
