@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from untrain.data import load
+from untrain.data import Examples, load
 from untrain.data.images import MOST_PIXELS, decode
 from untrain.errors import InputError
 
@@ -175,3 +177,125 @@ def test_mutated_images_decode_or_are_refused() -> None:
         except InputError:
             refused += 1
     assert refused > 100
+
+
+def by_hand(source: Examples, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Id and class name of each example of some classes, one after another."""
+    return [
+        (str(name), source.classes[label])
+        for name, label in zip(source.ids, source.labels, strict=True)
+        if source.classes[label] in names
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from("0123456789"), min_size=1, unique=True),
+    st.none() | st.integers(1, 170),
+    st.none() | st.integers(1, 2000),
+    st.integers(0, 3),
+)
+def test_a_choice_is_a_part_of_the_whole(names: list[str], per_class: int | None, limit: int | None, seed: int) -> None:
+    whole = load()
+    found = load(classes=names, per_class=per_class, limit=limit, seed=seed)
+    assert found.classes == tuple(names)
+    chosen, possible = by_hand(found, found.classes), by_hand(whole, found.classes)
+    assert chosen == [each for each in possible if each in set(chosen)]  # in the order of the source
+    sizes = [sum(name == each for _, name in possible) for each in names]
+    expected = sum(sizes) if per_class is None else per_class * len(names)
+    assert len(found) == (expected if limit is None else min(limit, expected))
+    if per_class is not None and limit is None:
+        assert np.bincount(found.labels).tolist() == [per_class] * len(names)
+    np.testing.assert_array_equal(found.inputs, whole.inputs[whole.positions(found.ids)])
+
+
+def test_classes_keep_the_order_that_was_asked_for() -> None:
+    found = load(classes=["7", "1"])
+    assert found.labels[found.ids == "digits/0001"].tolist() == [1]
+    assert found.labels[found.ids == "digits/0007"].tolist() == [0]
+
+
+def test_a_draw_per_class_is_the_seeds() -> None:
+    first, again, other = (load(per_class=5, seed=seed).ids.tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_what_is_not_chosen_is_not_decoded(tmp_path: Path) -> None:
+    images = [{"bytes": data, "path": None} for data in (png(), b"broken", png(51))]
+    write(tmp_path / "mnist" / "train-00000-of-00001.parquet", image=images, label=[3, 5, 8])
+    found = load("mnist", data_dir=tmp_path, classes=["8", "3"], per_class=1)
+    assert found.labels.tolist() == [1, 0]
+    assert found.ids.tolist() == ["mnist/train/00000", "mnist/train/00002"]
+    with pytest.raises(InputError, match=r"cannot be decoded in .*example mnist/train/00001"):
+        load("mnist", data_dir=tmp_path, classes=["5"])
+
+
+def test_classes_of_a_folder_and_of_a_table(tmp_path: Path) -> None:
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "owl/1.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(png())
+    found = load(str(tmp_path / "images"), classes=["owl", "cat"])
+    assert found.ids.tolist() == ["cat/1.png", "cat/2.png", "owl/1.png"]
+    assert found.labels.tolist() == [1, 1, 0]
+    path = write(
+        tmp_path / "t.parquet", x=[1, 2, 3, 4], label=["b", "a", "c", "b"], id=list("wxyz"), group=list("ppqq")
+    )
+    table = load(str(path), classes=["b", "c"], per_class=1, seed=5)
+    assert table.classes == ("b", "c")
+    assert [str(name) for name in table.ids] in (["w", "y"], ["y", "z"])
+    assert table.groups is not None
+    assert table.groups[table.ids == "y"].tolist() == ["q"]
+
+
+def test_any_column_may_be_the_label_and_no_label_is_an_input(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "t.parquet", x=[1, 2, 3], verdict=[2, 0, 1], label=[0, 0, 1], crowd_label=[1, 1, 0], labels=[7, 8, 9]
+    )
+    for label, expected in (("verdict", [2, 0, 1]), ("label", [0, 0, 1]), ("crowd_label", [1, 1, 0])):
+        found = load(str(path), label=label)
+        assert found.labels.tolist() == expected
+        beside = [] if label == "verdict" else [[2], [0], [1]]
+        columns = zip([[1], [2], [3]], beside or [[]] * 3, [[7], [8], [9]], strict=True)
+        assert found.inputs.tolist() == [x + other + last for x, other, last in columns]
+    found = load(str(path), label="verdict", not_inputs=["labels"])
+    assert found.inputs.tolist() == [[1], [2], [3]]
+    only = write(tmp_path / "only.parquet", label=[0, 1], noisy_label=[1, 1])
+    with pytest.raises(InputError, match="columns beside labels"):
+        load(str(only))
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"classes": ["1", "x"]}, "classes among 0, 1, .*, got 'x'"),
+        ({"classes": ["1", "1"]}, "distinct classes, got 1, 1"),
+        ({"classes": []}, r"examples of the classes \(none\), got none"),
+        ({"per_class": 0}, "number per class of at least 1 example, got 0"),
+        ({"per_class": 175}, "175 examples of class 8, got 174"),
+        ({"limit": -3}, "limit of at least 1 example, got -3"),
+    ],
+)
+def test_what_cannot_be_chosen_is_refused(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load(**choice)
+
+
+def test_what_a_table_lacks_is_refused(tmp_path: Path) -> None:
+    images = [{"bytes": png(), "path": None}] * 3
+    write(tmp_path / "mnist" / "train-00000-of-00001.parquet", image=images, label=[3, 3, 10])
+    with pytest.raises(InputError, match="from 0 to 9, got 10 for example mnist/train/00002"):
+        load("mnist", data_dir=tmp_path, classes=["3"])
+    write(tmp_path / "mnist" / "train-00000-of-00001.parquet", image=images, label=[3, 3, 9])
+    with pytest.raises(InputError, match="examples of the classes 4, got none"):
+        load("mnist", data_dir=tmp_path, classes=["4"])
+    with pytest.raises(InputError, match="1 examples of class 4, got 0"):
+        load("mnist", data_dir=tmp_path, classes=["3", "4"], per_class=1)
+    with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, got x, label"):
+        load(str(write(tmp_path / "t.parquet", x=[1], label=[0])), label="verdict")
+    for others in (["verdict"], ["x", "verdict"]):
+        with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, got x, label"):
+            load(str(tmp_path / "t.parquet"), not_inputs=others)
+    chosen: dict[str, Any]
+    for chosen in ({"label": "verdict"}, {"not_inputs": ["x"]}):
+        with pytest.raises(InputError, match=r"a \.parquet table to choose columns of, got 'digits'"):
+            load("digits", **chosen)

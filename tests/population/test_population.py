@@ -3,12 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from untrain.auditing import confidence
 from untrain.data import Examples
 from untrain.errors import InputError, IntegrityError, NotSupportedError
-from untrain.models import CNN, MLP, factory
+from untrain.models import CNN, MLP, Factory, ResNet18, factory
 from untrain.population import SGD, Engine, Population, Recipe
+from untrain.population.engine import last_linear
 from untrain.randomness import Streams
 
 BUILD = factory(CNN(widths=(4, 6)), (1, 8, 8), 3)
@@ -140,3 +142,73 @@ def test_wrong_arguments_are_refused() -> None:
         Population.create(BUILD, 0)
     with pytest.raises(InputError, match="builds a torch module, got int"):
         Population.create(lambda: 3, 1)  # type: ignore[arg-type, return-value]
+
+
+class Twice(nn.Module):
+    """Its last layer is used before the end as well, and another linear layer stands beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.beside, self.norm = nn.Linear(3, 3), nn.Linear(3, 3), nn.BatchNorm1d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.relu_(self.norm(self.last(x)) + self.beside(x))
+        logits: Tensor = self.last(hidden)
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("build", "shape", "layer"),
+    [
+        (factory(MLP(widths=(7, 5)), (1, 8, 8), 3), (1, 8, 8), "5"),
+        (factory(MLP(widths=()), (1, 8, 8), 3), (1, 8, 8), "1"),
+        (BUILD, (1, 8, 8), "7"),
+        (factory(ResNet18(stem="cifar"), (3, 8, 8), 3), (3, 8, 8), "fc"),
+        (Twice, (3,), "last"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 520])  # 520 are more than one batch of evaluation
+def test_features_are_what_a_hook_sees(build: Factory, shape: tuple[int, ...], layer: str, count: int) -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(count, *shape)).astype(np.float32)
+    examples = Examples.of(inputs, generator.integers(3, size=count), classes=["a", "b", "c"])
+    models = Population.create(build, 2, engine=Engine())
+    found = models.features(examples)
+    assert not found.requires_grad
+    for position in range(2):
+        module = models.module(position)
+        name, linear = last_linear(module, torch.from_numpy(inputs[:4]))
+        assert (name, linear) == (layer, module.get_submodule(layer))
+        seen: list[Tensor] = []
+        handle = linear.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0].detach().clone()))
+        with torch.no_grad():
+            logits = module(torch.from_numpy(inputs))
+        handle.remove()
+        torch.testing.assert_close(found[position], seen[-1], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found[position] @ linear.weight.T + linear.bias, logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Tanh()),
+        nn.Sequential(nn.Conv2d(1, 3, 8), nn.Flatten()),
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.LogSoftmax(1)),
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.GLU(1)),
+    ],
+)
+def test_a_network_that_does_not_end_in_a_linear_layer_has_no_features(module: nn.Module) -> None:
+    with pytest.raises(NotSupportedError, match="linear layer whose output is the logits, got none in Sequential"):
+        Population.from_module(module.double()).features(some())
+
+
+def test_looking_for_the_last_layer_leaves_nothing_behind() -> None:
+    module = Twice().eval()
+    inputs = torch.randn(5, 3)
+    before, copy = inputs.clone(), {name: value.clone() for name, value in module.state_dict().items()}
+    assert last_linear(module, inputs)[0] == "last"
+    assert torch.equal(inputs, before)
+    assert all(torch.equal(value, copy[name]) for name, value in module.state_dict().items())
+    assert not any(layer._forward_hooks for layer in module.modules())
+    module.last.weight.data[0, 0] = torch.nan  # whether logits are finite is for others to say
+    assert last_linear(module, inputs)[0] == "last"

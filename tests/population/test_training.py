@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -355,3 +356,68 @@ def test_frozen_parameters_stay() -> None:
         models.train(some((5,)), SGD_RECIPE)
         torch.testing.assert_close(models.tensors["0.weight"], before["0.weight"], rtol=0, atol=0)
         assert not torch.equal(models.tensors["2.weight"], before["2.weight"])
+
+
+RECIPES = {
+    "plain": msgspec.structs.replace(SGD_RECIPE, class_balance=0.0),
+    "class balance": msgspec.structs.replace(SGD_RECIPE, class_balance=1.0),
+    "fractional epochs": msgspec.structs.replace(SGD_RECIPE, epochs=1.25),
+    "best epoch": msgspec.structs.replace(SGD_RECIPE, epochs=3, best_from=1),
+}
+
+
+@pytest.mark.parametrize("recipe", list(RECIPES.values()), ids=list(RECIPES))
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_model_with_a_subset_is_a_model_trained_on_it_alone(recipe: Recipe, kind: str, width: int) -> None:
+    model, shape = SHAPES[kind]
+    examples, validation, build = some(shape), some(shape, 20, seed=1), factory(model, shape, 3)
+    generator = np.random.default_rng(2)
+    subsets = np.stack([generator.permutation(50)[:33] for _ in range(3)])  # 33 leave a last batch of one
+    models = Population.create(build, 3, seed=5, dtype=torch.float64, engine=Engine(width))
+    models.training(recipe).run(examples, subsets=subsets, validation=validation)
+    for position in range(3):
+        alone = Population.create(build, 1, seed=5, first=position, dtype=torch.float64, engine=Engine())
+        alone.train(examples.select(subsets[position]), recipe, validation=validation)
+        for name, tensor in alone.tensors.items():
+            torch.testing.assert_close(models.tensors[name][position], tensor[0], rtol=1e-9, atol=1e-9)
+            if width == 1 and recipe.best_from is None:
+                torch.testing.assert_close(models.tensors[name][position], tensor[0], rtol=0, atol=0)
+
+
+def test_positions_in_a_batch_are_those_of_the_whole_set() -> None:
+    examples = some((5,), 20)
+    subsets = np.array([[3, 1, 4, 15, 9, 2], [19, 18, 17, 16, 15, 14]])
+    seen: list[tuple[slice, list[list[int]]]] = []
+
+    def loss(batch: Batch) -> Tensor:
+        torch.testing.assert_close(batch.labels, torch.from_numpy(examples.labels)[batch.positions])
+        seen.append((batch.models, batch.positions.tolist()))
+        return cross_entropy(batch)
+
+    models = Population.create(factory(MLP(), (5,), 3), 2, engine=Engine(2))
+    models.training(Recipe(optimizer=SGD(lr=0.1), epochs=2, batch_size=3), loss=loss).run(examples, subsets=subsets)
+    for epoch in (seen[:2], seen[2:]):
+        for model in range(2):
+            assert sorted(epoch[0][1][model] + epoch[1][1][model]) == sorted(subsets[model].tolist())
+
+
+@pytest.mark.parametrize(
+    ("subsets", "message"),
+    [
+        ([[0, 1]], r"each of 2 models, got int64 of shape \(1, 2\)"),
+        ([0, 1], r"got int64 of shape \(2,\)"),
+        ([[0, 1], [2, 50]], "positions from 0 to 49 .* from 0 to 50"),
+        ([[-1, 1], [2, 3]], "from -1 to 3"),
+        ([[0.5, 1], [2, 3]], "got float64"),
+        ([[True, True], [False, True]], "got bool"),
+        (np.zeros((2, 0), dtype=np.int64), "at least one example to train on"),
+    ],
+)
+def test_subsets_that_do_not_fit_are_refused(subsets: Any, message: str) -> None:
+    models = Population.create(factory(MLP(), (5,), 3), 2, engine=Engine())
+    before = {name: tensor.clone() for name, tensor in models.tensors.items()}
+    with pytest.raises(InputError, match=message):
+        models.training(SGD_RECIPE).run(some((5,)), subsets=np.asarray(subsets))
+    for name, tensor in models.tensors.items():
+        assert torch.equal(tensor, before[name])

@@ -172,8 +172,9 @@ def _table(
         raise InputError(
             f"expected a whole parquet file in {files[0].parent}, got one that cannot be read: {error}"
         ) from error
-    if label not in table.column_names:
-        raise InputError(f"expected a column {label!r} in {files[0]}, got {', '.join(table.column_names)}")
+    for column in (label, *not_inputs):
+        if column not in table.column_names:
+            raise InputError(f"expected a column {column!r} in {files[0]}, got {', '.join(table.column_names)}")
     if not table.num_rows:
         raise InputError(f"expected at least one row in {files[0]}, got none")
     ids = _strings(table, "id") or [f"{name}/{row:05d}" for row in range(table.num_rows)]

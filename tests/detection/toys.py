@@ -1,0 +1,45 @@
+"""Small problems with wrong labels, whose networks are trained in a moment."""
+
+import functools
+
+import numpy as np
+import torch
+
+from untrain.data import Examples, Noisy, mislabel, symmetric_noise
+from untrain.detection import Subject
+from untrain.models import MLP, Factory, factory
+from untrain.population import SGD, Engine, Population, Recipe
+
+RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9), epochs=12, batch_size=16)
+
+
+def blobs(count: int = 300, classes: int = 3, spread: float = 0.5, seed: int = 0) -> Examples:
+    """Gaussian clouds, one a class, whose centres stand in a circle of radius one; classes differ in size."""
+    generator = np.random.default_rng(seed)
+    labels = generator.choice(classes, size=count, p=np.arange(3, 3 + classes) / np.arange(3, 3 + classes).sum())
+    labels[: 2 * classes] = np.tile(np.arange(classes), 2)
+    angles = 2 * np.pi * labels / classes
+    inputs = np.column_stack([np.cos(angles), np.sin(angles), np.zeros(count), np.zeros(count)])
+    inputs += generator.normal(0, spread, size=(count, 4))
+    return Examples.of(inputs.astype(np.float32), labels, [f"blob {row}" for row in range(count)])
+
+
+def build(examples: Examples) -> Factory:
+    return factory(MLP(widths=(16,)), examples.inputs.shape[1:], len(examples.classes))
+
+
+def trained(
+    examples: Examples, recipe: Recipe = RECIPE, *, dtype: torch.dtype = torch.float32, seed: int = 0
+) -> Population:
+    models = Population.create(build(examples), 1, seed=seed, dtype=dtype, engine=Engine())
+    return models.train(examples, recipe)
+
+
+@functools.cache
+def noisy(ratio: float = 0.2, spread: float = 0.35, seed: int = 0) -> Noisy:
+    """Three clouds, exactly this share of whose labels is wrong."""
+    return mislabel(blobs(spread=spread, seed=seed), symmetric_noise(3, ratio), exact=True, seed=seed)
+
+
+def subject(examples: Examples, recipe: Recipe | None = RECIPE, *, dtype: torch.dtype = torch.float32) -> Subject:
+    return Subject(trained(examples, dtype=dtype), examples, recipe)
