@@ -103,7 +103,8 @@ def list_() -> None:
     table = Table("experiment", "repeats", "what it is", title="untrain run EXPERIMENT", title_justify="left")
     for name in packaged():
         experiment = read_experiment(name)
-        repeats = f"{experiment.models} models" if isinstance(experiment, Experiment) else f"{experiment.seeds} seed{'s' * (experiment.seeds > 1)}"
+        count, noun = (experiment.models, "model") if isinstance(experiment, Experiment) else (experiment.seeds, "seed")
+        repeats = f"{count} {noun}{'s' * (count > 1)}"
         table.add_row(name, repeats, Text(experiment.title))
     console().print(table)
     for registry in (METHODS, SCORERS):
