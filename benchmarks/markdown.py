@@ -42,9 +42,8 @@ def grids(results: dict[str, Any]) -> str:
             f"**{grid.title}**\n\n{table(['noise', *grid.heads], body)}\n" + (f"\n{grid.note}\n" if grid.note else "")
         )
     environment = ", ".join(f"{name} {value}" for name, value in results["environment"].items())
-    return "\n".join(
-        [f"{mislabel_verdict(results)}\n", *parts, f"(means over {results['seeds']} seeds; {environment})"]
-    )
+    seeds = "one seed" if results["seeds"] == 1 else f"means over {results['seeds']} seeds"
+    return "\n".join([f"{mislabel_verdict(results)}\n", *parts, f"({seeds}; {environment})"])
 
 
 def brief_grids(results: dict[str, Any]) -> str:
