@@ -16,7 +16,7 @@ from untrain.detection import Scorer, Subject, Suspects, as_subject, check_quest
 from untrain.errors import InputError, NotSupportedError
 from untrain.methods import Method, Request, build_method
 from untrain.models import Factory
-from untrain.population import Population, Recipe, suited, train_suited
+from untrain.population import Population, Recipe, suited
 from untrain.randomness import Streams
 
 _FIFTH = 5
@@ -124,14 +124,10 @@ def repair(
     known = model is None or (recipe is not None and (factory or own) is not None)
     method, way = _way(method, known, recipe)
     case = _case(examples, validation, None if review is None else read_review(review, examples))
-    start = model
-    if start is None:
+    if model is None:
         case = _held_out(case, seed) if validation is None else case
         say("training a network")
-        start, recipe = train_suited(
-            case.examples, seed=seed, factory=factory, recipe=recipe, validation=case.validation
-        )
-    subject = as_subject(start, case.examples, seed, factory, recipe)
+    subject = as_subject(model, case.examples, seed, factory, recipe, case.validation)
     if case.confirmed is None:
         say("looking for wrong labels")
         suspects = inspect(subject, scorer, noise_ratio)

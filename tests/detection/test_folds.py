@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tests.detection.toys import RECIPE, build, noisy, subject
 from untrain.data import Examples
 from untrain.detection import Subject
-from untrain.detection.folds import FOLDS, CrossValidation, cross_validate, folds_of, held_out_error, rule_of_thumb
+from untrain.detection.base import model_error
+from untrain.detection.folds import FOLDS, CrossValidation, cross_validate, folds_of, rule_of_thumb
 from untrain.errors import InputError
 from untrain.models import CNN, MLP, Factory, ResNet18, factory
 from untrain.population import SGD, Engine, Population, Recipe
@@ -156,8 +157,8 @@ def test_the_error_is_that_of_what_is_kept() -> None:
     asked = subject(noisy().examples)
     log_p = np.random.default_rng(0).normal(size=(300, 3))
     missed = [log_p[row].argmax() != asked.labels[row] for row in range(300) if KEEP[row]]
-    assert held_out_error(log_p, asked, KEEP) == pytest.approx(sum(missed) / len(missed))
-    assert held_out_error(log_p, asked, np.zeros(300, dtype=np.bool_)) == 0
+    assert model_error(log_p, asked.labels, KEEP) == pytest.approx(sum(missed) / len(missed))
+    assert model_error(log_p, asked.labels, np.zeros(300, dtype=np.bool_)) == 0
 
 
 class Counting(nn.Module):

@@ -122,19 +122,16 @@ def _load_weights(module: "nn.Module", path: Path) -> None:
     import safetensors
     import safetensors.torch
 
+    from untrain.population.population import check_tensors
+
     if not path.is_file():
         raise InputError(f"expected weights as a .safetensors file at {path}, found none")
     try:
         stored = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise InputError(f"expected a whole .safetensors file at {path}, got one that is not: {error}") from error
-    state = module.state_dict()
-    for name in sorted(stored.keys() ^ state.keys())[:1]:
-        where = "the model lacks" if name in stored else "the file lacks"
-        raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {name!r}")
-    for name, tensor in state.items():
-        if stored[name].shape != tensor.shape:
-            raise InputError(
-                f"expected {name!r} of shape {tuple(tensor.shape)} in {path}, got {tuple(stored[name].shape)}"
-            )
+    found, expected = (
+        {name: tuple(tensor.shape) for name, tensor in state.items()} for state in (stored, module.state_dict())
+    )
+    check_tensors(found, expected, path)
     module.load_state_dict(stored)

@@ -4,7 +4,7 @@ Every synthetic kind is a transition matrix: `symmetric_noise` and `pair_noise` 
 one's own. Labels that people got wrong come with the data (`human_noise`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +106,7 @@ def mislabel(examples: Examples, transition: npt.ArrayLike, *, exact: bool = Fal
         others = matrix[label] * (np.arange(classes) != label)
         if len(chosen):
             labels[chosen] = generator.choice(classes, size=len(chosen), p=others / others.sum())
-    return Noisy(_relabelled(examples, labels), true)
+    return Noisy(replace(examples, labels=labels), true)
 
 
 def _apportioned(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
@@ -137,8 +137,4 @@ def human_noise(true: Examples, given: Examples) -> Noisy:
         if name not in where:
             raise InputError(f"expected given labels among {', '.join(true.classes)}, got {name!r}")
     renumbered = np.asarray([where[name] for name in given.classes], dtype=np.int64)
-    return Noisy(_relabelled(true, renumbered[given.labels]), true.labels)
-
-
-def _relabelled(examples: Examples, labels: Labels) -> Examples:
-    return Examples(examples.inputs, labels, examples.ids, examples.classes, examples.groups)
+    return Noisy(replace(true, labels=renumbered[given.labels]), true.labels)

@@ -19,12 +19,13 @@ the noise ratio is an upper estimate there; the model's own error stands beside 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from untrain.detection.base import Finding, Scorer, Scores, Subject
-from untrain.detection.folds import FOLDS, cross_validate, held_out_error
+from untrain.detection.base import Finding, Scorer, Scores, Subject, model_error
+from untrain.detection.folds import FOLDS, cross_validate
 from untrain.detection.joint import confident_joint, pruned
 from untrain.detection.neighbours import Neighbours, nearest
 from untrain.detection.posterior import fit_posterior
@@ -33,6 +34,9 @@ from untrain.population import Population
 
 _FIRST, _LATER = 0.5, 0.375
 """Shares of the recipe for the first and each later round."""
+
+_ASKED = Neighbours()
+"""How neighbours are asked in every step."""
 
 _CHANCE = 4.0
 """Standard errors by which held-out agreement must exceed the share of the largest class."""
@@ -50,13 +54,13 @@ class Auto(Scorer, frozen=True, tag="auto"):
         Raises:
             UndecidableError: held-out models agree with the labels no better than the largest class does.
         """
-        if subject.recipe is None or subject.model.factory is None:
-            finding = Neighbours().score(subject)
+        if not subject.can_train:
+            finding = _ASKED.score(subject)
             note = "auto fell back to neighbours, since no factory and recipe are known to train models with"
-            return Finding(**{**vars(finding), "evidence": {**finding.evidence, "note": note}})
+            return replace(finding, evidence={**finding.evidence, "note": note})
         labels = subject.labels
         start, trusted = self._first_look(subject)
-        recipe = subject.recipe.compressed(_LATER)
+        recipe = subject.trainable("auto").compressed(_LATER)
         log_p: Scores = np.zeros((len(labels), len(subject.examples.classes)))
         ratios = [float(1 - trusted.mean())]
         for number in (1, 2):
@@ -66,14 +70,17 @@ class Auto(Scorer, frozen=True, tag="auto"):
             trusted = _spared(posterior.wrongness(labels) <= 0.5, labels)
             ratios.append(float(posterior.wrongness(labels).mean()))
             log_p += found / 2
-        votes = [posterior.classes[nearest(features, 20)].mean(1) for features in _features(folds.last, subject)]
+        votes = [
+            posterior.classes[nearest(features, _ASKED.neighbours)].mean(1)
+            for features in _features(folds.last, subject)
+        ]
         posterior = fit_posterior(log_p + _log(np.mean(votes, axis=0)), labels, start)
         scores = posterior.wrongness(labels)
         return Finding(
             scores=scores,
             wrong=scores > 0.5,
             noise_ratio=float(scores.mean()),
-            model_error=held_out_error(log_p, subject, scores <= 0.5),
+            model_error=model_error(log_p, labels, scores <= 0.5),
             suggested=posterior.classes.argmax(1),
             evidence={
                 "transition": np.round(posterior.transition, 4).tolist(),
@@ -89,7 +96,7 @@ class Auto(Scorer, frozen=True, tag="auto"):
         folds = cross_validate(subject, recipe, "first look")
         # Of all epochs together, since the best of many would beat chance by chance.
         _refuse_chance(float((folds.log_p.mean(0).argmax(1) == labels).mean()), labels)
-        said = [Neighbours().propagated(features, labels, classes) for features in _features(folds.early, subject)]
+        said = [_ASKED.propagated(features, labels, classes) for features in _features(folds.early, subject)]
         probabilities = (np.exp(folds.log_p).mean(0) + np.mean(said, axis=0)) / 2
         joint = confident_joint(probabilities, labels)
         return (joint / np.maximum(joint.sum(0), 1)).T, _spared(~pruned(probabilities, labels, joint), labels)

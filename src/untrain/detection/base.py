@@ -73,18 +73,30 @@ class Subject:
         logits: Scores = self.once("logits", lambda: self.model.logits(self.examples)[0].double().cpu().numpy())
         return logits
 
+    @property
+    def can_train(self) -> bool:
+        """Whether it is known how to build and to train new models."""
+        return self.recipe is not None and self.model.factory is not None
+
     def trainable(self, scorer: str) -> Recipe:
         """The recipe, where new models can be trained.
 
         Raises:
             NotSupportedError: no factory or no recipe is known; the message names `scorer`.
         """
-        if self.recipe is None or self.model.factory is None:
+        if self.recipe is None or not self.can_train:
             raise NotSupportedError(
                 f"expected a factory and a recipe, since {scorer} trains models of its own: pass factory= and recipe=, "
                 "or take neighbours, which needs the trained model alone"
             )
         return self.recipe
+
+    def untrained(self, count: int, streams: Streams) -> Population:
+        """`count` new models from the factory, which is known, with these streams; their engine is not settled."""
+        assert self.model.factory is not None  # noqa: S101 (`trainable` was asked before)
+        return Population.create(
+            self.model.factory, count, seed=streams, device=self.model.device, dtype=self.model.dtype
+        )
 
     def once(self, name: str, make: Any) -> Any:  # noqa: ANN401 (whatever it makes)
         """What several scorers share, made when it is first asked for."""
@@ -107,6 +119,11 @@ def check_classes(examples: Examples) -> None:
             f"expected at least two examples of each class, got {counts[label]} of class {examples.classes[label]!r}: "
             "number classes from 0 without gaps, or keep only those that occur (`classes`)"
         )
+
+
+def model_error(probabilities: Scores, labels: Labels, kept: npt.NDArray[np.bool_]) -> float:
+    """Share of the kept examples whose label is not the most probable class of `[n, C]`."""
+    return float((probabilities.argmax(1) != labels)[kept].mean()) if kept.any() else 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ Source: Northcutt, Jiang, Chuang (2021), "Confident Learning: Estimating Uncerta
 import numpy as np
 
 from untrain.detection.base import Finding, Scorer, Subject
-from untrain.detection.folds import cross_validate, held_out_error
-from untrain.detection.joint import Prune, confident_joint, pruned, share_wrong
+from untrain.detection.folds import cross_validate
+from untrain.detection.joint import Prune, confident_finding
 
 
 class Confident(Scorer, frozen=True, tag="confident"):
@@ -28,14 +28,4 @@ class Confident(Scorer, frozen=True, tag="confident"):
         """Cost: four trainings, shared with other presets."""
         recipe = subject.trainable("confident")
         log_p = subject.once("confident", lambda: cross_validate(subject, recipe, "confident")).log_p[-1]
-        probabilities = np.exp(log_p)
-        joint = confident_joint(probabilities, subject.labels)
-        wrong = pruned(probabilities, subject.labels, joint, self.prune)
-        return Finding(
-            scores=1 - probabilities[np.arange(len(log_p)), subject.labels],
-            wrong=wrong,
-            noise_ratio=share_wrong(joint),
-            model_error=held_out_error(log_p, subject, ~wrong),
-            suggested=log_p.argmax(1),
-            evidence={"confident_joint": joint.tolist()},
-        )
+        return confident_finding(np.exp(log_p), subject.labels, self.prune)

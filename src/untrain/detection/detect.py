@@ -117,10 +117,11 @@ def as_subject(
     seed: int,
     factory: Factory | None,
     recipe: Recipe | None,
+    validation: Examples | None = None,
 ) -> Subject:
-    """What scorers look at, from what a person has."""
+    """What scorers look at, from what a person has; a model that is None is trained, see `train_suited`."""
     if model is None:
-        models, recipe = train_suited(examples, seed=seed, factory=factory, recipe=recipe)
+        models, recipe = train_suited(examples, seed=seed, factory=factory, recipe=recipe, validation=validation)
     elif isinstance(model, Population):
         models = model if factory is None else model.with_factory(factory)
     elif isinstance(model, nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 
 from untrain.data import Examples
 from untrain.data.examples import Labels
-from untrain.detection.base import Scores, Subject
+from untrain.detection.base import Subject
 from untrain.errors import InputError
 from untrain.population import Engine, Population, Recipe
 from untrain.population.engine import why_not_vectorised
@@ -71,14 +71,13 @@ def cross_validate(
 
     Cost: four trainings by this recipe on what is kept, and a forward pass of five models an epoch.
     """
-    factory, streams, folds = subject.model.factory, subject.streams.child(name), folds_of(subject)
-    assert factory is not None  # noqa: S101 (`Subject.trainable` has seen to it)
+    streams, folds = subject.streams.child(name), folds_of(subject)
     recipe = msgspec.structs.replace(recipe, best_from=None)
     rows = [np.flatnonzero((folds != fold) & (True if keep is None else keep)) for fold in range(FOLDS)]
     # Models of one population learn from equally many examples; which ones are too many is drawn.
     size = min(len(row) for row in rows)
     subsets = np.stack([streams.generator("odd", fold).permutation(row)[:size] for fold, row in enumerate(rows)])
-    models = Population.create(factory, FOLDS, seed=streams, device=subject.model.device, dtype=subject.model.dtype)
+    models = subject.untrained(FOLDS, streams)
     models.engine = subject.once("engine", lambda: rule_of_thumb(models, subject.examples))
     training = models.training(recipe)
     log_p: list[npt.NDArray[np.float64]] = []
@@ -109,8 +108,3 @@ def rule_of_thumb(models: Population, examples: Examples) -> Engine:
     inputs, _ = models.resident(examples)
     alone = models.weights(nn.Conv2d) or why_not_vectorised(models.skeleton, models.tensors, inputs[:8])
     return Engine(1 if alone else len(models))
-
-
-def held_out_error(log_p: Scores, subject: Subject, kept: npt.NDArray[np.bool_]) -> float:
-    """Share of the kept examples whose label is not the most probable class."""
-    return float((log_p.argmax(1) != subject.labels)[kept].mean()) if kept.any() else 0.0

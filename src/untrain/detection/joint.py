@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.data.examples import Labels
+from untrain.detection.base import Finding, model_error
 
 Prune = Literal["both", "by-noise-rate", "by-class"]
 Counts = npt.NDArray[np.intp]
@@ -82,3 +83,17 @@ def pruned(
         by_rate[members[own.argmax()]] &= not by_rate[members].all()
     chosen = {"both": by_class & by_rate, "by-class": by_class, "by-noise-rate": by_rate}[prune]
     return np.asarray(chosen & (probabilities.argmax(1) != labels))
+
+
+def confident_finding(probabilities: npt.NDArray[np.float64], labels: Labels, prune: Prune = "both") -> Finding:
+    """What confident learning makes of probabilities `[n, C]`: each label's improbability, and what it prunes."""
+    joint = confident_joint(probabilities, labels)
+    wrong = pruned(probabilities, labels, joint, prune)
+    return Finding(
+        scores=1 - probabilities[np.arange(len(labels)), labels],
+        wrong=wrong,
+        noise_ratio=share_wrong(joint),
+        model_error=model_error(probabilities, labels, ~wrong),
+        suggested=probabilities.argmax(1),
+        evidence={"confident_joint": joint.tolist()},
+    )

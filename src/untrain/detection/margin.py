@@ -29,7 +29,7 @@ class Margin(Scorer, frozen=True, tag="margin"):
         """Cost: one training, and a forward pass an epoch."""
         recipe = msgspec.structs.replace(subject.trainable("margin"), best_from=None)
         rows, labels = np.arange(len(subject.labels)), subject.labels
-        model = subject.model.repeat(1, streams=subject.streams.child("margin")).fresh()
+        model = subject.untrained(1, subject.streams.child("margin"))
         model.engine = Engine()
         training = model.training(recipe)
         margins = []

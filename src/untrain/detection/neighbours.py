@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from untrain.data.examples import Labels
 from untrain.detection.base import Finding, Scorer, Scores, Subject
-from untrain.detection.folds import held_out_error
-from untrain.detection.joint import confident_joint, pruned, share_wrong
+from untrain.detection.joint import confident_finding
 from untrain.population.recipe import Count
 
 
@@ -43,16 +42,7 @@ class Neighbours(Scorer, frozen=True, tag="neighbours"):
         """Cost: one forward pass, and `n^2 d` operations for the neighbours."""
         features = subject.model.features(subject.examples)[0].double().cpu().numpy()
         said = self.propagated(features, subject.labels, len(subject.examples.classes))
-        joint = confident_joint(said, subject.labels)
-        wrong = pruned(said, subject.labels, joint)
-        return Finding(
-            scores=1 - said[np.arange(len(said)), subject.labels],
-            wrong=wrong,
-            noise_ratio=share_wrong(joint),
-            model_error=held_out_error(said, subject, ~wrong),
-            suggested=said.argmax(1),
-            evidence={"confident_joint": joint.tolist()},
-        )
+        return confident_finding(said, subject.labels)
 
     def propagated(self, features: npt.NDArray[np.float64], labels: Labels, classes: int) -> Scores:
         """What the neighbours say of each example in the end, `[n, C]`."""

@@ -1,7 +1,6 @@
 """An experiment with wrong labels: put in, found by scorers, forgotten by methods; one job for each noise and seed."""
 
 import functools
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.metrics import roc_auc_score
 
 from untrain.data import Examples, Noisy, human_noise, load, mislabel, pair_noise, split, symmetric_noise
@@ -21,6 +21,7 @@ from untrain.experiments.work import Work, fingerprint
 from untrain.files import read_arrays, write_arrays
 from untrain.methods import METHODS, Request, build_method, convolutions
 from untrain.population import Engine, Population
+from untrain.population.engine import seconds_of
 from untrain.randomness import Streams
 
 DETECTION = (
@@ -198,13 +199,13 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         notes = {}
         shown = setting.ratio is not None and setting.ratio == self.experiment.shown and job.seed == 0
         for spec in self.experiment.scorers:
-            start = time.process_time()
+            start = self._clock()
             try:
                 suspects = self._looked(subject, spec, noisy.ratio)
             except UndecidableError as error:
                 notes[spec] = str(error)
                 continue
-            arrays[f"detection/{spec}"] = _detection(suspects, noisy, time.process_time() - start)
+            arrays[f"detection/{spec}"] = _detection(suspects, noisy, self._clock() - start)
             forgotten[spec] = suspects.flagged
             if shown:
                 arrays[f"scores/{spec}"] = suspects.scores
@@ -216,6 +217,9 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
                     arrays[f"forgetting/{target}/{spec}"] = self._forgotten(model, noisy, forgotten[target], spec, test)
         metadata = {f"note/{spec}": note for spec, note in notes.items()}
         write_arrays(self.path(job), arrays, {"format": "untrain.mislabel.1", **metadata})
+
+    def _clock(self) -> float:
+        return seconds_of(torch.device(self.device))
 
     def _looked(self, subject: Subject, spec: str, ratio: float) -> Suspects:
         scorer = build_scorer(spec, settings=self.experiment.settings[spec])
@@ -230,9 +234,9 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
             raise InputError("expected examples that are retained, got all of them to forget")
         forget, retain = (noisy.examples.select(np.flatnonzero(part)) for part in (chosen, ~chosen))
         method = build_method(spec, settings=self.experiment.settings[spec])
-        start = time.process_time()
+        start = self._clock()
         unlearned = method.forget(model.clone(), Request(forget, retain, self.experiment.recipe))
-        return np.asarray([unlearned.accuracy(test)[0], time.process_time() - start])
+        return np.asarray([unlearned.accuracy(test)[0], self._clock() - start])
 
     def files(self, number: int) -> Iterator[tuple[dict[str, Array], dict[str, str]]]:
         """What was stored at a noise, seed by seed."""

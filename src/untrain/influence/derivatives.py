@@ -18,7 +18,7 @@ from torch.func import functional_call, vjp, vmap
 from untrain.data import Examples
 from untrain.errors import NotSupportedError
 from untrain.population import Population
-from untrain.population.engine import Tensors, last_linear
+from untrain.population.engine import Tensors, last_linear, uses
 
 _BATCH = 256
 _ROWS, _PRODUCTS = 2**23, 2**27
@@ -70,9 +70,16 @@ class Derivatives(abc.ABC):
         parts = vector.split([shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
-    @abc.abstractmethod
     def at(self, examples: Examples) -> Self:
         """The same of the same network at other examples."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._see(examples)
+        return other
+
+    @abc.abstractmethod
+    def _see(self, examples: Examples) -> None:
+        """Take labels, logits and whatever else depends on the examples."""
 
     @abc.abstractmethod
     def push(self, vector: Tensor) -> Tensor:
@@ -114,15 +121,14 @@ class LastLayer(Derivatives):
     def _see(self, examples: Examples) -> None:
         inputs, self.labels = self._models.resident(examples)
         features = []
-        hook = self._layer.register_forward_hook(lambda _layer, args, _output: features.append(args[0].double()))
-        with hook, torch.no_grad():
-            for number, batch in enumerate(inputs.split(_BATCH), start=1):
-                self._module(batch.clone())
-                if len(features) > number:
+        with torch.no_grad():
+            for used in uses(self._module, self._layer, inputs.split(_BATCH)):
+                if len(used) > 1:
                     raise NotSupportedError(
                         "expected a last layer that is used once, got one that earlier layers share: "
                         "choose the curvature of all parameters"
                     )
+                features.append(used[0].double())
         self.features = torch.cat(features)
         self.shapes = {f"{self._prefix}weight": self._layer.weight.shape}
         self.logits = self.features @ self._layer.weight.detach().double().T
@@ -130,12 +136,6 @@ class LastLayer(Derivatives):
             self.logits += self._layer.bias.detach().double()
             if self._bias:
                 self.shapes[f"{self._prefix}bias"] = self._layer.bias.shape
-
-    def at(self, examples: Examples) -> Self:
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._see(examples)
-        return other
 
     def push(self, vector: Tensor) -> Tensor:
         weight, *bias = self.named(vector).values()
@@ -183,12 +183,6 @@ class AllParameters(Derivatives):
         self._inputs, self.labels = self._models.resident(examples)
         with torch.no_grad():
             self.logits = torch.cat([self._module(batch.clone()) for batch in self._inputs.split(_BATCH)])
-
-    def at(self, examples: Examples) -> Self:
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._see(examples)
-        return other
 
     def push(self, vector: Tensor) -> Tensor:
         parameters = list(self._trainable.values())

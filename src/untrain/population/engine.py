@@ -14,7 +14,7 @@ import copy
 import logging
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Annotated
 
@@ -92,6 +92,16 @@ def last_linear(module: nn.Module, inputs: Tensor) -> tuple[str, nn.Linear]:
         f"expected a linear layer whose output is the logits, got none in {type(module).__name__}: choose what "
         "looks at all parameters, or at predictions alone"
     )
+
+
+def uses(module: nn.Module, layer: nn.Module, batches: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """What goes into a layer for each batch, once for every time that the module uses it."""
+    seen: list[Tensor] = []
+    with layer.register_forward_hook(lambda _, args, __: seen.append(args[0])):
+        for batch in batches:
+            seen.clear()
+            module(batch.clone())
+            yield list(seen)
 
 
 class Chunk:

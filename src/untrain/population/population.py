@@ -2,9 +2,8 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,14 @@ from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.files import read_arrays, write_arrays
 from untrain.models import Factory
-from untrain.population.engine import Chunk, Engine, Tensors, attach, choose_engine, last_linear, seeded, state_of
+from untrain.population.engine import Chunk, Engine, Tensors, attach, choose_engine, last_linear, seeded, state_of, uses
 from untrain.population.recipe import Recipe
 from untrain.population.training import Loss, Training, cross_entropy
 from untrain.randomness import Streams
 
 _EVALUATION_BATCH = 512
 _RESIDENT_SETS = 8
+Shape = tuple[int, ...]
 
 
 class Population:
@@ -296,14 +296,9 @@ class Population:
         found = []
         for position in range(len(self)):
             module = self.module(position)
-            seen: list[Tensor] = []
             _, layer = last_linear(module, inputs[:4])
-            ends: list[Tensor] = []
-            with layer.register_forward_hook(lambda _, args, __, seen=seen: seen.append(args[0])):
-                for batch in inputs.split(_EVALUATION_BATCH):
-                    module(batch.clone())
-                    ends.append(seen[-1])  # a layer may be used before the end as well
-            found.append(torch.cat(ends))
+            # The last use counts: a layer may be used before the end as well.
+            found.append(torch.cat([used[-1] for used in uses(module, layer, inputs.split(_EVALUATION_BATCH))]))
         return torch.stack(found)
 
     def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
@@ -386,7 +381,11 @@ class Population:
         if metadata.get("format") != "untrain.population.1":
             raise InputError(f"expected a saved population at {path}, got format {metadata.get('format')!r}")
         skeleton, indices = factory(), json.loads(metadata["indices"])
-        _check_tensors(arrays, state_of(skeleton), len(indices), str(path))
+        check_tensors(
+            {name: array.shape for name, array in arrays.items()},
+            {name: (len(indices), *tensor.shape) for name, tensor in state_of(skeleton).items()},
+            path,
+        )
         tensors = {name: torch.from_numpy(arrays[name]).to(device) for name in state_of(skeleton)}
         streams = Streams(json.loads(metadata["root"]), tuple(json.loads(metadata["path"])))
         return cls(skeleton, tensors, streams, indices, factory, engine)
@@ -396,10 +395,15 @@ def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype) -> T
     return tensor.to(device, dtype) if tensor.is_floating_point() or tensor.dtype == torch.uint8 else tensor.to(device)
 
 
-def _check_tensors(arrays: dict[str, npt.NDArray[Any]], state: Tensors, count: int, path: str) -> None:
-    for name in sorted(arrays.keys() ^ state.keys())[:1]:
-        where = "the model lacks" if name in arrays else "the file lacks"
-        raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {name}")
-    for name, tensor in state.items():
-        if arrays[name].shape != (count, *tensor.shape):
-            raise InputError(f"expected {name} of shape {(count, *tensor.shape)} in {path}, got {arrays[name].shape}")
+def check_tensors(found: Mapping[str, Shape], expected: Mapping[str, Shape], path: str | Path) -> None:
+    """Check that a file holds the tensors of a model, by name and shape.
+
+    Raises:
+        InputError: it does not.
+    """
+    for name in sorted(found.keys() ^ expected.keys())[:1]:
+        where = "the model lacks" if name in found else "the file lacks"
+        raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {name!r}")
+    for name, shape in expected.items():
+        if tuple(found[name]) != tuple(shape):
+            raise InputError(f"expected {name} of shape {tuple(shape)} in {path}, got {tuple(found[name])}")
