@@ -1,7 +1,6 @@
 """Runs with wrong labels: rows follow from what is stored, and what is stored from the public functions."""
 
 import csv
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_auc_score
 
+from tests.experiments.clocks import untimed
 from untrain.detection import detect
 from untrain.errors import ConfigError, InputError
 from untrain.experiments import Mislabel, Noise, read_experiment, run_experiment
@@ -24,6 +24,7 @@ from untrain.population import Engine, Population
 from untrain.report import mislabel_grids, mislabel_verdict
 
 SMALL = Path(__file__).parent / "mislabel.toml"
+CLOCKS = {"seconds", "spread"}  # a spread has that of the seconds, too
 PUBLISHED = resources.files("untrain.experiments") / "published" / "mislabel.csv"
 
 
@@ -31,12 +32,6 @@ def small(**changes: Any) -> Mislabel:
     found = read_experiment(str(SMALL))
     assert isinstance(found, Mislabel)
     return msgspec.structs.replace(found, **changes)
-
-
-def untimed(results: dict[str, Any]) -> Any:
-    """Results without what a clock says."""
-    rows = [{key: value for key, value in row.items() if key not in ("seconds", "spread")} for row in results["rows"]]
-    return json.loads(json.dumps({**results, "rows": rows}))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +107,7 @@ def test_two_processes_give_the_numbers_of_one_and_a_second_call_does_nothing(
     finished: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     directory, results = finished
-    assert untimed(run_experiment(small(), tmp_path / "run", workers=2)) == untimed(results)
+    assert untimed(run_experiment(small(), tmp_path / "run", workers=2), CLOCKS) == untimed(results, CLOCKS)
     before = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
     assert len(before) == 6
     assert run_experiment(small(), directory, workers=1) == results

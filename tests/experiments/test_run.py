@@ -1,6 +1,5 @@
 """Whole runs of a very small experiment: complete, repeatable, resumable, and careful with what is there."""
 
-import json
 import math
 import os
 import random
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.experiments.clocks import untimed
 from untrain.auditing import final_score, forget_quality
 from untrain.data import forget_ratio, load, split
 from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
@@ -45,9 +45,7 @@ def small() -> Experiment:
 
 
 def numbers(results: dict[str, Any]) -> Any:
-    """Results without what a clock says."""
-    rows = [{key: value for key, value in row.items() if key not in CLOCKS} for row in results["rows"]]
-    return json.loads(json.dumps({**results, "rows": rows}))
+    return untimed(results, CLOCKS)
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,7 @@ class Experiment(Declared, frozen=True, kw_only=True, tag="comparison"):
         if self.preset is not None and not any(self.preset in METHODS.of(name).presets for name in METHODS.names()):
             raise ConfigError(f"expected a preset that some method has, got {self.preset!r}")
         _check_distinct("forget settings", self.forget)
+        _check_settings(self.settings, self.methods)
         build = functools.partial(build_method, preset=self.preset)
         return msgspec.structs.replace(self, settings=_written_out("methods", self.methods, self.settings, build))
 
@@ -173,13 +174,9 @@ class Mislabel(Declared, frozen=True, kw_only=True, tag="mislabel"):
         _check_distinct("noise settings", [repr(noise) for noise in self.noise])
         for name in {*self.told, *self.forgotten} - {*self.scorers, "mislabelled"}:
             raise ConfigError(f"expected one of the scorers {', '.join(self.scorers)}, got {name!r}")
-        for name in self.settings.keys() - {*self.scorers, *self.methods}:
-            raise ConfigError(f"expected settings of a scorer or method of the experiment, got settings of {name!r}")
-        scorers = {name: fields for name, fields in self.settings.items() if name in self.scorers}
-        methods = {name: fields for name, fields in self.settings.items() if name in self.methods}
-        settings = _written_out("scorers", self.scorers, scorers, build_scorer) | _written_out(
-            "methods", self.methods, methods, build_method
-        )
+        _check_settings(self.settings, [*self.scorers, *self.methods])
+        settings = _written_out("scorers", self.scorers, self.settings, build_scorer)
+        settings |= _written_out("methods", self.methods, self.settings, build_method)
         return msgspec.structs.replace(self, settings=settings)
 
 
@@ -198,13 +195,16 @@ def _check_distinct(what: str, values: Sequence[Any]) -> None:
         raise ConfigError(f"expected distinct {what}, got {', '.join(map(str, values))}")
 
 
+def _check_settings(settings: dict[str, dict[str, Any]], specs: Sequence[str]) -> None:
+    for name in settings.keys() - set(specs):
+        raise ConfigError(f"expected settings of {', '.join(specs)}, got settings of {name!r}")
+
+
 def _written_out(
     what: str, specs: Sequence[str], settings: dict[str, dict[str, Any]], build: Callable[..., msgspec.Struct]
 ) -> dict[str, dict[str, Any]]:
     """Every field of what the specs name."""
     _check_distinct(what, specs)
-    for name in settings.keys() - set(specs):
-        raise ConfigError(f"expected settings of the {what} {', '.join(specs)}, got settings of {name!r}")
     written = {spec: msgspec.to_builtins(build(spec, settings=settings.get(spec))) for spec in specs}
     for fields in written.values():
         fields.pop("type", None)
