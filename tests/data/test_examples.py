@@ -62,3 +62,18 @@ def test_digest_sees_every_column() -> None:
     digests = {some().digest(), *(each.digest() for each in changed)}
     assert len(digests) == 6
     assert some().digest() == some().digest()
+
+
+def test_concatenating_what_was_taken_apart_gives_the_whole() -> None:
+    whole = some(groups=["x", "y", "x", "z"])
+    parts = [whole.select([0, 1]), whole.select([2, 3])]
+    assert Examples.concatenate(parts).digest() == whole.digest()
+    assert Examples.concatenate([whole.select([0, 1]), some().select([2, 3])]).groups is None
+
+
+def test_only_examples_of_one_kind_are_concatenated() -> None:
+    whole = some()
+    other = some(ids=["e", "f", "g", "h"], classes=["yes", "no"])
+    for parts, message in (([], "at least one"), ([whole, whole], "distinct ids"), ([whole, other], "of one kind")):
+        with pytest.raises(InputError, match=message):
+            Examples.concatenate(parts)

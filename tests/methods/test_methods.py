@@ -180,7 +180,7 @@ def test_noise_scales_the_loss_by_the_frequent_class(monkeypatch: pytest.MonkeyP
     frequent = int(np.bincount(asked.retain.labels).argmax())
     logits = torch.randn(1, 4, 3)
     labels = torch.tensor([[frequent, frequent, (frequent + 1) % 3, (frequent + 2) % 3]])
-    found = seen[0].loss(Batch(logits, labels, labels, slice(0, 1), None, None))
+    found = seen[0].loss(Batch(logits, labels, labels, slice(0, 1), None, {}))
     expected = F.cross_entropy(logits[0], labels[0]) * (1 + 1 + 0.05 + 0.05) / 4
     torch.testing.assert_close(found, expected[None])
 
@@ -222,7 +222,7 @@ def test_pruning_learns_from_the_teachers_entropy(monkeypatch: pytest.MonkeyPatc
     PruneEntropy().forget(models, asked)
     logits, labels = torch.randn(1, 4, 3), torch.tensor([[0, 1, 2, 0]])
     positions = torch.tensor([[5, 2, 9, 11]])
-    found = seen[0].loss(Batch(logits, labels, positions, slice(1, 2), None, None))
+    found = seen[0].loss(Batch(logits, labels, positions, slice(1, 2), None, {}))
     expected = F.cross_entropy(logits[0], labels[0]) + F.mse_loss(entropy(logits[0]), teacher[1, positions[0]])
     torch.testing.assert_close(found, expected[None])
 
@@ -280,13 +280,14 @@ def test_erasing_takes_one_step_for_each_batch(monkeypatch: pytest.MonkeyPatch) 
 def test_contrast_and_erasure_are_their_formulas() -> None:
     method = KLContrast()
     logits, beside = torch.randn(2, 5, 3, dtype=torch.float64), torch.randn(2, 7, 3, dtype=torch.float64)
-    found = method._similarity(Batch(logits, torch.zeros(2, 5), torch.zeros(2, 5), slice(0, 2), None, beside))
+    other = Batch(beside, torch.zeros(2, 7), torch.zeros(2, 7), slice(0, 2), None, {})
+    found = method._similarity(Batch(logits, torch.zeros(2, 5), torch.zeros(2, 5), slice(0, 2), None, {}, other))
     for model in range(2):
         pairs = -F.log_softmax(logits[model] @ beside[model].T / 1.15, dim=1)
         torch.testing.assert_close(found[model], pairs.mean())
     from untrain.methods.kl_contrast import _divergence_from_uniform
 
-    erased = _divergence_from_uniform(Batch(logits, torch.zeros(2, 5), torch.zeros(2, 5), slice(0, 2), None, None))
+    erased = _divergence_from_uniform(Batch(logits, torch.zeros(2, 5), torch.zeros(2, 5), slice(0, 2), None, {}))
     uniform = torch.full((5, 3), 1 / 3, dtype=torch.float64)
     for model in range(2):
         expected = F.kl_div(F.log_softmax(logits[model], dim=1), uniform, reduction="batchmean")

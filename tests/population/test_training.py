@@ -280,19 +280,71 @@ def test_gradients_equal_autograds(width: int) -> None:
             torch.testing.assert_close(found[name][row], parameter.grad)
 
 
-def test_a_batch_beside_is_seen_without_gradient() -> None:
-    examples, other = some((5,), 20), some((5,), 30, seed=1)
-    seen: list[tuple[int, int, bool]] = []
+def test_squared_gradients_are_summed_over_batches() -> None:
+    model, shape = SHAPES["cnn"]
+    models = Population.create(factory(model, shape, 3), 2, dtype=torch.float64)
+    positions = torch.tensor([[3, 1, 4, 15, 9], [2, 6, 5, 35, 8]])
+    found = gradients(models, some(shape), positions, 2, squared=True)
+    parts = [gradients(models, some(shape), part, 2) for part in positions.split(2, dim=1)]
+    for name, total in found.items():
+        torch.testing.assert_close(total, sum(part[name].square() for part in parts))
+
+
+def test_a_pass_beside_begins_again_and_is_a_batch_like_any_other() -> None:
+    examples, other = some((5,), 20), some((5,), 6, seed=1)
+    seen: list[tuple[int, list[int]]] = []
 
     def loss(batch: Batch) -> Tensor:
         assert batch.beside is not None
-        seen.append((batch.logits.shape[1], batch.beside.shape[1], batch.beside.requires_grad))
+        there = batch.beside.positions[0]
+        assert batch.beside.labels[0].tolist() == other.labels[there].tolist()
+        seen.append((batch.logits.shape[1], there.tolist()))
         return cross_entropy(batch)
 
     models = Population.create(factory(MLP(), (5,), 3), 1, engine=Engine(1))
     recipe = Recipe(optimizer=SGD(lr=0.1), epochs=1, batch_size=4)
-    models.training(recipe, loss=loss).run(examples, beside=(other, 10))
-    assert seen == [(4, 10, False)] * 3  # three batches of ten end the epoch before five batches of four
+    models.training(recipe, loss=loss).run(examples, beside=(other, 3))
+    assert [count for count, _ in seen] == [4] * 5
+    passes = [there for _, there in seen]
+    assert sorted(passes[0] + passes[1]) == list(range(6))
+    assert passes == [passes[0], passes[1]] * 2 + [passes[0]]
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_losses_of_two_sets_and_of_the_weights_equal_autograds(width: int) -> None:
+    """One step of `CE(examples) - CE(other) + |weights|`, by this loop and by hand."""
+    examples, other = some((5,), 4), some((5,), 3, seed=1)
+
+    def loss(batch: Batch) -> Tensor:
+        assert batch.beside is not None
+        size = sum(tensor.abs().flatten(1).sum(1) for tensor in batch.parameters.values())
+        return cross_entropy(batch) - cross_entropy(batch.beside) + 0.01 * size
+
+    models = Population.create(factory(MLP(), (5,), 3), 2, dtype=torch.float64, engine=Engine(width))
+    modules = [models.module(row) for row in range(2)]
+    models.training(Recipe(optimizer=SGD(lr=0.1), epochs=1, batch_size=4), loss=loss).run(examples, beside=(other, 3))
+    for row, module in enumerate(modules):
+        learn, unlearn = (
+            F.cross_entropy(module(torch.from_numpy(part.inputs)), torch.from_numpy(part.labels))
+            for part in (examples, other)
+        )
+        (learn - unlearn + 0.01 * sum(p.abs().sum() for p in module.parameters())).backward()
+        for name, parameter in module.named_parameters():
+            assert parameter.grad is not None
+            torch.testing.assert_close(models.tensors[name][row], (parameter - 0.1 * parameter.grad).detach())
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_what_has_the_factor_zero_stays(width: int) -> None:
+    models = Population.create(factory(MLP(), (5,), 3), 2, engine=Engine(width))
+    start = {name: tensor.clone() for name, tensor in models.tensors.items()}
+    drawn = torch.rand(start["1.weight"].shape) < 0.5
+    masks = {"1.weight": drawn.float(), "1.bias": torch.tensor([[0.0], [1.0]])}
+    recipe = Recipe(optimizer=SGD(lr=0.1, momentum=0.9, weight_decay=0.5), epochs=3, batch_size=8)
+    models.training(recipe, masks=masks).run(some((5,)))
+    for name, mask in masks.items():
+        moved = models.tensors[name] != start[name]
+        assert torch.equal(moved, (mask != 0).expand_as(moved))
 
 
 @pytest.mark.parametrize("width", [1, 2])

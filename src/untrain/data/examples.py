@@ -91,6 +91,29 @@ class Examples:
         groups = None if self.groups is None else self.groups[rows]
         return Examples(self.inputs[rows], self.labels[rows], self.ids[rows], self.classes, groups)
 
+    @staticmethod
+    def concatenate(parts: "Sequence[Examples]") -> "Examples":
+        """All examples of all parts, in order; with groups if every part has them.
+
+        Raises:
+            InputError: there are no parts, they differ in classes or in shape or type of inputs, or an id occurs twice.
+        """
+        if not parts:
+            raise InputError("expected at least one set of examples to concatenate, got none")
+        kinds = {(part.inputs.shape[1:], str(part.inputs.dtype), part.classes) for part in parts}
+        if len(kinds) > 1:
+            raise InputError(
+                f"expected examples of one kind to concatenate, got {' and '.join(map(str, sorted(kinds)))}"
+            )
+        groups = [part.groups for part in parts if part.groups is not None]
+        return Examples(
+            np.concatenate([part.inputs for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.ids for part in parts]),
+            parts[0].classes,
+            np.concatenate(groups) if len(groups) == len(parts) else None,
+        )
+
     def positions(self, ids: Sequence[str] | npt.NDArray[np.str_]) -> Positions:
         """Where the examples with these ids stand, in the order asked for.
 

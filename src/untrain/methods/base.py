@@ -1,6 +1,7 @@
 """What an unlearning method is: hyper-parameters in a frozen struct, and one function."""
 
 import abc
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -40,6 +41,11 @@ class Request:
             training = np.concatenate([self.forget.ids, self.retain.ids])
             for leak in np.intersect1d(training, self.validation.ids)[:1]:
                 raise InputError(f"expected validation examples outside the training set, got {leak!s}")
+
+    @functools.cached_property
+    def training_set(self) -> Examples:
+        """Forget set, then retain set."""
+        return Examples.concatenate([self.forget, self.retain])
 
 
 class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

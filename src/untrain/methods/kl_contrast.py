@@ -10,7 +10,8 @@ unlearning?", and Cadet et al. (2024), "Deep Unlearn". Shibata et al. print the 
 round, a contrastive loss with an augmented positive, and a final fine-tuning; the entry has KL(uniform ||
 prediction), no positive and no augmentation, works on logits, and alternates.
 
-Departures: none known. The forget labels are not used.
+Departures: none known, but that a round which is longer than a pass over the retain set, as can only be where more is
+forgotten than retained, begins that pass again. The forget labels are not used.
 
 There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on
 validation data.
@@ -50,7 +51,7 @@ class KLContrast(Method, frozen=True, tag="kl-contrast"):
     def _similarity(self, batch: Batch) -> Tensor:
         """Cross-entropy between a uniform target and each forget example's similarities to retained ones, `[K]`."""
         assert batch.beside is not None  # noqa: S101 (the round above always draws a batch beside)
-        similarities = batch.logits @ batch.beside.mT / self.temperature
+        similarities = batch.logits @ batch.beside.logits.detach().mT / self.temperature
         return -similarities.log_softmax(-1).mean((1, 2))
 
 

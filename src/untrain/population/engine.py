@@ -144,6 +144,10 @@ class Chunk:
         source = dict(self.skeleton.named_parameters()) if self.size == 1 else self._parameters
         return {name: tensor for name, tensor in source.items() if tensor.requires_grad}
 
+    def stacked(self) -> Tensors:
+        """Trainable tensors by name, `[K, ...]` for a single model, too; with gradients."""
+        return {name: leaf[None] for name, leaf in self.leaves.items()} if self.size == 1 else self.leaves
+
     def own(self, stacked: Tensor) -> Tensor:
         """The part of a `[N, ...]` tensor that belongs to these models, shaped as their leaves are."""
         return stacked[self.rows.start] if self.size == 1 else stacked[self.rows]

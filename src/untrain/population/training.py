@@ -29,7 +29,8 @@ class Batch:
         positions: `[K, B]`, where the examples stand in the set that is trained on.
         models: which models of the population these are.
         class_weights: `[K, C]` or None, by the recipe's `class_balance`.
-        beside: logits `[K, R, C]` of the batch drawn from a second set, without gradient, or None.
+        parameters: the trainable tensors of these models `[K, ...]`, by name.
+        beside: the batch drawn from a second set, if there is one; its logits have a gradient, too.
     """
 
     logits: Tensor
@@ -37,7 +38,8 @@ class Batch:
     positions: Tensor
     models: slice
     class_weights: Tensor | None
-    beside: Tensor | None
+    parameters: Tensors
+    beside: "Batch | None" = None
 
 
 Loss = Callable[[Batch], Tensor]
@@ -62,7 +64,8 @@ class Training:
         recipe: how; its `epochs` set the length of the schedule and of `run()`.
         loss: default mean cross-entropy.
         purpose: names the random streams; two trainings of one population need two names.
-        masks: factors on the gradient of a tensor, by name, `[N, ...]`.
+        masks: factors on the gradient of a tensor, by name, `[N, ...]` or what broadcasts to it. What has the factor 0
+            stays as it is, weight decay or not.
 
     Two trainings of one population may alternate; each keeps its own momentum.
     """
@@ -96,8 +99,8 @@ class Training:
             examples: at least one.
             epochs: how many, default the recipe's; after a fraction the next run begins a new epoch.
             validation: needed if the recipe keeps the best state, which is put back when its last epoch is done.
-            beside: a second set and its batch size. Step t of an epoch also sees the logits of the t-th batch
-                of a shuffled pass over it; the epoch ends with the shorter of the two.
+            beside: a second set and its batch size. Step t of an epoch also sees the t-th batch of a shuffled pass over
+                it, which begins again when it ends.
             subsets: `[N, m]` positions of the examples that each model learns from, as folds of a cross-validation
                 are; default all.
 
@@ -177,11 +180,12 @@ class Training:
         seen = labels.expand(chunk.size, -1) if own is None else labels[own]
         weights = _class_weights(seen, len(examples.classes), self.recipe.class_balance, self.models.dtype)
         if beside is not None:
-            beside_inputs = self.models.resident(beside[0])[0]
+            beside_inputs, beside_labels = self.models.resident(beside[0])
             beside_order = self._order("beside", chunk, epoch, len(beside[0]))
             beside_bounds = batch_bounds(len(beside[0]), beside[1])
-            bounds = bounds[: len(beside_bounds)]
         leaves = chunk.leaves
+        masks = {name: chunk.own(mask) for name, mask in self.masks.items()}
+        frozen = {name: (mask == 0, leaves[name].detach().clone()) for name, mask in masks.items() if (mask == 0).any()}
         chunk.skeleton.train()
         # A module that draws numbers itself, such as dropout, is computed alone and draws them from its
         # model's stream.
@@ -196,16 +200,20 @@ class Training:
                 logits = _forward(chunk, inputs[positions])
                 seen_beside = None
                 if beside is not None:
-                    with torch.no_grad():
-                        seen_beside = chunk.forward(beside_inputs[beside_order[:, slice(*beside_bounds[step])]])
-                batch = Batch(logits, labels[positions], positions, chunk.rows, weights, seen_beside)
+                    there = beside_order[:, slice(*beside_bounds[step % len(beside_bounds)])]
+                    beside_logits = _forward(chunk, beside_inputs[there])
+                    seen_beside = Batch(beside_logits, beside_labels[there], there, chunk.rows, None, chunk.stacked())
+                batch = Batch(logits, labels[positions], positions, chunk.rows, weights, chunk.stacked(), seen_beside)
                 optimizer.zero_grad(set_to_none=True)
                 self.loss(batch).sum().backward()
-                for name, mask in self.masks.items():
+                for name, mask in masks.items():
                     gradient = leaves[name].grad
                     if gradient is not None:
-                        gradient.mul_(chunk.own(mask))
+                        gradient.mul_(mask)
                 optimizer.step()
+                with torch.no_grad():
+                    for name, (still, before) in frozen.items():
+                        leaves[name].copy_(torch.where(still, before, leaves[name]))
 
     def _order(self, what: str, chunk: Chunk, epoch: int, count: int) -> Tensor:
         """A random order of `count` examples for each model of the chunk, `[K, count]`."""
@@ -254,7 +262,9 @@ def _class_weights(labels: Tensor, classes: int, power: float, dtype: torch.dtyp
     return counts.to(dtype) ** -power
 
 
-def gradients(models: "Population", examples: Examples, positions: Tensor, batch_size: int) -> Tensors:
+def gradients(
+    models: "Population", examples: Examples, positions: Tensor, batch_size: int, *, squared: bool = False
+) -> Tensors:
     """Sum over batches of the gradient of the mean cross-entropy of a batch, in evaluation mode.
 
     Args:
@@ -262,6 +272,7 @@ def gradients(models: "Population", examples: Examples, positions: Tensor, batch
         examples: the set from which each model's examples are taken.
         positions: `[N, m]`, which examples each model sees, in this order.
         batch_size: examples a batch.
+        squared: sum the squares of the gradients instead.
 
     Returns:
         `[N, ...]` for each trainable tensor, by name.
@@ -275,11 +286,12 @@ def gradients(models: "Population", examples: Examples, positions: Tensor, batch
         sums = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
         for first in range(0, positions.shape[1], batch_size):
             own = positions[chunk.rows, first : first + batch_size]
-            loss = cross_entropy(Batch(chunk.forward(inputs[own]), labels[own], own, chunk.rows, None, None)).sum()
+            batch = Batch(chunk.forward(inputs[own]), labels[own], own, chunk.rows, None, chunk.stacked())
+            loss = cross_entropy(batch).sum()
             found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
             for total, gradient in zip(sums.values(), found, strict=True):
                 if gradient is not None:
-                    total += gradient
+                    total += gradient.square() if squared else gradient
         for name, total in sums.items():
             collected.setdefault(name, torch.zeros_like(models.tensors[name]))[chunk.rows] = total
     return collected
