@@ -3,10 +3,10 @@
     python benchmarks/tune.py digits
     python benchmarks/tune.py cifar10-small --data-dir DATA
 
-Every learning rate of a method's fine-tuning on the retain set is multiplied by each factor in turn; what
-erases is left alone. For each factor four models forget 2 % of the experiment's training set, and the mean
-accuracy on its validation part is printed, beside that of retraining. Neither the test part nor any
-retrained-model audit is looked at. The presets `small` hold what was chosen.
+Every learning rate of a method's fine-tuning is multiplied by each factor in turn; what erases is left alone, and so
+is what makes the simply unlearned model of pseudo-labels. For each factor four models forget 2 % of the experiment's
+training set, and the mean accuracy on its validation part is printed, beside that of retraining. Neither the test part
+nor any retrained-model audit is looked at. The presets `small` hold what was chosen.
 """
 
 import argparse
@@ -21,17 +21,31 @@ from untrain.experiments.comparison import ORIGINAL, Arm, ChunkJob, ComparisonWo
 from untrain.experiments.config import Experiment
 from untrain.experiments.executors import one_thread
 from untrain.methods import build_method
+from untrain.methods.transpose import Transpose
 
 FACTORS = (1, 3, 10, 30, 100, 300)
-METHODS = {
-    "finetune": "recipe",
-    "kl-contrast": "repair",
-    "gradient-reinit": "recipe",
-    "conv-noise": "recipe",
-    "prune-entropy": "recipe",
-    "transpose": "recipe",
+METHODS: dict[str, tuple[str, ...]] = {
+    "finetune": ("recipe",),
+    "kl-contrast": ("repair",),
+    "gradient-reinit": ("recipe",),
+    "conv-noise": ("recipe",),
+    "prune-entropy": ("recipe",),
+    "transpose": ("recipe",),
+    "pseudo-labels": ("recipe",),
+    "reset-distill": ("warm_up", "recipe"),
+    "random-layers": ("recipe",),
+    "reinit-match": ("recipe",),
+    "neggrad-plus": ("recipe",),
+    "random-labels": ("recipe",),
+    "scrub": ("follow",),
+    "salun": ("repair",),
+    "l1-sparse": ("recipe",),
 }
-FIXED: dict[str, dict[str, Any]] = {"conv-noise": {"minority_weight": 1.0}}  # the classes are balanced
+FIXED: dict[str, dict[str, Any]] = {
+    "conv-noise": {"minority_weight": 1.0},  # the classes are balanced
+    "pseudo-labels": {"simple": Transpose.presets["small"]["recipe"]},
+    "random-layers": {"chosen": 2},  # a small network has few tensors to choose from
+}
 MODELS = 4
 
 
@@ -54,13 +68,13 @@ def main() -> None:
         for name in arguments.methods.split(","):
             accuracies = [accuracy(work, name, METHODS[name], factor) for factor in FACTORS]
             print(f"{name:>16}", *(f"{100 * value:6.1f}" for value in accuracies), flush=True)
-        print(f"{'retrain':>16} {100 * accuracy(work, 'retrain', None, 1):6.1f}")
+        print(f"{'retrain':>16} {100 * accuracy(work, 'retrain', (), 1):6.1f}")
 
 
-def accuracy(work: ComparisonWork, name: str, recipe: str | None, factor: float) -> float:
-    """Mean validation accuracy after forgetting with the learning rate of `recipe` multiplied."""
+def accuracy(work: ComparisonWork, name: str, recipes: tuple[str, ...], factor: float) -> float:
+    """Mean validation accuracy after forgetting with the learning rates of these recipes multiplied."""
     method = build_method(name, settings=FIXED.get(name))
-    if recipe is not None:
+    for recipe in recipes:
         old = getattr(method, recipe)
         optimizer = msgspec.structs.replace(old.optimizer, lr=old.optimizer.lr * factor)
         method = msgspec.structs.replace(method, **{recipe: msgspec.structs.replace(old, optimizer=optimizer)})

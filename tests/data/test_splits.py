@@ -3,8 +3,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from untrain.data import Examples, ForgetSplit, forget_groups, forget_ids, forget_ratio, load, read_ids, split
-from untrain.data.splits import forget_by
+from untrain.data import (
+    Examples,
+    ForgetSplit,
+    forget_by,
+    forget_groups,
+    forget_ids,
+    forget_ratio,
+    load,
+    read_ids,
+    split,
+)
 from untrain.errors import InputError
 
 
@@ -62,8 +71,10 @@ def test_ids_from_a_file(tmp_path: Path) -> None:
         (1.5, "between 0 and 1"),
         ("groups:8", "1 to 7 groups"),
         ("groups:0", "1 to 7 groups"),
+        ("groups:1.5", "1 to 7 groups"),
+        ("groups:nan", "1 to 7 groups"),
         ("groups:many", "groups:COUNT"),
-        ("half", "ratio, groups:COUNT or ids:FILE"),
+        ("half", "ratio, groups:COUNT, groups:RATIO or ids:FILE"),
         ("ids:/no/such/file", "one id a line"),
     ],
 )
@@ -84,6 +95,20 @@ def test_wrong_ids_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="text file"):
         read_ids(tmp_path / "ids.txt")
+
+
+def test_as_many_groups_as_come_nearest_to_a_share() -> None:
+    """Groups of 1, 2, ... 8 examples: no other number of the drawn groups comes nearer to the share."""
+    names = [f"person{size}" for size in range(1, 9) for _ in range(size)]
+    examples = Examples.of(np.zeros((36, 1)), np.zeros(36, dtype=int), groups=names)
+    for share in (0.01, 0.25, 0.5):
+        found = forget_groups(examples, share, seed=3)
+        assert found.forget.groups is not None
+        count = len(set(found.forget.groups))
+        assert forget_groups(examples, count, seed=3).forget.ids.tolist() == found.forget.ids.tolist()
+        assert forget_by(examples, f"groups:{share}", seed=3).forget.ids.tolist() == found.forget.ids.tolist()
+        distances = [abs(len(forget_groups(examples, n, seed=3).forget) / 36 - share) for n in range(1, 8)]
+        assert distances[count - 1] == min(distances)
 
 
 def test_groups_need_groups_and_leaks_are_refused() -> None:

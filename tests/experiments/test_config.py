@@ -3,24 +3,37 @@ import pytest
 
 from untrain.errors import ConfigError
 from untrain.experiments.config import Experiment, changed, differences, packaged, parse, read_experiment, to_toml
-from untrain.methods import build_method
+from untrain.methods import METHODS, build_method
 
+TABLE1 = ["table1-cifar10", "table1-cifar10-small", "table1-surf", "table1-surf-small"]
+NEWTON = {"influence", "ssse"}  # for one model and few examples, as in the study of wrong labels
 SEVEN = {"finetune", "kl-contrast", "gradient-reinit", "conv-noise", "prune-entropy", "transpose"}
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist", "cifar10-small", "cifar10"])
+@pytest.mark.parametrize("name", ["digits", "mnist", "cifar10-small", *TABLE1])
 def test_packaged_experiments_compare_all_methods_and_the_curve(name: str) -> None:
     assert name in packaged()
     experiment = read_experiment(name).resolved()
     assert isinstance(experiment, Experiment)
     assert set(experiment.methods) >= SEVEN
     assert sum(method.startswith("short-retrain:") for method in experiment.methods) >= 4
-    assert experiment.forget == (0.005, 0.02)
+    asked = tuple(float(str(setting).removeprefix("groups:")) for setting in experiment.forget)
+    assert asked == ((0.005, 0.02, 0.05, 0.1) if name in TABLE1 else (0.005, 0.02))
 
 
-def test_the_studys_form() -> None:
-    experiment = read_experiment("cifar10")
+@pytest.mark.parametrize("name", TABLE1)
+def test_table_1_compares_every_method_of_other_people_and_ours(name: str) -> None:
+    experiment = read_experiment(name)
     assert isinstance(experiment, Experiment)
+    assert {spec.partition(":")[0] for spec in experiment.methods} == set(METHODS.names()) - {"retrain", *NEWTON}
+
+
+@pytest.mark.parametrize(("name", "balance"), [("table1-cifar10", 0.0), ("table1-surf", 1.0)])
+def test_the_studys_form(name: str, balance: float) -> None:
+    experiment = read_experiment(name)
+    assert isinstance(experiment, Experiment)
+    assert experiment.published == "table1"
+    assert experiment.forget[0] == (0.005 if name == "table1-cifar10" else "groups:0.005")
     assert experiment.models == 512
     assert experiment.preset is None
     assert msgspec.to_builtins(experiment.recipe) == {
@@ -28,7 +41,7 @@ def test_the_studys_form() -> None:
         "schedule": {"name": "cosine", "floor": 0.0, "per": "epoch"},
         "epochs": 30,
         "batch_size": 64,
-        "class_balance": 0.0,
+        "class_balance": balance,
         "best_from": 20,
     }
 

@@ -44,8 +44,14 @@ def population(model: Model | None = None, count: int = 2, width: int = 1) -> Po
     return original.repeat(count, streams=Streams(1).child("test"))
 
 
-def test_the_ten_are_found_by_name() -> None:
-    assert method_names() == sorted([*PUBLISHED, "finetune", "influence", "retrain", "short-retrain", "ssse"])
+def test_all_that_ship_are_found_by_name() -> None:
+    others = ["finetune", "influence", "renew", "retrain", "short-retrain", "ssse"]
+    later = ["pseudo-labels", "random-layers", "reinit-match", "reset-distill"]
+    baselines = [
+        "bad-teacher", "fisher", "gradient-ascent", "l1-sparse", "neggrad-plus", "random-labels", "salun", "scrub",
+        "ssd",
+    ]  # fmt: skip
+    assert method_names() == sorted([*PUBLISHED, *later, *baselines, *others])
 
 
 @pytest.mark.parametrize("name", ["retrain", "finetune", "short-retrain", *PUBLISHED])
@@ -121,7 +127,7 @@ def test_the_winners_constants(name: str, constants: dict[str, Any]) -> None:
 
 def test_wrong_names_and_settings_are_refused() -> None:
     for spec, settings, message in (
-        ("amnesia", {}, "one of the methods conv-noise, .*got 'amnesia'"),
+        ("amnesia", {}, "one of the methods bad-teacher, .*got 'amnesia'"),
         ("transpose:tiny", {}, "one of the presets kaggle.* of transpose, got 'tiny'"),
         ("retrain:kaggle", {}, r"presets \(none\) of retrain"),
         ("conv-noise", {"noize": 1}, "unknown field `noize`"),

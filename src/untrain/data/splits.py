@@ -86,19 +86,27 @@ def forget_ratio(examples: Examples, ratio: float, seed: int = 0) -> ForgetSplit
     return _divide(examples, chosen)
 
 
-def forget_groups(examples: Examples, count: int, seed: int = 0) -> ForgetSplit:
-    """Forget every example of `count` groups drawn at random, for example of 15 persons.
+def forget_groups(examples: Examples, count: float, seed: int = 0) -> ForgetSplit:
+    """Forget every example of some groups drawn at random, for example of 15 persons.
+
+    Args:
+        examples: with groups.
+        count: how many groups; or, below 1, the share of the examples that they are to come nearest to.
+        seed: of the draw.
 
     Raises:
-        InputError: the examples have no groups, or not more than `count`.
+        InputError: the examples have no groups, or not more than `count`; it is no whole number, or not above 0.
     """
     if examples.groups is None:
         raise InputError("expected examples with groups, got none: forget a ratio or a list of ids")
-    groups = np.unique(examples.groups)
-    if not 0 < count < len(groups):
-        raise InputError(f"expected 1 to {len(groups) - 1} groups to forget, got {count}")
-    drawn = Streams(seed).child("forget").generator("groups").permutation(groups)[:count]
-    return _divide(examples, np.isin(examples.groups, drawn))
+    groups, sizes = np.unique(examples.groups, return_counts=True)
+    order = Streams(seed).child("forget").generator("groups").permutation(len(groups))
+    if 0 < count < 1:
+        shares = np.cumsum(sizes[order]) / len(examples)
+        count = int(np.abs(shares - count).argmin()) + 1
+    if not 0 < count < len(groups) or count != int(count):
+        raise InputError(f"expected 1 to {len(groups) - 1} groups to forget, or a share below 1, got {count:g}")
+    return _divide(examples, np.isin(examples.groups, groups[order[: int(count)]]))
 
 
 def forget_ids(examples: Examples, ids: Sequence[str]) -> ForgetSplit:
@@ -126,7 +134,7 @@ def read_ids(path: str | Path) -> list[str]:
 
 
 def forget_by(examples: Examples, request: str | float, seed: int = 0) -> ForgetSplit:
-    """Forget what a request in words says: a ratio (`0.02`), `groups:15`, or `ids:FILE`.
+    """Forget what a request in words says: a ratio (`0.02`), `groups:15`, `groups:0.02`, or `ids:FILE`.
 
     Raises:
         InputError: it is none of the three.
@@ -136,10 +144,12 @@ def forget_by(examples: Examples, request: str | float, seed: int = 0) -> Forget
         return forget_ids(examples, read_ids(value))
     try:
         if kind == "groups":
-            return forget_groups(examples, int(value), seed)
+            return forget_groups(examples, float(value), seed)
         ratio = float(request)
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"expected a ratio, groups:COUNT or ids:FILE to forget, got {request!r}") from None
+        raise InputError(
+            f"expected a ratio, groups:COUNT, groups:RATIO or ids:FILE to forget, got {request!r}"
+        ) from None
     return forget_ratio(examples, ratio, seed)

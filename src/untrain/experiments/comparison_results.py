@@ -90,11 +90,12 @@ def _row(work: ComparisonWork, setting: str, name: str, outcome: Outcome, refere
 
 
 def _ratio(setting: str, actual: float) -> float:
-    """The ratio that was asked for, or that which a list or a number of groups came to."""
+    """The ratio that was asked for, be it of groups, or that which a list or a number of groups came to."""
     try:
-        return float(setting)
+        asked = float(setting.removeprefix("groups:"))
     except ValueError:
         return actual
+    return asked if asked < 1 else actual
 
 
 def _finite(value: float) -> float | None:

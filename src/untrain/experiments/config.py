@@ -79,7 +79,8 @@ class Experiment(Declared, frozen=True, kw_only=True, tag="comparison"):
     """A comparison of unlearning methods with the competition's score.
 
     Attributes:
-        forget: what is forgotten, one setting each: a ratio, `groups:COUNT` or `ids:FILE`.
+        forget: what is forgotten, one setting each: a ratio, `groups:COUNT`, `groups:RATIO` or
+            `ids:FILE`.
         methods: `name` or `name:preset`; retraining is always there, as the reference.
         preset: what a bare method name means where the method has such a preset; None for its defaults.
         settings: fields of a method, by its name as in `methods`, set after the preset.

@@ -2,18 +2,19 @@
 
 import abc
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from untrain.data import Examples
 from untrain.data.splits import ForgetSplit
 from untrain.errors import InputError, NotSupportedError
-from untrain.population import Population, Recipe
-from untrain.population.engine import Tensors
+from untrain.population import Batch, Population, Recipe
+from untrain.population.engine import Tensors, last_linear
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         title: a few words for tables.
         needs_convolutions: whether it can only work on networks with two-dimensional convolutions.
         trains_anew: whether it trains new models, so that the original's factory and recipe must be known.
+        exact: whether nothing of its models comes from the forget set, so that they have forgotten by construction.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -65,6 +67,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     title: ClassVar[str] = ""
     needs_convolutions: ClassVar[bool] = False
     trains_anew: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
     @abc.abstractmethod
     def forget(self, models: Population, request: Request) -> Population:
@@ -82,6 +85,15 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """
         raise NotImplementedError
 
+    def passes(self, recipe: Recipe) -> float | None:
+        """How many passes over the retain set it makes, forwards and backwards; None if that is not known.
+
+        Args:
+            recipe: how the original was trained.
+        """
+        own = [value for name in self.__struct_fields__ if isinstance(value := getattr(self, name), Recipe)]
+        return sum(each.epochs for each in own) if own else None
+
 
 def convolutions(models: Population, method: str) -> Tensors:
     """The kernels `[N, out, in, height, width]` of all two-dimensional convolutions, from input to output.
@@ -96,3 +108,58 @@ def convolutions(models: Population, method: str) -> Tensors:
             "use prune-entropy, kl-contrast or finetune"
         )
     return kernels
+
+
+_NORMALISATIONS = (
+    nn.modules.batchnorm._NormBase,  # of all batch and instance norms
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+)
+
+
+def learned(models: Population) -> list[str]:
+    """Names of the trainable tensors that belong to no normalisation layer, from input to output."""
+    normalising = {
+        f"{prefix}.{name}".lstrip(".")
+        for prefix, module in models.skeleton.named_modules()
+        if isinstance(module, _NORMALISATIONS)
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    return [
+        name
+        for name, parameter in models.skeleton.named_parameters()
+        if parameter.requires_grad and name not in normalising
+    ]
+
+
+def output_layer(models: Population, examples: Examples) -> str:
+    """Name of the weight of the linear layer whose output is the logits.
+
+    Raises:
+        NotSupportedError: there is none.
+    """
+    name, _ = last_linear(models.module(), models.resident(examples)[0][:4])
+    return f"{name}.weight".lstrip(".")
+
+
+def reset(models: Population, weight: str, purpose: str, rows: Tensor | slice = slice(None)) -> None:
+    """Draw a convolution or linear layer anew as torch's `reset_parameters` does: uniform within `1 / sqrt(fan_in)`.
+
+    Args:
+        models: changed in place.
+        weight: name of the layer's weight; its bias, if it has one, is drawn as well.
+        purpose: names the random streams, with the tensor's name.
+        rows: `[N]`, true for the models whose layer is drawn anew; default all.
+    """
+    bound = 1 / math.sqrt(math.prod(models.tensors[weight].shape[2:]))
+    for name in (weight, weight.removesuffix("weight") + "bias"):
+        if name in models.tensors:
+            tensor = models.tensors[name]
+            fresh = (2 * models.uniform(f"{purpose}/{name}", tensor.shape[1:]) - 1) * bound
+            tensor[rows] = fresh[rows]
+
+
+def looked_up(targets: Tensor, batch: Batch) -> Tensor:
+    """Of targets `[N, n, C]` for all models and examples, those of a batch `[K, B, C]`."""
+    return targets[batch.models].take_along_dim(batch.positions[..., None], dim=1)

@@ -5,7 +5,7 @@ training.
 """
 
 from untrain.methods.base import Method, Request
-from untrain.population import Population
+from untrain.population import Population, Recipe
 
 
 class Retrain(Method, frozen=True, tag="retrain"):
@@ -13,6 +13,10 @@ class Retrain(Method, frozen=True, tag="retrain"):
 
     title = "retraining"
     trains_anew = True
+    exact = True
 
     def forget(self, models: Population, request: Request) -> Population:
         return models.fresh().train(request.retain, request.recipe, validation=request.validation, purpose="retrain")
+
+    def passes(self, recipe: Recipe) -> float | None:
+        return recipe.epochs

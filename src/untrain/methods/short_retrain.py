@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from untrain.methods.base import Method, Request
-from untrain.population import Population
+from untrain.population import Population, Recipe
 
 
 class ShortRetrain(Method, frozen=True, tag="short-retrain"):
@@ -18,6 +18,7 @@ class ShortRetrain(Method, frozen=True, tag="short-retrain"):
 
     title = "short retraining"
     trains_anew = True
+    exact = True
     presets = {
         "twentieth": {"share": 0.05},
         "tenth": {"share": 0.1},
@@ -31,3 +32,6 @@ class ShortRetrain(Method, frozen=True, tag="short-retrain"):
     def forget(self, models: Population, request: Request) -> Population:
         recipe = request.recipe.compressed(self.share)
         return models.fresh().train(request.retain, recipe, validation=request.validation, purpose="retrain")
+
+    def passes(self, recipe: Recipe) -> float | None:
+        return recipe.compressed(self.share).epochs

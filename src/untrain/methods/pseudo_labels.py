@@ -1,0 +1,80 @@
+"""Pseudo labels: rank 5 of the NeurIPS 2023 competition (toshi_k and marvelworld), second of its two methods.
+
+A simply unlearned model tells what a network says that does not know the forget set. Where its prediction for a forget
+example is markedly another than the original's, the original is taught that prediction, along with the retain set.
+
+Source: Shibata, Murakami and Yamauchi, "An experimental study to compare the performance of machine unlearning methods
+with multiple datasets", whose three lines are all that we know of. This is a reconstruction from them, and everything
+below is ours: the simply unlearned model is that of the team's first method, `transpose`; a prediction is markedly
+another if the total variation distance between the two, half the sum of the absolute differences of the probabilities,
+is above 0.1; the pseudo label is the simply unlearned model's whole prediction, since its class alone would often be
+the label; and the original is fine-tuned by the recipe of `transpose`. So the defaults are not the competition's, and
+there is no preset `kaggle`.
+
+Forget examples whose prediction stayed are not learned from; random retain examples take their places, so that all
+models make as many steps.
+
+The preset `small`, for small data, has `transpose`'s learning rate of that name for the simply unlearned model. For the
+original, `benchmarks/tune.py` found several learning rates equally good on validation data; it has the highest of them,
+which teaches the pseudo labels most.
+"""
+
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from untrain.methods.base import Method, Request, convolutions, looked_up
+from untrain.methods.transpose import Transpose
+from untrain.population import Batch, Population, Recipe
+
+
+class PseudoLabels(Method, frozen=True, tag="pseudo-labels"):
+    """Teach the original what a simply unlearned model says where that differs."""
+
+    title = "5th, second: pseudo labels"
+    reads_forget = True
+    needs_convolutions = True
+    presets = {"small": {"simple": Transpose.presets["small"]["recipe"], "recipe": {"optimizer": {"lr": 3e-2}}}}
+
+    change: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+    simple: Recipe = Transpose().recipe
+    recipe: Recipe = Transpose().recipe
+
+    def forget(self, models: Population, request: Request) -> Population:
+        convolutions(models, "pseudo-labels")
+        before = models.logits(request.forget).softmax(-1)
+        unlearned = Transpose(recipe=self.simple).forget(models.clone(), request)
+        after = unlearned.logits(request.forget).softmax(-1)
+        labels = F.one_hot(torch.from_numpy(request.retain.labels), before.shape[-1]).to(after)
+        targets = torch.cat([after, labels.expand(len(models), -1, -1)], dim=1)
+
+        def loss(batch: Batch) -> Tensor:
+            wanted = looked_up(targets, batch)
+            weighted = wanted if batch.class_weights is None else wanted * batch.class_weights[:, None]
+            return -(weighted * batch.logits.log_softmax(-1)).sum((1, 2)) / weighted.sum((1, 2))
+
+        training = models.training(self.recipe, loss=loss, purpose="pseudo-labels")
+        subsets = self.subsets(models, before, after, len(request.retain))
+        training.run(request.training_set, validation=request.validation, subsets=subsets)
+        return models
+
+    def subsets(self, models: Population, before: Tensor, after: Tensor, retained: int) -> npt.NDArray[np.intp]:
+        """Which examples of the training set each model learns from, `[N, forgotten + retained]`.
+
+        Args:
+            models: whose streams are drawn from.
+            before: the originals' probabilities for the forget set, `[N, forgotten, C]`.
+            after: the simply unlearned models'.
+            retained: size of the retain set.
+        """
+        count = before.shape[1]
+        changed = ((after - before).abs().sum(-1) / 2 > self.change).cpu().numpy()
+        generators = [models.streams.generator("instead", index) for index in models.indices]
+        instead = np.stack([generator.integers(count, count + retained, size=count) for generator in generators])
+        kept = np.broadcast_to(np.arange(count, count + retained), (len(models), retained))
+        return np.concatenate([np.where(changed, np.arange(count), instead), kept], axis=1)

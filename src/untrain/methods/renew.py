@@ -1,0 +1,93 @@
+"""Renewal: our own method. Shrink what was learned, learn again for a short time, and become as sure as before.
+
+1. Every weight outside the normalisation layers is multiplied by `keep` and a newly initialised weight is added, so
+   that what was memorised of single examples fades while rough features stay, and each model gets a chance of its own.
+2. The network then learns the retain set by the recipe of the original, in `share` of its epochs and at `haste` times
+   its learning rate; the forget set is never read.
+3. So short a training leaves a network less sure of itself than a whole one, which any comparison of confidences sees.
+4. Therefore its last layer is multiplied by the factor that makes its mean sureness on the validation set, the log-odds
+   of its own predictions, that of the original, to which these examples are as new as the forgotten ones are to be.
+5. No prediction changes by that factor, and no constant depends on the data: learning rate, batches and schedule are
+   the original's.
+
+Source: ours. Shrinking and perturbing is that of Ash and Adams (2020), "On Warm-Starting Neural Network Training";
+matching confidence by one factor is temperature scaling, Guo et al. (2017), "On Calibration of Modern Neural Networks",
+with the original in the place of the labels.
+
+Without validation examples the last layer is left as it is. The constants were chosen on CIFAR-10, see docs/results.md.
+"""
+
+from typing import Annotated
+
+import msgspec
+import torch
+from torch import Tensor
+
+from untrain.methods.base import Method, Request, learned, output_layer
+from untrain.population import Population, Recipe
+from untrain.population.recipe import NotNegative, Positive
+
+_MOST = 64.0
+"""The factor on the last layer is at most this, and at least its inverse."""
+
+_HALVINGS = 40
+
+
+class Renew(Method, frozen=True, tag="renew"):
+    """Shrink the weights towards new ones, train again briefly by the recipe, and match the original's sureness."""
+
+    title = "ours: renewal"
+    trains_anew = True
+
+    keep: NotNegative = 0.3
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.3
+    haste: Positive = 2.0
+
+    def forget(self, models: Population, request: Request) -> Population:
+        unseen = request.validation
+        wanted = None if unseen is None else sureness(models.logits(unseen))
+        self.mix(models)
+        models.train(request.retain, self.hastened(request.recipe), validation=unseen, purpose="renew")
+        if unseen is not None and wanted is not None:
+            factors = matching_factors(models.logits(unseen), wanted)
+            weight = output_layer(models, unseen)
+            for name in (weight, weight.removesuffix("weight") + "bias"):
+                if name in models.tensors:
+                    models.tensors[name].mul_(factors.view(-1, *[1] * (models.tensors[name].ndim - 1)))
+        return models
+
+    def mix(self, models: Population) -> None:
+        """Shrink every weight outside the normalisation layers, and add a newly initialised one."""
+        fresh = models.fresh()
+        for name in learned(models):
+            models.tensors[name].mul_(self.keep).add_(fresh.tensors[name])
+
+    def hastened(self, recipe: Recipe) -> Recipe:
+        """The recipe in `share` of its epochs at `haste` times its learning rate; the last state is kept."""
+        short = recipe.compressed(self.share)
+        optimizer = msgspec.structs.replace(short.optimizer, lr=self.haste * short.optimizer.lr)
+        return msgspec.structs.replace(short, optimizer=optimizer, best_from=None)
+
+    def passes(self, recipe: Recipe) -> float:
+        return self.hastened(recipe).epochs
+
+
+def sureness(logits: Tensor) -> Tensor:
+    """Mean over examples of the log-odds of the most probable class, logits `[N, n, C]` to `[N]`."""
+    most, others = logits.topk(1, dim=-1).values, logits.sort(dim=-1).values[..., :-1]
+    return (most[..., 0] - others.logsumexp(-1)).mean(1)
+
+
+def matching_factors(logits: Tensor, wanted: Tensor) -> Tensor:
+    """The factors `[N]` on logits `[N, n, C]` that give them the `wanted` sureness `[N]`, by halving an interval.
+
+    Sureness grows with the factor, since no logit lies above the largest. What cannot be reached gives an end of
+    the interval.
+    """
+    low = torch.full_like(wanted, 1 / _MOST).log()
+    high = -low
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        too_sure = sureness(logits * middle.exp()[:, None, None]) > wanted
+        low, high = torch.where(too_sure, low, middle), torch.where(too_sure, middle, high)
+    return ((low + high) / 2).exp()
