@@ -373,3 +373,16 @@ def test_a_sealed_request_gives_everything_but_the_forget_set() -> None:
     assert len(sealed.retain) == len(sets.retain)
     with pytest.raises(AssertionError, match="has read it"):
         _ = sealed.forget
+
+
+@pytest.mark.parametrize(
+    ("name", "passes"),
+    [
+        ("retrain", 12), ("short-retrain:half", 6), ("renew", 4), ("finetune", 1), ("kl-contrast", 8), ("transpose", 3),
+        ("prune-entropy", 3.2), ("reset-distill", 3), ("gradient-ascent", 0), ("salun", 10), ("scrub", 3),
+        ("ssd", None),
+    ],
+)  # fmt: skip
+def test_passes_over_the_retain_set(name: str, passes: float | None) -> None:
+    recipe = Recipe(optimizer=SGD(lr=0.05), epochs=12)
+    assert build_method(name).passes(recipe) == passes

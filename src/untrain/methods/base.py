@@ -58,6 +58,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         reads_forget: whether the method looks at the forget set at all.
         title: a few words for tables.
         needs_convolutions: whether it can only work on networks with two-dimensional convolutions.
+        off_retain: names of those of its recipes that it does not follow on the retain set.
         trains_anew: whether it trains new models, so that the original's factory and recipe must be known.
         exact: whether nothing of its models comes from the forget set, so that they have forgotten by construction.
     """
@@ -66,6 +67,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     reads_forget: ClassVar[bool] = False
     title: ClassVar[str] = ""
     needs_convolutions: ClassVar[bool] = False
+    off_retain: ClassVar[tuple[str, ...]] = ()
     trains_anew: ClassVar[bool] = False
     exact: ClassVar[bool] = False
 
@@ -91,8 +93,10 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Args:
             recipe: how the original was trained.
         """
-        own = [value for name in self.__struct_fields__ if isinstance(value := getattr(self, name), Recipe)]
-        return sum(each.epochs for each in own) if own else None
+        recipes = {name: value for name in self.__struct_fields__ if isinstance(value := getattr(self, name), Recipe)}
+        if not recipes:
+            return None
+        return sum(each.epochs for name, each in recipes.items() if name not in self.off_retain)
 
 
 def convolutions(models: Population, method: str) -> Tensors:

@@ -25,6 +25,7 @@ class GradientAscent(Method, frozen=True, tag="gradient-ascent"):
 
     title = "gradient ascent"
     reads_forget = True
+    off_retain = ("recipe",)
     presets = {"published": {}, "small": {"recipe": {"optimizer": {"lr": 1e-2}}}}
 
     recipe: Recipe = Recipe(optimizer=SGD(lr=1e-4, momentum=0.9, weight_decay=5e-4), epochs=5, batch_size=256)

@@ -31,6 +31,7 @@ class KLContrast(Method, frozen=True, tag="kl-contrast"):
 
     title = "1st: KL and contrast"
     reads_forget = True
+    off_retain = ("erase", "contrast")
     presets = {"kaggle": {}}
 
     erase: Recipe = Recipe(optimizer=SGD(lr=5e-3, momentum=0.9), epochs=1)

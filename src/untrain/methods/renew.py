@@ -44,14 +44,14 @@ class Renew(Method, frozen=True, tag="renew"):
     haste: Positive = 2.0
 
     def forget(self, models: Population, request: Request) -> Population:
+        last = output_layer(models, request.retain)
         unseen = request.validation
         wanted = None if unseen is None else sureness(models.logits(unseen))
         self.mix(models)
-        models.train(request.retain, self.hastened(request.recipe), validation=unseen, purpose="renew")
+        models.train(request.retain, self.hastened(request.recipe), purpose="renew")
         if unseen is not None and wanted is not None:
             factors = matching_factors(models.logits(unseen), wanted)
-            weight = output_layer(models, unseen)
-            for name in (weight, weight.removesuffix("weight") + "bias"):
+            for name in (last, last.removesuffix("weight") + "bias"):
                 if name in models.tensors:
                     models.tensors[name].mul_(factors.view(-1, *[1] * (models.tensors[name].ndim - 1)))
         return models

@@ -30,6 +30,7 @@ class ResetDistill(Method, frozen=True, tag="reset-distill"):
     """Reset the first and the last layer, then learn from the original's predictions."""
 
     title = "6th: reset layers and distillation"
+    off_retain = ("warm_up",)
     presets = {
         "kaggle": {},
         "small": {"warm_up": {"optimizer": {"lr": 2.7e-2}}, "recipe": {"optimizer": {"lr": 3e-2}}},

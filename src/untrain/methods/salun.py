@@ -34,6 +34,7 @@ class SalUn(Method, frozen=True, tag="salun"):
 
     title = "SalUn"
     reads_forget = True
+    off_retain = ("relabel",)
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
     relabel: Recipe = _PUBLISHED

@@ -35,6 +35,7 @@ class Scrub(Method, frozen=True, tag="scrub"):
 
     title = "SCRUB"
     reads_forget = True
+    off_retain = ("leave",)
     presets = {
         "published": {},
         "small-scale": {
