@@ -7,7 +7,7 @@ from untrain.methods import METHODS, build_method
 
 TABLE1 = ["table1-cifar10", "table1-cifar10-small", "table1-surf", "table1-surf-small"]
 NEWTON = {"influence", "ssse"}  # for one model and few examples, as in the study of wrong labels
-SEVEN = {"finetune", "kl-contrast", "gradient-reinit", "conv-noise", "prune-entropy", "transpose"}
+SEVEN = {"finetune", "kl-contrast", "gradient-reinit", "conv-noise", "prune-entropy", "transpose", "renew"}
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist", "cifar10-small", *TABLE1])

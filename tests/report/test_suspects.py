@@ -88,6 +88,8 @@ def test_examples_become_small_pictures() -> None:
 
     grey = read(np.array([[[0.0, 1.0, 2.0]]]))
     assert (grey.mode, grey.size, list(grey.tobytes())) == ("L", (3, 1), [0, 255, 255])
+    raw = read(np.array([[[0.0, 100.0, 255.0]]]))
+    assert list(raw.tobytes()) == [0, 100, 255]
     colour = read(np.full((3, 4, 4), 7, dtype=np.uint8))
     assert (colour.mode, colour.getpixel((0, 0))) == ("RGB", (7, 7, 7))
     assert max(read(np.zeros((1, 300, 200))).size) == LARGEST

@@ -1,5 +1,6 @@
 """Examples, where they come from, and how they are split. No torch here."""
 
+from untrain.data.adapters import as_examples as as_examples
 from untrain.data.examples import Examples as Examples
 from untrain.data.noise import Noisy as Noisy
 from untrain.data.noise import human_noise as human_noise
@@ -15,3 +16,4 @@ from untrain.data.splits import forget_ids as forget_ids
 from untrain.data.splits import forget_ratio as forget_ratio
 from untrain.data.splits import read_ids as read_ids
 from untrain.data.splits import split as split
+from untrain.data.synthetic_faces import synthesize_surf as synthesize_surf

@@ -1,4 +1,4 @@
-"""Where examples come from: embedded digits, parquet in the Hugging Face layout, image folders, tables of one's own."""
+"""Where examples come from: embedded digits, parquet in the Hugging Face layout, folders, tables of one's own."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.data.examples import Examples, Labels, Positions
-from untrain.data.images import decode, stack
+from untrain.data.images import check_inside, decode, read_bytes, stack
+from untrain.data.surf import NAME as SURF
+from untrain.data.surf import find_surf, read_surf
 from untrain.errors import InputError
 from untrain.randomness import Streams
 
@@ -49,11 +51,14 @@ def load(
 
     Args:
         source: `digits` (1,797 grey 8x8 images that scikit-learn ships; needs no file), `mnist`, `cifar10`,
-            `fashion-mnist` (parquet below `data_dir`), the path of a folder with one folder of images a class, or the
-            path of a `.parquet` table with a label column and optional `id` and `group` columns. Columns named `label`
-            or `..._label` are never taken for inputs.
+            `fashion-mnist` (parquet below `data_dir`), `surf` (photographs of faces by age, as CASIA-SURF is published
+            or `untrain synthesize surf` writes them), the path of a folder with one folder of images a class, the path
+            of a folder like `surf`, known by its `Age_Gender.txt` or `WBackground`, or the path of a `.parquet` table
+            with a label column and optional `id` and `group` columns. Columns named `label` or `..._label` are never
+            taken for inputs.
         part: `train` or `test`, for the three data sets that come with a test part.
-        data_dir: folder that holds `<source>/train-00000-of-00001.parquet`; default the variable `UNTRAIN_DATA`.
+        data_dir: folder that holds `<source>/train-00000-of-00001.parquet`, or `surf/Age_Gender.txt`, or for `surf`
+            `Age_Gender.txt` itself; default the variable `UNTRAIN_DATA`.
         limit: keep this many examples, drawn at random before anything is decoded; default all.
         classes: keep these classes alone, by name, in this order; default all.
         per_class: keep this many examples of each class, drawn at random; default all.
@@ -62,7 +67,8 @@ def load(
         seed: of the draws.
 
     Returns:
-        Images as float32 `[n, channels, height, width]` in 0..1, tables as float32 `[n, columns]`.
+        Images as float32 `[n, channels, height, width]` in 0..1, those of `surf` in 0..255 and with persons as groups,
+        tables as float32 `[n, columns]`.
 
     Raises:
         InputError: there is no such source, root, column, class or part; a class has too few examples; an image is
@@ -81,13 +87,18 @@ def load(
     if source in _CLASSES:
         files = _parquet_files(source, part, data_dir)
         return _table(files, f"{source}/{part}", _CLASSES[source], "label", choice)
+    if (root := find_surf(source, data_dir)) is not None:
+        if part == "test":
+            raise InputError("face photographs come without a test part: split them with `untrain.split`")
+        return read_surf(root, choice.rows)
     path = Path(source)
     if path.suffix == ".parquet" and path.is_file():
         return _table([path], path.stem, None, label, choice, not_inputs)
     if path.is_dir():
         return _folder(path, choice)
     raise InputError(
-        f"expected digits, {', '.join(_CLASSES)}, a folder of images or a .parquet file as data source, got {source!r}"
+        f"expected digits, {', '.join(_CLASSES)}, {SURF}, a folder of images or a .parquet file as data source, "
+        f"got {source!r}"
     )
 
 
@@ -251,20 +262,11 @@ def _folder(root: Path, choice: _Choice) -> Examples:
     )
     if not files:
         raise InputError(f"expected {root}/<class>/<image>, found no image there")
-    for file in files:
-        if not file.resolve().is_relative_to(root.resolve()):
-            raise InputError(f"expected images inside {root}, got {file.relative_to(root)} that links outside it")
+    check_inside(files, root)
     classes = tuple(sorted({file.relative_to(root).parts[0] for file in files}))
     all_labels = np.asarray([classes.index(file.relative_to(root).parts[0]) for file in files], dtype=np.int64)
     rows, labels, classes = choice.rows(all_labels, classes)
     files = [files[row] for row in rows]
     ids = [file.relative_to(root).as_posix() for file in files]
-    images = [decode(_bytes(file), str(file)) for file in files]
+    images = [decode(read_bytes(file), str(file)) for file in files]
     return Examples.of(stack(images, ids, str(root)), labels, ids, classes)
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}") from error

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from untrain.errors import ConfigError, IntegrityError
 from untrain.files import toml_text, write_file
-from untrain.report import figures
 from untrain.report.mislabel import head, mislabel_grids, mislabel_verdict
 from untrain.report.table import columns, forgotten, groups, is_contender, verdict
 
@@ -73,6 +72,8 @@ def fill(template: str, values: dict[str, Any]) -> str:
 
 def _comparison(results: dict[str, Any]) -> dict[str, Any]:
     """What the page of a comparison shows."""
+    from untrain.report import figures  # which loads matplotlib, and other pages have no figures
+
     shown = {entry["forget"]: entry["examples"] for entry in results["shown"]}
     sections = []
     for setting, rows in groups(results):
@@ -101,6 +102,8 @@ def _comparison(results: dict[str, Any]) -> dict[str, Any]:
 
 def _mislabel(results: dict[str, Any]) -> dict[str, Any]:
     """What the page of an experiment with wrong labels shows."""
+    from untrain.report import figures  # which loads matplotlib, and other pages have no figures
+
     notes = {f"{row['scorer']}, {head(row)}: {row['note']}" for row in results["rows"] if row.get("note")}
     return {
         "grids": list(mislabel_grids(results)),
