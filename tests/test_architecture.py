@@ -24,13 +24,36 @@ MAY_IMPORT = {
     "detection": {"errors", "randomness", "files", "data", "models", "population", "influence", "registry"},
     "methods": {"errors", "randomness", "data", "models", "population", "influence", "registry"},
     "report": {"errors", "files"},
+    "records": {"errors", "files", "report", "__init__"},
     "experiments": {
         "errors", "randomness", "files", "auditing", "data", "models", "population", "methods", "detection", "report",
         "__init__",
     },
     "testing": {"errors", "randomness", "data", "models", "population", "methods"},
-    "repairing": {"errors", "randomness", "data", "models", "population", "methods", "detection"},
-    "commands": {"errors", "files", "data", "models", "population", "detection", "repairing", "report", "__init__"},
+    "environment": {"__init__"},
+    "weights": {"errors", "files", "population"},
+    "converting": {"errors", "files"},
+    "choosing": {"errors", "data", "population", "methods"},
+    "comparing": {"errors", "auditing", "data", "population", "records"},
+    "repairing": {
+        "errors", "randomness", "data", "models", "population", "methods", "detection", "choosing", "comparing",
+    },
+    "asking": {
+        "errors", "randomness", "data", "models", "population", "methods", "records", "comparing", "weights",
+    },
+    "forgetting": {
+        "errors", "auditing", "models", "population", "methods", "records", "report", "environment", "asking",
+        "choosing", "comparing", "weights",
+    },
+    "proving": {
+        "errors", "randomness", "auditing", "models", "population", "records", "asking", "choosing", "comparing",
+    },
+    "diagnosing": {"errors", "data", "models", "population", "asking", "choosing", "comparing"},
+    "hub": {"errors", "files", "records", "weights"},
+    "commands": {
+        "errors", "files", "data", "models", "population", "detection", "repairing", "report", "records",
+        "environment", "weights", "converting", "choosing", "forgetting", "proving", "diagnosing", "hub",
+    },
     "cli": {"errors", "experiments", "report", "methods", "detection", "commands", "__init__"},
     "__main__": {"cli"},
     "__init__": None,
@@ -64,7 +87,7 @@ def test_arrows_point_down(path: Path) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import untrain.auditing, untrain.report, untrain.data",
+        "import untrain.auditing, untrain.report, untrain.data, untrain.records",
         "from untrain import forget_quality, load, write_report",
         "import untrain.cli, contextlib\nwith contextlib.suppress(SystemExit): untrain.cli.main(['--help'])",
     ],
@@ -76,11 +99,12 @@ def test_what_needs_no_torch_does_not_load_it(statement: str) -> None:
 
 def test_public_names_are_these() -> None:
     expected = """
-        Adam AdamW CNN Constant Cosine Examples Experiment ForgetQuality ForgetSplit MLP Method PerEpoch
-        Noisy Population Recipe Repaired Request ResNet18 SGD Splits Streams Suspects build_method build_scorer
-        confidence detect factory final_score forget_groups forget_ids forget_quality forget_ratio human_noise
+        Adam AdamW CNN Constant Cosine Diagnosis Examples Experiment ForgetQuality ForgetSplit Forgotten MLP Method
+        PerEpoch Noisy Population Recipe Repaired Request ResNet18 SGD Splits Streams Suspects as_examples audit
+        build_method build_scorer confidence detect doctor factory final_score forget forget_groups forget_ids
+        forget_quality forget_ratio human_noise
         import_factory load mean_epsilon method_names mislabel pair_noise read_experiment read_review repair
-        run_experiment split symmetric_noise write_report write_review
+        run_experiment split symmetric_noise verify write_report write_review
     """
     assert sorted(untrain.__all__) == sorted(expected.split())
     for name in untrain.__all__:

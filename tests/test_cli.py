@@ -38,7 +38,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_list_shows_experiments_and_methods(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("list") == 0
     out = capsys.readouterr().out
-    for name in ("digits", "mnist", "cifar10-small", "cifar10", "kl-contrast", "short-retrain", "kaggle"):
+    experiments, methods = ("digits", "cifar10-small", "table1-cifar10", "table1-surf-small"), ("kl-contrast", "renew")
+    for name in (*experiments, *methods, "kaggle"):
         assert name in out
 
 
@@ -83,7 +84,7 @@ def test_scores_can_be_read_on_a_narrow_terminal(
         (["run", "digits", "--models", "1"], 3, "command line: Expected `int` >= 2"),
         (["run", "digits", "--models", "many"], 2, ""),
         (["run", "digits", "--methods", "amnesia"], 3, "expected one of the methods"),
-        (["run", "digits", "--forget", "half"], 3, "expected a ratio, groups:COUNT or ids:FILE"),
+        (["run", "digits", "--forget", "half"], 3, "expected a ratio, groups:COUNT, groups:RATIO or ids:FILE"),
         (["run", "digits", "--forget", "groups:3"], 3, "expected examples with groups"),
         (["run", "mnist", "--data-dir", "/no/such"], 3, "found no such file"),
         (["report", "/no/such"], 3, "expected results.json in /no/such"),
@@ -293,3 +294,55 @@ def test_an_interrupted_repair_leaves_nothing(tmp_path: Path) -> None:
 def test_the_module_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "untrain", "--help"], check=True, capture_output=True, text=True)
     assert "run" in done.stdout
+
+
+def test_faces_are_synthesized_and_looked_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    faces = tmp_path / "surf"
+    asked = ["synthesize", "surf", str(faces), "--persons", "20", "--photographs", "10", "--seed", "3"]
+    assert call(*asked) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[:2] == ["drawing person 1 of 20", "drawing person 2 of 20"]
+    assert printed.out.splitlines()[0] == f"200 photographs of 20 drawn persons: {faces}"
+    assert f"--data {faces} with detect" in printed.out
+    assert len(load("surf", data_dir=faces)) == len(load("surf", data_dir=tmp_path)) == 200
+    assert call(*asked) == 3
+    assert capsys.readouterr().err.startswith("untrain: expected a new or an empty directory, got ")
+    asked = ["detect", "--data", str(faces), "--scorer", "neighbours", "--out", str(tmp_path / "found")]
+    assert call(*asked) == 0
+    assert " of 200 labels are taken for wrong by neighbours" in capsys.readouterr().out
+    found = json.loads((tmp_path / "found" / "suspects.json").read_text())
+    assert found["classes"][0] == "20-25"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["synthesize", "surf"], 2, ""),
+        (["synthesize", "cats", "faces"], 2, ""),
+        (["synthesize", "surf", "faces", "--persons", "9"], 3, "expected 10 to 999999 persons"),
+        (["synthesize", "surf", "/dev/null"], 3, "expected a directory that can be written to, got /dev/null"),
+        (["detect", "--data", "surf", "--data-dir", "."], 3, "expected Age_Gender.txt in . or in surf, found no such"),
+    ],
+)
+def test_faces_that_cannot_be_are_one_sentence(
+    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert call(*arguments) == code
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_synthesis_leaves_nothing(tmp_path: Path) -> None:
+    asked = [sys.executable, "-m", "untrain", "synthesize", "surf", str(tmp_path / "faces")]
+    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("drawing person 51 "):
+                process.send_signal(signal.SIGTERM)
+        assert line == "untrain: stopped\n"
+    assert process.returncode == 75
+    assert not list(tmp_path.iterdir())

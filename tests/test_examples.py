@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -26,3 +27,28 @@ def test_the_example_repairs() -> None:
     found = re.search(r"accuracy on clean test data: (0\.\d+), then (0\.\d+)\n", done.stdout)
     assert found is not None
     assert float(found[2]) > float(found[1]) + 0.02
+
+
+def output_of(example: str) -> str:
+    """What an example prints; the command `untrain` is that beside this Python."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / example)],
+        check=True, capture_output=True, text=True, env={**os.environ, "PATH": path},
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_the_example_forgets_in_a_network_of_ones_own() -> None:
+    found = output_of("forget_your_own.py")
+    assert found.startswith("retrain - auto: it trains a new model")
+    assert "\nforgotten\n" in found
+    assert "the record holds: True" in found
+
+
+def test_the_example_forgets_in_a_table_from_python_and_from_the_shell() -> None:
+    found = output_of("forget_tabular.py")
+    assert found.startswith("forgotten\n")
+    assert "auto takes " in found
+    assert "examples forgotten in all: 130" in found
+    assert "Nothing that was checked has changed." in found

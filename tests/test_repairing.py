@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import untrain as un
+from untrain.comparing import Comparison
 from untrain.detection import Finding, Scorer, Subject, read_review, write_review
 from untrain.errors import ConfigError, InputError, NotSupportedError, UndecidableError
 from untrain.population import Population, suited
@@ -154,7 +155,7 @@ def test_a_fall_within_one_standard_error_passes(lost: int, won: int, accepted: 
     after = before.copy()
     after[:lost] = False
     after[50 : 50 + won] = True
-    got, text = _judged(before, after, "it", "them")
+    got, text = _judged(Comparison.of(before, after), "it", "them")
     assert got == accepted
     assert text.startswith(verdict)
     assert f"from 50.00 % to {50 - lost + won}.00 % on them" in text
@@ -272,7 +273,7 @@ def test_mistakes_are_found_before_anything_is_trained(case: Case) -> None:
     with pytest.raises(InputError, match="expected a torch module or a population"):
         un.repair("model", case.examples)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="expected Examples"):
-        un.detect(None, [1, 2])  # type: ignore[arg-type]
+        un.detect(None, [1, 2])
 
 
 def test_not_everything_can_be_forgotten(case: Case) -> None:

@@ -2,6 +2,9 @@
 
 The main things, in the order in which they are needed:
 
+* `forget`, `Forgotten`: make one's own model forget, look whether it did, and record it; `doctor`, `Diagnosis`: whether
+and how that can be done; `audit`: compare with models trained anew; `verify`: whether a record still holds.
+* `as_examples`: data in any of the usual forms.
 * `load`, `Examples`, `split`, `forget_ratio`, `forget_groups`, `forget_ids`: data, and what is to be
 forgotten.
 * `CNN`, `MLP`, `ResNet18`, `factory`, `Population`, `Recipe`: networks, and how they are trained.
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from untrain.data import ForgetSplit as ForgetSplit
     from untrain.data import Noisy as Noisy
     from untrain.data import Splits as Splits
+    from untrain.data import as_examples as as_examples
     from untrain.data import forget_groups as forget_groups
     from untrain.data import forget_ids as forget_ids
     from untrain.data import forget_ratio as forget_ratio
@@ -46,9 +50,13 @@ if TYPE_CHECKING:
     from untrain.detection import detect as detect
     from untrain.detection import read_review as read_review
     from untrain.detection import write_review as write_review
+    from untrain.diagnosing import Diagnosis as Diagnosis
+    from untrain.diagnosing import doctor as doctor
     from untrain.experiments import Experiment as Experiment
     from untrain.experiments import read_experiment as read_experiment
     from untrain.experiments import run_experiment as run_experiment
+    from untrain.forgetting import Forgotten as Forgotten
+    from untrain.forgetting import forget as forget
     from untrain.methods import Method as Method
     from untrain.methods import Request as Request
     from untrain.methods import build_method as build_method
@@ -66,7 +74,9 @@ if TYPE_CHECKING:
     from untrain.population import PerEpoch as PerEpoch
     from untrain.population import Population as Population
     from untrain.population import Recipe as Recipe
+    from untrain.proving import audit as audit
     from untrain.randomness import Streams as Streams
+    from untrain.records import verify as verify
     from untrain.repairing import Repaired as Repaired
     from untrain.repairing import repair as repair
     from untrain.report import write_report as write_report
@@ -78,6 +88,7 @@ _HOMES = {
         "ForgetSplit",
         "Noisy",
         "Splits",
+        "as_examples",
         "forget_groups",
         "forget_ids",
         "forget_ratio",
@@ -89,11 +100,15 @@ _HOMES = {
         "symmetric_noise",
     ),
     "detection": ("Suspects", "build_scorer", "detect", "read_review", "write_review"),
+    "diagnosing": ("Diagnosis", "doctor"),
     "experiments": ("Experiment", "read_experiment", "run_experiment"),
+    "forgetting": ("Forgotten", "forget"),
     "methods": ("Method", "Request", "build_method", "method_names"),
     "models": ("CNN", "MLP", "ResNet18", "factory", "import_factory"),
     "population": ("SGD", "Adam", "AdamW", "Constant", "Cosine", "PerEpoch", "Population", "Recipe"),
+    "proving": ("audit",),
     "randomness": ("Streams",),
+    "records": ("verify",),
     "repairing": ("Repaired", "repair"),
     "report": ("write_report",),
 }

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from untrain import __version__
-from untrain.commands import detect, repair
+from untrain.commands import audit, convert, detect, doctor, forget, repair, sign, synthesize, verify
 from untrain.commands.screen import console
 from untrain.errors import ConfigError, UntrainError
 
@@ -46,7 +46,7 @@ def run(
         experiment: a name that `untrain list` shows, or a .toml file of your own.
         models: how many models a side (N).
         methods: methods to compare, separated by commas, each `name` or `name:preset`.
-        forget: what to forget, separated by commas: ratios, groups:COUNT or ids:FILE.
+        forget: what to forget, separated by commas: ratios, groups:COUNT, groups:RATIO or ids:FILE.
         scorers: of an experiment with wrong labels, separated by commas, each `name` or `name:preset`.
         seeds: how often an experiment with wrong labels is repeated.
         data_dir: folder of the parquet data; default the variable UNTRAIN_DATA.
@@ -138,14 +138,30 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"detect": detect, "repair": repair, "run": run, "list": list_, "report": report},
+            {
+                "detect": detect,
+                "repair": repair,
+                "forget": forget,
+                "doctor": doctor,
+                "audit": audit,
+                "convert": convert,
+                "verify": verify,
+                "sign": sign,
+                "synthesize": synthesize,
+                "run": run,
+                "list": list_,
+                "report": report,
+            },
             prog="untrain",
             description="Make trained classifiers forget, and measure that they did.",
             args=arguments,
             config=(tyro.conf.FlagCreatePairsOff,),
         )
     except UntrainError as error:
-        sys.stderr.write(f"untrain: {error}\n")
+        from untrain.report.suspects import printable
+
+        # Names from data are part of many sentences, and must not steer the terminal.
+        sys.stderr.write(f"untrain: {printable(str(error))}\n")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         sys.stderr.write("untrain: stopped\n")

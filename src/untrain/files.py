@@ -6,6 +6,7 @@ safetensors with a SHA-256 digest over names, types, shapes, bytes and metadata,
 found when the file is read.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -22,14 +23,20 @@ import tomli_w
 from untrain.errors import InputError, IntegrityError
 
 _TEMPORARY = re.compile(
-    r"\.(experiment\.toml|(results|suspects|repair)\.json|(report|suspects)\.html|suspects\.csv|[\w-]+\.safetensors)"
+    r"\.(experiment\.toml|(results|suspects|repair|(\d+-)?record|record\.dsse)\.json|(report|suspects)\.html"
+    r"|suspects\.csv|request\.key|[\w-]+\.safetensors)"
     r"\.\d+\.tmp"
 )
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str, *, private: bool = False) -> None:
     """Write `content` to `path` atomically and durably; directories above it are made.
+
+    Args:
+        path: of the file.
+        content: as bytes, or text to be written as UTF-8.
+        private: whether nobody but the owner may read it, at any moment.
 
     Raises:
         InputError: the file system refused, with its reason.
@@ -38,7 +45,8 @@ def write_file(path: Path, content: bytes | str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        mode = 0o600 if private else 0o666
+        with open(temporary, "wb", opener=functools.partial(os.open, mode=mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -102,8 +110,9 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, 
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise IntegrityError(f"{path} is not a whole safetensors file: {error}") from error
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        # The last two come of types that NumPy lacks.
+        raise IntegrityError(f"{path} is not a whole safetensors file that NumPy can hold: {error}") from error
     expected = metadata.pop("sha256", "none")
     if (found := digest(arrays, metadata)) != expected:
         raise IntegrityError(f"{path} changed since it was written: digest {expected} expected, {found} found")

@@ -1,20 +1,19 @@
 """`repair`: find the wrong labels, make the model forget them, and compare before with after."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
-from untrain.data import Examples
+from untrain.choosing import named
+from untrain.comparing import Comparison, check_validation, percent, right
+from untrain.data import Examples, as_examples
 from untrain.data.examples import Positions
 from untrain.detection import Scorer, Subject, Suspects, as_subject, check_question, inspect, read_review
-from untrain.errors import InputError, NotSupportedError
-from untrain.methods import Method, Request, build_method
+from untrain.errors import InputError
+from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.population import Population, Recipe, suited
 from untrain.randomness import Streams
@@ -70,9 +69,9 @@ class _Case:
 
 def repair(
     model: nn.Module | Population | None,
-    examples: Examples,
+    examples: object,
     *,
-    validation: Examples | None = None,
+    validation: object | None = None,
     scorer: str | Scorer = "auto",
     noise_ratio: float | None = None,
     method: str | None = None,
@@ -91,10 +90,10 @@ def repair(
     Args:
         model: trained on the examples: a module, or a population of one, whose factory is used. It is not changed.
             None: a network is trained first, which suits the examples unless `factory` and `recipe` say otherwise.
-        examples: with labels as they are given, at least two of each class.
-        validation: other examples to compare on. Their labels may be wrong, too: errors that do not depend on those of
-            the training labels favour neither model. Default the examples that are kept; if `model` is None, a fifth of
-            each class, drawn at random and held out from training and detection.
+        examples: with labels as they are given, at least two of each class, in any form that `as_examples` takes.
+        validation: other examples to compare on, in any such form. Their labels may be wrong, too: errors that do not
+            depend on those of the training labels favour neither model. Default the examples that are kept; if `model`
+            is None, a fifth of each class, drawn at random and held out from training and detection.
         scorer: see `detect`.
         noise_ratio: see `detect`.
         method: `name` or `name:preset`; default `retrain` where factory and recipe are known, else `ssse`, which needs
@@ -117,12 +116,16 @@ def repair(
     Cost: that of the detection and of the method, and two passes over what is compared on; with None, a training more.
     """
     say = progress or (lambda _: None)
+    examples = as_examples(examples)
+    if validation is not None:
+        validation = as_examples(validation, classes=examples.classes, prefix="validation/")
     check_question(examples, scorer, noise_ratio)
     if model is None:
         recipe = recipe or suited(examples)[1]
     own = model.factory if isinstance(model, Population) else None
     known = model is None or (recipe is not None and (factory or own) is not None)
-    method, way = _way(method, known, recipe)
+    method = method or ("retrain" if known else "ssse")
+    way = named(method, known, recipe)
     case = _case(examples, validation, None if review is None else read_review(review, examples))
     if model is None:
         case = _held_out(case, seed) if validation is None else case
@@ -138,32 +141,10 @@ def repair(
     return replace(done, model=model) if isinstance(model, nn.Module) and not done.accepted else done
 
 
-def _way(spec: str | None, known: bool, recipe: Recipe | None) -> tuple[str, Method]:
-    """The method and its name; `known` says whether there are a factory and a recipe."""
-    spec = spec or ("retrain" if known else "ssse")
-    continued = spec == "finetune" and recipe is not None
-    way = build_method(spec, settings={"recipe": msgspec.to_builtins(recipe)} if continued else None)
-    if way.trains_anew and not known:
-        raise NotSupportedError(
-            f"expected a factory and a recipe, since {spec} trains a new model: pass factory= and recipe=, "
-            "or take ssse or finetune, which start from the model as it is"
-        )
-    return spec, way
-
-
 def _case(examples: Examples, validation: Examples | None, confirmed: Positions | None) -> _Case:
     if validation is None:
         return _Case(examples, None, "", confirmed)
-    if not len(validation):
-        raise InputError("expected at least one validation example, got none")
-    if validation.classes != examples.classes or validation.inputs.shape[1:] != examples.inputs.shape[1:]:
-        raise InputError(
-            f"expected validation examples with the {len(examples.classes)} classes and inputs of shape "
-            f"{examples.inputs.shape[1:]} of the training examples, got {len(validation.classes)} classes "
-            f"{', '.join(validation.classes[:3])}... and shape {validation.inputs.shape[1:]}"
-        )
-    for leak in np.intersect1d(examples.ids, validation.ids)[:1]:
-        raise InputError(f"expected validation examples outside the training set, got {str(leak)!r}")
+    check_validation(examples, validation)
     return _Case(examples, validation, f"the {len(validation)} validation examples, labels as given", confirmed)
 
 
@@ -208,9 +189,9 @@ def _repaired(
     if on is None:
         on, held_out = kept, f"the {len(kept)} training examples that are kept, since nothing was held out"
     if not len(flagged):
-        before = float(_right(subject.model, on).mean())
+        before = float(right(subject.model, on).mean())
         nothing = "No label was flagged" if case.confirmed is None else "The review confirms no label as wrong"
-        verdict = f"{nothing}: the model stays as it is, with an accuracy of {_percent(before)} on {held_out}."
+        verdict = f"{nothing}: the model stays as it is, with an accuracy of {percent(before)} on {held_out}."
         return Repaired(subject.model.module(), suspects, flagged, method, before, before, held_out, False, verdict)
     what = f"forgetting {len(flagged)} example{'' if len(flagged) == 1 else 's'}"
     for label in np.setdiff1d(suspects.examples.labels, kept.labels)[:1]:
@@ -222,34 +203,22 @@ def _repaired(
     recipe = subject.recipe or suited(suspects.examples)[1]  # methods that need the real one were refused
     request = Request(suspects.examples.select(flagged), kept, recipe, case.validation)
     unlearned = way.forget(subject.model.clone(), request)
-    right, now = _right(subject.model, on), _right(unlearned, on)
-    accepted, verdict = _judged(right, now, f"{what} by {method}", held_out)
+    compared = Comparison.of(right(subject.model, on), right(unlearned, on))
+    accepted, verdict = _judged(compared, f"{what} by {method}", held_out)
     return Repaired(
         (unlearned if accepted else subject.model).module(),
-        suspects, flagged, method, float(right.mean()), float(now.mean()), held_out, accepted, verdict,
+        suspects, flagged, method, compared.before, compared.after, held_out, accepted, verdict,
     )  # fmt: skip
 
 
-def _right(models: Population, examples: Examples) -> npt.NDArray[np.bool_]:
-    """Which examples the only model classifies rightly, `[n]`; none where its logits are not finite."""
-    logits = models.logits(examples)[0].float().cpu().numpy()
-    return np.asarray(np.isfinite(logits).all(1) & (logits.argmax(1) == examples.labels))
-
-
-def _judged(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_], what: str, held_out: str) -> tuple[bool, str]:
-    """Whether what was right `before` and `after`, each `[n]`, lets the second model pass, and a verdict."""
-    lost, won = int((before & ~after).sum()), int((after & ~before).sum())
-    error = math.sqrt(lost + won)
-    numbers = f"from {_percent(before.mean())} to {_percent(after.mean())} on {held_out}"
-    points = f"one standard error of the difference, {100 * error / len(before):.2f} points"
-    if lost - won > error:
+def _judged(compared: Comparison, what: str, held_out: str) -> tuple[bool, str]:
+    """Whether the second model passes, and a verdict."""
+    numbers = f"from {percent(compared.before)} to {percent(compared.after)} on {held_out}"
+    points = f"one standard error of the difference, {100 * compared.error:.2f} points"
+    if compared.fall > compared.error:
         return False, (
             f"Refused: {what} takes accuracy {numbers}, a fall of more than {points}. The original model stays."
         )
-    if lost > won:
+    if compared.fall > 0:
         return True, f"Accepted, though lower: {what} takes accuracy {numbers}, a fall within {points}."
     return True, f"Accepted: {what} takes accuracy {numbers}."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"

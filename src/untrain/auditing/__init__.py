@@ -1,8 +1,18 @@
-"""How close unlearned models are to retrained ones: numbers in, numbers out, numpy only."""
+"""How close unlearned models are to retrained ones: numbers in, numbers out, numpy and scipy only."""
 
+from untrain.auditing.certificate import Certificate as Certificate
+from untrain.auditing.certificate import certificate as certificate
 from untrain.auditing.competition import ForgetQuality as ForgetQuality
 from untrain.auditing.competition import bucket_count as bucket_count
 from untrain.auditing.competition import final_score as final_score
 from untrain.auditing.competition import forget_quality as forget_quality
 from untrain.auditing.competition import mean_epsilon as mean_epsilon
 from untrain.auditing.confidence import confidence as confidence
+from untrain.auditing.energy import RankEnergy as RankEnergy
+from untrain.auditing.energy import rank_energy as rank_energy
+from untrain.auditing.energy import rank_energy_difference as rank_energy_difference
+from untrain.auditing.estimates import Estimate as Estimate
+from untrain.auditing.membership import Membership as Membership
+from untrain.auditing.membership import MembershipChange as MembershipChange
+from untrain.auditing.membership import membership as membership
+from untrain.auditing.membership import membership_change as membership_change

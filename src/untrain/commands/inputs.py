@@ -4,9 +4,9 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from untrain.errors import InputError, UntrainError
+from untrain.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,16 +21,14 @@ class Inputs:
     """Data and network.
 
     Attributes:
-        data: digits, mnist, cifar10, fashion-mnist, a folder with one folder of images a class, or a .parquet table.
-        data_dir: folder of the parquet data; default the variable UNTRAIN_DATA.
+        data: digits, mnist, cifar10, fashion-mnist, surf, a folder with one folder of images a class, a folder in the
+            layout of surf, or a .parquet table.
+        data_dir: folder of the parquet data, or of surf; default the variable UNTRAIN_DATA.
         limit: look at this many examples, drawn at random; default all.
         label: the label column of a table.
-        model: mlp, cnn, resnet18 or package.module:factory; default one that suits the data. Without weights it is
-            trained first.
-        weights: a state dict of the trained model as .safetensors. How it was trained is not known then, so that auto
-            falls back to neighbours, and repair to ssse.
-        scorer: of suspicion, `name` or `name:preset`, as `untrain list` shows them.
-        noise_ratio: share of wrong labels, if it is known.
+        model: mlp, cnn, resnet18 or package.module:factory; default one that suits the data.
+        weights: a state dict of the trained model as .safetensors, or hf://owner/repo[@revision]/file.safetensors.
+        recipe: how the model was trained, a .toml file; what trains models anew needs it beside weights.
         seed: root of all random numbers.
     """
 
@@ -39,9 +37,8 @@ class Inputs:
     limit: int | None = None
     label: str = "label"
     model: str | None = None
-    weights: Path | None = None
-    scorer: str = "auto"
-    noise_ratio: float | None = None
+    weights: str | None = None
+    recipe: Path | None = None
     seed: int = 0
 
     def examples(self) -> "Examples":
@@ -55,29 +52,76 @@ class Inputs:
 
         Raises:
             InputError: it cannot be imported or built, does not fit the examples, or the weights are not its own.
+            ConfigError: the file of the recipe is none.
         """
         import torch
 
+        from untrain.weights import load_weights
+
+        own = None if self.recipe is None else read_recipe(self.recipe)
         factory, recipe = _factory(self.model, examples)
         module = _built(factory, examples)
         if self.weights is None:
-            return Network(None, factory, recipe)
-        _load_weights(module, self.weights)
-        return Network(module.to("cuda" if torch.cuda.is_available() else "cpu"), factory, None)
+            return Network(None, factory, own or recipe)
+        load_weights(module, _local(self.weights))
+        return Network(module.to("cuda" if torch.cuda.is_available() else "cpu"), factory, own)
+
+
+@dataclass(frozen=True)
+class Question(Inputs):
+    """Data, a network, and what to look for. Without weights a network is trained first.
+
+    With weights but no recipe, auto falls back to neighbours, and repair to ssse.
+
+    Attributes:
+        scorer: of suspicion, `name` or `name:preset`, as `untrain list` shows them.
+        noise_ratio: share of wrong labels, if it is known.
+    """
+
+    scorer: str = "auto"
+    noise_ratio: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network as `detect` and `repair` take it: trained, or None with a recipe by which to train it."""
+    """A network as the public functions take it: trained, or None with a recipe by which to train it."""
 
     module: "nn.Module | None"
     factory: "Factory"
     recipe: "Recipe | None"
 
 
+def read_recipe(path: Path) -> "Recipe":
+    """Read a recipe from a .toml file.
+
+    Raises:
+        InputError: there is no such file.
+        ConfigError: it is no recipe.
+    """
+    import msgspec
+
+    from untrain.population import Recipe
+
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except OSError as error:
+        raise InputError(f"expected a recipe in {path}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected a recipe in {path}, got something else: {error}") from error
+
+
+def _local(weights: str) -> Path:
+    """Where weights lie, once they are fetched."""
+    if not weights.startswith("hf://"):
+        return Path(weights)
+    from untrain.hub import fetch_weights
+
+    return fetch_weights(weights)
+
+
 def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]":
     from untrain.models import CNN, MLP, Model, ResNet18, factory, import_factory
-    from untrain.population import suited, suited_recipe
+    from untrain.population import guarded, suited, suited_recipe
 
     model, recipe = suited(examples)
     known: dict[str, Model] = {"mlp": MLP(), "cnn": CNN(), "resnet18": ResNet18()}
@@ -85,7 +129,7 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
         # As `python -m` does, so that a module beside the data can be named.
         if os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())
-        return _guarded("a factory that can be imported", lambda: import_factory(name)), recipe
+        return guarded("a factory that can be imported", lambda: import_factory(name)), recipe
     if name is not None:
         if name not in known:
             raise InputError(f"expected {', '.join(known)} or package.module:factory as model, got {name!r}")
@@ -95,43 +139,9 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
 
 def _built(factory: "Factory", examples: "Examples") -> "nn.Module":
     """A module that was seen to turn two examples into logits."""
-    from untrain.population import Engine, Population
+    from untrain.population import Engine, Population, check_fits, guarded
 
-    classes, few = len(examples.classes), examples.select(range(min(2, len(examples))))
-    expected = f"a model for inputs of shape {examples.inputs.shape[1:]} and {classes} classes"
-    models: Population = _guarded(expected, lambda: Population.create(factory, 1, engine=Engine()))
-    shape = _guarded(expected, lambda: tuple(models.logits(few).shape))[1:]
-    if shape != (len(few), classes):
-        raise InputError(f"expected {expected}, got logits of shape {shape} for {len(few)} examples")
+    expected = f"a model for inputs of shape {examples.inputs.shape[1:]} and {len(examples.classes)} classes"
+    models: Population = guarded(expected, lambda: Population.create(factory, 1, engine=Engine()))
+    check_fits(models, examples)
     return models.module()
-
-
-def _guarded(expected: str, made: Any) -> Any:  # noqa: ANN401 (whatever it makes)
-    """What a person's own code makes; whatever goes wrong there becomes one sentence."""
-    try:
-        return made()
-    except UntrainError:
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"expected {expected}, got: {reason}") from error
-
-
-def _load_weights(module: "nn.Module", path: Path) -> None:
-    """Put a stored state dict into a module of the same architecture."""
-    import safetensors
-    import safetensors.torch
-
-    from untrain.population.population import check_tensors
-
-    if not path.is_file():
-        raise InputError(f"expected weights as a .safetensors file at {path}, found none")
-    try:
-        stored = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"expected a whole .safetensors file at {path}, got one that is not: {error}") from error
-    found, expected = (
-        {name: tuple(tensor.shape) for name, tensor in state.items()} for state in (stored, module.state_dict())
-    )
-    check_tensors(found, expected, path)
-    module.load_state_dict(stored)

@@ -1,23 +1,21 @@
 """What `untrain detect` and `untrain repair` leave in a directory."""
 
+import dataclasses
 import json
 import math
 import os
-import platform
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
-from untrain import __version__
+from untrain.environment import versions
 from untrain.errors import ConfigError
-from untrain.files import sweep, write_arrays, write_file
+from untrain.files import sweep, write_file
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from untrain.detection import Suspects
 
 SCHEMA = 1
@@ -61,7 +59,7 @@ def check_unanswered(review: Path) -> None:
 def record(suspects: "Suspects", data: str, seed: int) -> dict[str, Any]:
     """What a detection found, as plain values."""
     examples, suggested = suspects.examples, suspects.suggested
-    plain: dict[str, Any] = _plain(
+    content: dict[str, Any] = plain(
         {
             "schema": SCHEMA,
             "data": data,
@@ -89,13 +87,7 @@ def record(suspects: "Suspects", data: str, seed: int) -> dict[str, Any]:
             ],
         }
     )
-    return plain
-
-
-def versions() -> dict[str, str]:
-    """Of what computes."""
-    others = {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
-    return {"untrain": __version__, "python": platform.python_version(), **others}
+    return content
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -108,24 +100,14 @@ def json_text(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def write_model(path: Path, model: "nn.Module", metadata: dict[str, str]) -> None:
-    """Write the state dict as a safetensors file that carries its own digest."""
-    import torch
-
-    state = {
-        # NumPy has no bfloat16; a module of that type takes float32 back without loss.
-        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().numpy()
-        for name, tensor in model.state_dict().items()
-    }
-    write_arrays(path, state, metadata)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 (any value)
+def plain(value: Any) -> Any:  # noqa: ANN401 (any value)
     """Numbers, texts, lists and dictionaries; None for what is no finite number, the text of what is something else."""
+    if dataclasses.is_dataclass(value) or isinstance(value, msgspec.Struct):
+        return plain(msgspec.to_builtins(value))
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from untrain.commands.inputs import Inputs
+from untrain.commands.inputs import Question
 from untrain.commands.screen import Status, print_suspects, print_text
 
 if TYPE_CHECKING:
     from untrain.detection import Suspects
     from untrain.repairing import Repaired
 
-_Inputs = Annotated[Inputs, tyro.conf.arg(name="")]
+_Inputs = Annotated[Question, tyro.conf.arg(name="")]
 _SUSPECTS = ("suspects.csv", "suspects.json", "suspects.html")
 _REPAIR = ("model.safetensors", "suspects.csv", "repair.json")
 
 
-def detect(inputs: _Inputs = Inputs(), out: Path = Path("detected"), json: bool = False) -> None:  # noqa: B008 (frozen)
+def detect(inputs: _Inputs = Question(), out: Path = Path("detected"), json: bool = False) -> None:  # noqa: B008 (frozen)
     """Find the labels that are probably wrong.
 
     Writes suspects.csv for a person to look through, suspects.json, and suspects.html with pictures.
@@ -46,7 +46,7 @@ def detect(inputs: _Inputs = Inputs(), out: Path = Path("detected"), json: bool 
     print_text(*(f"{what}: {out / name}" for what, name in zip(("review", "record", "page"), _SUSPECTS, strict=True)))
 
 
-def _found(inputs: Inputs, status: Status) -> "Suspects":
+def _found(inputs: Question, status: Status) -> "Suspects":
     from untrain.detection import check_question, detect
 
     status.show(f"reading {inputs.data}")
@@ -79,7 +79,7 @@ def _write_suspects(found: "Suspects", content: dict[str, Any], out: Path) -> No
 
 
 def repair(
-    inputs: _Inputs = Inputs(),  # noqa: B008 (frozen)
+    inputs: _Inputs = Question(),  # noqa: B008 (frozen)
     method: str | None = None,
     review: Path | None = None,
     out: Path = Path("repaired"),
@@ -106,7 +106,7 @@ def repair(
     print_text(repaired.verdict, f"model: {out / 'model.safetensors'}", f"record: {out / 'repair.json'}")
 
 
-def _repaired(inputs: Inputs, method: str | None, review: Path | None, status: Status) -> "Repaired":
+def _repaired(inputs: Question, method: str | None, review: Path | None, status: Status) -> "Repaired":
     from untrain.repairing import repair
 
     status.show(f"reading {inputs.data}")
@@ -126,9 +126,10 @@ def _repaired(inputs: Inputs, method: str | None, review: Path | None, status: S
     )
 
 
-def _write_repair(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path) -> None:
-    from untrain.commands.outputs import record, write_json, write_model
+def _write_repair(repaired: "Repaired", inputs: Question, review: Path | None, out: Path) -> None:
+    from untrain.commands.outputs import record, write_json
     from untrain.detection import write_review
+    from untrain.weights import write_weights
 
     outcome = {
         "accepted": repaired.accepted,
@@ -141,7 +142,7 @@ def _write_repair(repaired: "Repaired", inputs: Inputs, review: Path | None, out
         "forgotten": [str(name) for name in repaired.suspects.examples.ids[repaired.forgotten]],
     }
     model, suspects, plain = (out / name for name in _REPAIR)
-    write_model(model, repaired.model, {"method": repaired.method if repaired.accepted else "none"})
+    write_weights(model, repaired.model, {"method": repaired.method if repaired.accepted else "none"})
     if review is None:
         write_review(repaired.suspects, suspects)
     write_json(plain, {**record(repaired.suspects, inputs.data, inputs.seed), **outcome})

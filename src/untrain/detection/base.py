@@ -11,7 +11,7 @@ import numpy.typing as npt
 from untrain.data import Examples
 from untrain.data.examples import Labels
 from untrain.errors import InputError, NotSupportedError
-from untrain.population import Engine, Population, Recipe
+from untrain.population import Population, Recipe, check_logits, settled
 from untrain.randomness import Streams
 
 Scores = npt.NDArray[np.float64]
@@ -40,22 +40,8 @@ class Subject:
 
     def __post_init__(self) -> None:
         check_classes(self.examples)
-        if len(self.model) != 1:
-            raise InputError(f"expected a population of one model, got {len(self.model)}: pick one with `select`")
-        if self.model.engine is None:
-            # Not measured: what is fastest could differ from one time to the next, and with it the last bits.
-            self.model = self.model.clone()
-            self.model.engine = Engine()
-        if self.logits.shape[1:] != (len(self.examples.classes),):
-            raise InputError(
-                f"expected a model with {len(self.examples.classes)} logits, one for each class, "
-                f"got shape {self.logits.shape[1:]} for each example"
-            )
-        for position in np.flatnonzero(~np.isfinite(self.logits).all(axis=1))[:1]:
-            raise InputError(
-                f"expected finite logits, got NaN or infinity for example {self.examples.ids[position]!s}: "
-                "has the training diverged?"
-            )
+        self.model = settled(self.model)
+        check_logits(self.logits, self.examples)
 
     @property
     def labels(self) -> Labels:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from untrain.data import Examples
+from untrain.data import Examples, as_examples
 from untrain.data.examples import Labels, Positions
 from untrain.detection.base import Finding, Scorer, Scores, Subject, check_classes
 from untrain.detection.neighbours import Neighbours
 from untrain.detection.registry import build_scorer
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
-from untrain.population import Population, Recipe, train_suited
+from untrain.population import Population, Recipe, as_population, train_suited
 
 _CONFIDENT = 1.96
 """Standard errors on each side of an interval that covers 95 %."""
@@ -52,7 +52,7 @@ class Suspects:
 
 def detect(
     model: nn.Module | Population | None,
-    examples: Examples,
+    examples: object,
     scorer: str | Scorer = "auto",
     noise_ratio: float | None = None,
     seed: int = 0,
@@ -66,7 +66,7 @@ def detect(
     Args:
         model: trained on the examples: a module, or a population of one, whose factory is used. It is not changed.
             None: a network is trained on them first, which suits them unless `factory` and `recipe` say otherwise.
-        examples: with labels as they are given, at least two of each class.
+        examples: with labels as they are given, at least two of each class, in any form that `as_examples` takes.
         scorer: `name` or `name:preset`: `auto`, `neighbours`, `confident`, `margin`, `loss`, `self-influence`,
             `train-influence`, `leave-one-out-influence`, one of one's own, or a `Scorer`.
         noise_ratio: share of wrong labels, if it is known; then so many with the highest scores are flagged.
@@ -76,8 +76,8 @@ def detect(
         progress: told in a few words what is done next.
 
     Raises:
-        InputError: the examples have too few classes, or labels or logits that cannot be used; a noise ratio outside
-            0..1; scores that are not finite.
+        InputError: see `as_examples`; also too few classes, labels or logits that cannot be used, a noise ratio outside
+            0..1, or scores that are not finite.
         UndecidableError: the labels cannot be told right from wrong.
         NotSupportedError: the scorer needs a factory and recipe, or a network that ends in a linear layer.
         ConfigError: there is no such scorer.
@@ -85,6 +85,7 @@ def detect(
     Cost: that of the scorer; without a noise ratio, a scorer that only ranks also asks `neighbours` for one.
     """
     say = progress or (lambda _: None)
+    examples = as_examples(examples)
     check_question(examples, scorer, noise_ratio)
     if model is None:
         say("training a network")
@@ -97,11 +98,9 @@ def check_question(examples: Examples, scorer: str | Scorer, noise_ratio: float 
     """Refuse, before anything is trained, what `detect` cannot answer.
 
     Raises:
-        InputError: these are no examples, or they have too few classes; a noise ratio outside 0..1.
+        InputError: the examples have too few classes; a noise ratio outside 0..1.
         ConfigError: there is no such scorer.
     """
-    if not isinstance(examples, Examples):
-        raise InputError(f"expected Examples to look at, got {type(examples).__name__}: make them with `Examples.of`")
     if not isinstance(scorer, str | Scorer):
         raise InputError(f"expected the name of a scorer or a Scorer, got {type(scorer).__name__}")
     if noise_ratio is not None and not 0 <= noise_ratio <= 1:
@@ -122,12 +121,8 @@ def as_subject(
     """What scorers look at, from what a person has; a model that is None is trained, see `train_suited`."""
     if model is None:
         models, recipe = train_suited(examples, seed=seed, factory=factory, recipe=recipe, validation=validation)
-    elif isinstance(model, Population):
-        models = model if factory is None else model.with_factory(factory)
-    elif isinstance(model, nn.Module):
-        models = Population.from_module(model, seed=seed, factory=factory)
     else:
-        raise InputError(f"expected a torch module or a population as model, got {type(model).__name__}")
+        models = as_population(model, seed=seed, factory=factory)
     return Subject(models, examples, recipe, seed)
 
 

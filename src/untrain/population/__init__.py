@@ -4,6 +4,11 @@ from untrain.population.defaults import suited as suited
 from untrain.population.defaults import suited_recipe as suited_recipe
 from untrain.population.defaults import train_suited as train_suited
 from untrain.population.engine import Engine as Engine
+from untrain.population.fitting import as_population as as_population
+from untrain.population.fitting import check_fits as check_fits
+from untrain.population.fitting import check_logits as check_logits
+from untrain.population.fitting import guarded as guarded
+from untrain.population.fitting import settled as settled
 from untrain.population.population import Population as Population
 from untrain.population.recipe import SGD as SGD
 from untrain.population.recipe import Adam as Adam

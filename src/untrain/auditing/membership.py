@@ -1,0 +1,285 @@
+"""Is the forget set still recognised? A check of one model that needs no retraining, and cannot replace it.
+
+A model is more confident in what it was trained on. So take a forget example and a held-out one of the same class,
+and ask which has the higher confidence: the chance that it is the forget example is the AUC of the simplest
+membership attack, 1/2 if forget examples look like any others to the model. Classes differ in how confident a model
+is, so pairs are made within a class, and classes are averaged with their shares of the forget set: what share a class
+has of the held-out data does not matter.
+
+The interval is DeLong's on the scale of the log-odds, with Student's t. The variance that comes from the held-out
+examples is added class by class; that from the forget examples is taken over all of them, since a forget set may have
+one example of a class. Measured in simulations of two normals with an AUC from 0.5 to 0.99, 10 to 500 forget examples
+and 1 to 100 classes, nominal 95 % intervals held the truth in 90 to 99 % of the draws, least for 10 examples and an
+AUC of 0.95.
+
+Read it as a guard, not as an audit; `LIMITS` says why. An audit compares with retrained models.
+
+Sources: Yeom, Giacomelli, Fredrikson, Jha (2018), "Privacy risk in machine learning: analyzing the connection to
+overfitting"; Mann and Whitney (1947), "On a test of whether one of two random variables is stochastically larger than
+the other"; DeLong, DeLong, Clarke-Pearson (1988), "Comparing the areas under two or more correlated receiver
+operating characteristic curves"; Qin and Hotilovac (2008), "Comparison of non-parametric confidence intervals for the
+area under the ROC curve of a continuous-scale diagnostic test" (log-odds); Golatkar, Achille, Soatto (2020), "Eternal
+sunshine of the spotless net" (over-forgetting, their Streisand effect).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaincinv, expit, logit, stdtrit
+
+from untrain.auditing.estimates import Array, Estimate, check_level
+from untrain.errors import InputError
+
+FEWEST_EXAMPLES = 10
+"""Forget examples, and held-out examples of their classes, below which nothing is said."""
+
+LIMITS = (
+    "This is one attack on one model, without retrained models to compare with: others may see more. Forget examples "
+    "that are easier or harder than held-out ones of their class shift it up or down, whether or not they were "
+    "forgotten. An AUC clearly below 1/2 betrays the forget set as well: the model does worse on it than on data it "
+    "never saw."
+)
+
+_NO_SPREAD = 1e-9
+
+Verdict = Literal["recognised", "not recognised", "cannot say"]
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How well one model's confidences tell the forget set from held-out data.
+
+    Attributes:
+        auc: chance that a forget example has a higher confidence than a held-out one of its class, ties half, with its
+            interval; None if the verdict is "cannot say".
+        verdict: "recognised" if the interval lies above 1/2, "not recognised" if it reaches 1/2 or lies below, "cannot
+            say" if there are too few examples to compare.
+        unusual: the interval lies below 1/2: forgetting went too far, or the forget examples are harder ones.
+        forget: number of forget examples that were compared.
+        held_out: number of held-out examples that they were compared with.
+        left_out: classes of the forget set with fewer than two held-out examples; theirs were not compared.
+        limits: what the check cannot see, in a few sentences.
+    """
+
+    auc: Estimate | None
+    verdict: Verdict
+    unusual: bool
+    forget: int
+    held_out: int
+    left_out: tuple[int, ...]
+    limits: str = LIMITS
+
+
+@dataclass(frozen=True)
+class MembershipChange:
+    """The check of the original model beside that of the unlearned one.
+
+    Attributes:
+        before: under the original.
+        after: under the unlearned model.
+        change: AUC after less AUC before, with the interval of a paired comparison, since both see the same examples;
+            None where nothing could be said.
+    """
+
+    before: Membership
+    after: Membership
+    change: Estimate | None
+
+
+def membership(
+    forget: npt.ArrayLike,
+    held_out: npt.ArrayLike,
+    forget_labels: npt.ArrayLike,
+    held_out_labels: npt.ArrayLike,
+    level: float = 0.95,
+) -> Membership:
+    """Whether a model still recognises its forget set more than held-out data.
+
+    Nothing changes under a strictly increasing map of all confidences of a class.
+
+    Args:
+        forget: `[n]` confidences of the forget examples in their labels, under one model.
+        held_out: `[m]` confidences of examples that it was not trained on, nor chosen by.
+        forget_labels: `[n]` class numbers.
+        held_out_labels: `[m]` class numbers.
+        level: of the interval.
+
+    Returns:
+        A `Membership`.
+
+    Raises:
+        InputError: the shapes do not fit, a label is no whole number, a confidence is not finite, or the level is not
+            between 0 and 1.
+
+    Cost: O((n + m) log m); milliseconds for 10,000 examples.
+
+    >>> generator = np.random.default_rng(0)
+    >>> labels = np.arange(200) % 5
+    >>> found = membership(generator.normal(1, 1, 200), generator.normal(0, 1, 200), labels, labels)
+    >>> found.verdict, found.unusual, round(found.auc.value, 2)
+    ('recognised', False, 0.79)
+    """
+    check_level(level, "for the membership check")
+    return _judge(_compare(forget, held_out, forget_labels, held_out_labels), level)
+
+
+def membership_change(
+    before: tuple[npt.ArrayLike, npt.ArrayLike],
+    after: tuple[npt.ArrayLike, npt.ArrayLike],
+    forget_labels: npt.ArrayLike,
+    held_out_labels: npt.ArrayLike,
+    level: float = 0.95,
+) -> MembershipChange:
+    """The membership check before and after forgetting, on the same examples.
+
+    Args:
+        before: confidences of the forget set `[n]` and of the held-out examples `[m]` under the original.
+        after: likewise, under the unlearned model.
+        forget_labels: `[n]` class numbers.
+        held_out_labels: `[m]` class numbers.
+        level: of the intervals.
+
+    Returns:
+        A `MembershipChange`.
+
+    Raises:
+        InputError: as `membership`.
+
+    Cost: that of three calls of `membership`.
+
+    >>> generator = np.random.default_rng(0)
+    >>> labels, held_out = np.arange(200) % 5, generator.normal(0, 1, 200)
+    >>> forget = generator.normal(0, 1, 200)
+    >>> found = membership_change((forget + 1, held_out), (forget, held_out), labels, labels)
+    >>> found.before.verdict, found.after.verdict, found.change.high < 0
+    ('recognised', 'not recognised', True)
+    """
+    check_level(level, "for the membership check")
+    first, second = (_compare(*confidences, forget_labels, held_out_labels) for confidences in (before, after))
+    change = None
+    if first.enough:
+        difference = second.less(first)
+        half = difference.quantile(level) * difference.standard_error
+        change = Estimate(difference.auc, difference.auc - half, difference.auc + half)
+    return MembershipChange(_judge(first, level), _judge(second, level), change)
+
+
+@dataclass(frozen=True, eq=False)
+class _Comparison:
+    """Every example's share of comparisons within its class that the forget example wins, ties half.
+
+    Attributes:
+        forget: for each class the shares `[n]` of its forget examples.
+        held_out: for each class the shares `[m]` of its held-out examples.
+        left_out: classes that were not compared.
+    """
+
+    forget: tuple[Array, ...]
+    held_out: tuple[Array, ...]
+    left_out: tuple[int, ...]
+
+    @property
+    def forget_count(self) -> int:
+        return sum(map(len, self.forget))
+
+    @property
+    def held_out_count(self) -> int:
+        return sum(map(len, self.held_out))
+
+    @property
+    def enough(self) -> bool:
+        return min(self.forget_count, self.held_out_count) >= FEWEST_EXAMPLES
+
+    @property
+    def auc(self) -> float:
+        return float(np.concatenate(self.forget).mean())
+
+    @property
+    def standard_error(self) -> float:
+        count = self.forget_count
+        variance = np.concatenate(self.forget).var(ddof=1) / count
+        for forget, held_out in zip(self.forget, self.held_out, strict=True):
+            variance += (len(forget) / count) ** 2 * held_out.var(ddof=1) / len(held_out)
+        return float(variance**0.5)
+
+    def quantile(self, level: float) -> float:
+        return float(stdtrit(min(self.forget_count, self.held_out_count) - 1, (1 + level) / 2))
+
+    def less(self, other: "_Comparison") -> "_Comparison":
+        """The same examples' shares less those of another model."""
+        return _Comparison(
+            tuple(own - others for own, others in zip(self.forget, other.forget, strict=True)),
+            tuple(own - others for own, others in zip(self.held_out, other.held_out, strict=True)),
+            self.left_out,
+        )
+
+
+def _compare(
+    forget: npt.ArrayLike, held_out: npt.ArrayLike, forget_labels: npt.ArrayLike, held_out_labels: npt.ArrayLike
+) -> _Comparison:
+    f, f_labels = _labelled(forget, forget_labels, "forget set")
+    h, h_labels = _labelled(held_out, held_out_labels, "held-out data")
+    classes = [(c, f[f_labels == c], h[h_labels == c]) for c in np.unique(f_labels).tolist()]
+    pairs = [(own, others) for _, own, others in classes if len(others) > 1]
+    return _Comparison(
+        tuple(_share_below(own, others) for own, others in pairs),
+        tuple(1 - _share_below(others, own) for own, others in pairs),
+        tuple(c for c, _, others in classes if len(others) < 2),
+    )
+
+
+def _labelled(
+    confidences: npt.ArrayLike, labels: npt.ArrayLike, name: str
+) -> tuple[Array, npt.NDArray[np.integer[Any]]]:
+    values, numbers = np.asarray(confidences, dtype=np.float64), np.asarray(labels)
+    if values.ndim != 1 or numbers.shape != values.shape:
+        raise InputError(
+            f"expected confidences [n] and labels [n], got shapes {values.shape} and {numbers.shape}, of the {name}"
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"expected finite confidences, got NaN or infinity, of the {name}")
+    if numbers.size and numbers.dtype.kind not in "iu":
+        raise InputError(f"expected whole numbers as labels, got {numbers.dtype}, of the {name}")
+    return values, numbers
+
+
+def _share_below(values: Array, others: Array) -> Array:
+    ordered = np.sort(others)
+    below, upto = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
+    share: Array = (below + upto) / (2 * len(ordered))
+    return share
+
+
+def _judge(comparison: _Comparison, level: float) -> Membership:
+    auc = _interval(comparison, level) if comparison.enough else None
+    verdict: Verdict = "cannot say"
+    if auc is not None:
+        verdict = "recognised" if auc.low > 0.5 else "not recognised"
+    return Membership(
+        auc=auc,
+        verdict=verdict,
+        unusual=auc is not None and auc.high < 0.5,
+        forget=comparison.forget_count,
+        held_out=comparison.held_out_count,
+        left_out=comparison.left_out,
+    )
+
+
+def _interval(comparison: _Comparison, level: float) -> Estimate:
+    auc, error = comparison.auc, comparison.standard_error
+    if error < _NO_SPREAD:
+        return _interval_without_spread(comparison, level)
+    middle, half = logit(auc), comparison.quantile(level) * error / (auc * (1 - auc))
+    return Estimate(auc, float(expit(middle - half)), float(expit(middle + half)))
+
+
+def _interval_without_spread(comparison: _Comparison, level: float) -> Estimate:
+    """Clopper and Pearson's for as many disjoint pairs as there are: separation leaves no variance to estimate."""
+    pairs = sum(min(len(f), len(h)) for f, h in zip(comparison.forget, comparison.held_out, strict=True))
+    auc = comparison.auc
+    won, lost, tail = pairs * auc, pairs * (1 - auc), (1 - level) / 2
+    low = float(betaincinv(won, lost + 1, tail)) if won > 0 else 0.0
+    high = float(betaincinv(won + 1, lost, 1 - tail)) if lost > 0 else 1.0
+    return Estimate(auc, low, high)

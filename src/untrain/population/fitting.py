@@ -1,0 +1,95 @@
+"""A person's own network: made a population of one, and seen to fit the examples before anything is computed."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from untrain.data import Examples
+from untrain.errors import InputError, UntrainError
+from untrain.models import Factory
+from untrain.population.engine import Engine
+from untrain.population.population import Population
+
+T = TypeVar("T")
+
+
+def as_population(model: object, *, seed: int = 0, factory: Factory | None = None) -> Population:
+    """The population of one that a module, or a population, stands for.
+
+    Args:
+        model: a module, of which a copy is taken, or a population.
+        seed: of the random draws, for a module.
+        factory: builds a new model; default the population's own.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(model, Population):
+        return model if factory is None else model.with_factory(factory)
+    if isinstance(model, nn.Module):
+        return Population.from_module(model, seed=seed, factory=factory)
+    raise InputError(f"expected a torch module or a population as model, got {type(model).__name__}")
+
+
+def settled(models: Population) -> Population:
+    """A population of one that is computed plainly, where nothing else was said.
+
+    Raises:
+        InputError: there is more than one model.
+    """
+    if len(models) != 1:
+        raise InputError(f"expected a population of one model, got {len(models)}: pick one with `select`")
+    if models.engine is None:
+        # Not measured: what is fastest could differ from one time to the next, and with it the last bits.
+        models = models.clone()
+        models.engine = Engine()
+    return models
+
+
+def check_fits(models: Population, examples: Examples) -> None:
+    """See the models turn two examples into one logit for each class.
+
+    Raises:
+        InputError: they cannot, whatever goes wrong in them.
+    """
+    classes, few = len(examples.classes), examples.select(range(min(2, len(examples))))
+    expected = f"a model for inputs of shape {examples.inputs.shape[1:]} and {classes} classes"
+    shape = guarded(expected, lambda: tuple(models.logits(few).shape))[1:]
+    if shape != (len(few), classes):
+        raise InputError(f"expected {expected}, got logits of shape {shape} for {len(few)} examples")
+
+
+def check_logits(logits: npt.NDArray[Any], examples: Examples) -> None:
+    """Check the logits `[n, C]` of the examples.
+
+    Raises:
+        InputError: there is not one for each class, or one is not finite.
+    """
+    if logits.shape[1:] != (len(examples.classes),):
+        raise InputError(
+            f"expected a model with {len(examples.classes)} logits, one for each class, "
+            f"got shape {logits.shape[1:]} for each example"
+        )
+    for position in np.flatnonzero(~np.isfinite(logits).all(axis=1))[:1]:
+        raise InputError(
+            f"expected finite logits, got NaN or infinity for example {examples.ids[position]!s}: "
+            "has the training diverged?"
+        )
+
+
+def guarded(expected: str, made: Callable[[], T]) -> T:
+    """What a person's own code makes; whatever goes wrong there becomes one sentence.
+
+    Raises:
+        InputError: it did; the message says what was `expected`.
+    """
+    try:
+        return made()
+    except UntrainError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"expected {expected}, got: {reason}") from error

@@ -1,0 +1,32 @@
+"""Records of requests to forget: written, chained, committed to, verified and signed. No torch here.
+
+A record is evidence of a procedure, not a legal finding: it shows what was asked, done and measured, and that neither
+it nor the model has changed since.
+"""
+
+from untrain.records.commitment import commit as commit
+from untrain.records.commitment import held as held
+from untrain.records.commitment import new_key as new_key
+from untrain.records.commitment import read_key as read_key
+from untrain.records.commitment import write_key as write_key
+from untrain.records.directory import Chain as Chain
+from untrain.records.directory import read_chain as read_chain
+from untrain.records.directory import write_record as write_record
+from untrain.records.record import Applied as Applied
+from untrain.records.record import Audit as Audit
+from untrain.records.record import Estimate as Estimate
+from untrain.records.record import FileDigest as FileDigest
+from untrain.records.record import Membership as Membership
+from untrain.records.record import Models as Models
+from untrain.records.record import Previous as Previous
+from untrain.records.record import Record as Record
+from untrain.records.record import Requested as Requested
+from untrain.records.record import Utility as Utility
+from untrain.records.record import Verdict as Verdict
+from untrain.records.record import now as now
+from untrain.records.record import read_record as read_record
+from untrain.records.record import state_digest as state_digest
+from untrain.records.signing import sign as sign
+from untrain.records.verifying import Check as Check
+from untrain.records.verifying import Verification as Verification
+from untrain.records.verifying import verify as verify

@@ -1,0 +1,211 @@
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.records.samples import KEY, chained, record, state, written
+from untrain.errors import ConfigError, InputError, IntegrityError
+from untrain.files import read_arrays
+from untrain.records import Chain, Previous, Verdict, new_key, read_chain, read_key, read_record, verify, write_record
+from untrain.records.directory import earlier_files
+from untrain.records.record import record_bytes
+
+KEPT = Verdict(outcome="kept original", sentences=())
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
+
+
+def test_a_directory_has_all_that_belongs_to_a_request(tmp_path: Path) -> None:
+    made = write_record(tmp_path / "a", record(), state(1), KEY)
+    assert names(tmp_path / "a") == ["model.safetensors", "record.json", "report.html", "request.key"]
+    assert read_record(tmp_path / "a" / "record.json").files == made.files
+    arrays, metadata = read_arrays(tmp_path / "a" / "model.safetensors")
+    assert sorted(arrays) == sorted(state(1))
+    assert metadata == {}
+    assert read_key(tmp_path / "a" / "request.key") == KEY
+    write_record(tmp_path / "b", record(), state(1), KEY)
+    for name in names(tmp_path / "a"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_directory_has_the_records_before_it(tmp_path: Path) -> None:
+    last = chained(tmp_path)
+    assert [path.name for path in earlier_files(last)] == ["0001-record.json", "0002-record.json"]
+    for number, path in enumerate(earlier_files(last)):
+        assert path.read_bytes() == (tmp_path / str(number) / "record.json").read_bytes()
+    chain = read_chain(last)
+    assert [each.model.after for each in chain.records[:-1]] == [each.model.before for each in chain.records[1:]]
+    digest = hashlib.sha256((last / "record.json").read_bytes()).hexdigest()
+    assert chain.link() == Previous(record=digest, forgotten=6)
+
+
+def test_a_chain_knows_what_was_forgotten(tmp_path: Path) -> None:
+    chain = None
+    for number, (ids, verdict) in enumerate(
+        [(("a", "b"), None), (("c",), KEPT), (("b", "d"), None), (("e",), Verdict(outcome="doubtful", sentences=()))]
+    ):
+        changes = {} if verdict is None else {"verdict": verdict}
+        write_record(
+            tmp_path / str(number), record(ids, number, number + 1, chain, **changes), state(number + 1), KEY, chain
+        )
+        chain = read_chain(tmp_path / str(number))
+    assert chain is not None
+    assert chain.forgotten == 4
+    assert chain.forgotten_before(KEY, iter("abcdef")) == set("abde")
+    assert chain.named(KEY, iter("abcdef")) == set("abcde")
+    with pytest.raises(InputError, match="expected the key that belongs to the record"):
+        chain.forgotten_before(new_key(), "a")
+
+
+def replaced(chain: Chain, number: int, **changes: Any) -> Chain:
+    """A chain one of whose records was changed, and every record after it made anew."""
+    records = list(chain.records)
+    records[number] = msgspec.structs.replace(records[number], **changes)
+    return relinked(records, number + 1)
+
+
+def relinked(records: list[Any], first: int) -> Chain:
+    files = [record_bytes(each) for each in records[:first]]
+    for place in range(first, len(records)):
+        if place:
+            link = Chain(tuple(files), tuple(records[:place])).link()
+            records[place] = msgspec.structs.replace(records[place], previous=link)
+        files.append(record_bytes(records[place]))
+    return Chain(tuple(files), tuple(records))
+
+
+def test_records_that_do_not_follow_each_other_are_found(tmp_path: Path) -> None:
+    chain = read_chain(chained(tmp_path))
+    chain.check()
+    replaced(chain, 0).check()
+    models, asked, link = chain.records[1].model, chain.records[1].requested, chain.records[2].previous
+    assert link is not None
+    first, second, third = zip(chain.files, chain.records, strict=True)
+
+    def of(*links: tuple[bytes, Any]) -> Chain:
+        return Chain(*zip(*links, strict=True))
+
+    for broken, message in (
+        (of(second, third), "expected record 1 of 2 to follow none, got one that follows the record file"),
+        (of(first, third), "expected record 2 of 2 to follow the record file .* with 2 .* 4 forgotten in all"),
+        (of(second, first, third), "expected record 1 of 3 to follow none"),
+        (of(first, first), "expected record 2 of 2 to follow .*, got one that follows none"),
+        (
+            replaced(chain, 1, model=msgspec.structs.replace(models, before="0" * 64)),
+            "expected record 2 to start from the model that the request before left, '.*', got '000",
+        ),
+        (
+            replaced(chain, 1, model=msgspec.structs.replace(models, architecture="\x1b")),
+            r"expected record 2 to start from the architecture of the request before, 'MLP', got '\\x1b'",
+        ),
+        (
+            replaced(chain, 1, requested=msgspec.structs.replace(asked, key_check="0" * 64)),
+            "expected record 2 to start from the key of the request before",
+        ),
+        (
+            replaced(chain, 2, previous=Previous(record=link.record, forgotten=3)),
+            "with 4 forgotten in all, got one .* with 3 forgotten",
+        ),
+    ):
+        with pytest.raises(IntegrityError, match=message):
+            broken.check()
+
+
+def test_earlier_records_are_all_there_and_nothing_else(tmp_path: Path) -> None:
+    last = chained(tmp_path)
+    folder = last / "previous"
+    (folder / "0002-record.json").rename(folder / "0003-record.json")
+    with pytest.raises(IntegrityError, match=r"expected 0001-record.json to 0002-record.json in .*, got '0003-record"):
+        read_chain(last)
+    (folder / "0003-record.json").unlink()
+    with pytest.raises(IntegrityError, match="expected record 2 of 2 to follow"):
+        read_chain(last)
+    (folder / "0001-record.json").unlink()
+    folder.rmdir()
+    folder.symlink_to(tmp_path / "1")
+    with pytest.raises(IntegrityError, match=r"expected a directory at .*previous, got something else"):
+        read_chain(last)
+    with pytest.raises(InputError, match=r"expected record\.json in .*, found none"):
+        read_chain(tmp_path)
+
+
+def test_what_does_not_fit_the_record_is_not_written(tmp_path: Path) -> None:
+    chain = read_chain(written(tmp_path / "a"))
+    for arguments, message in (
+        ((record(), state(2), KEY, None), "expected the state of the model after as the record has it"),
+        ((record(), state(1), new_key(), None), "expected the key of the request as the record has it"),
+        ((record(), state(1), KEY, chain), "expected the link to the chain as the record has it, None, got Previous"),
+        ((record(chain=chain), state(1), KEY, None), "expected the link to the chain as the record has it"),
+    ):
+        with pytest.raises(InputError, match=message):
+            write_record(tmp_path / "b", *arguments)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_record_is_never_overwritten(tmp_path: Path) -> None:
+    last = chained(tmp_path, 2)
+    data = (last / "record.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"expected no record in .*, got record\.json: choose another directory"):
+        chained(tmp_path, 2)
+    assert (last / "record.json").read_bytes() == data
+    assert verify(last).ok
+
+
+def test_nothing_is_written_where_it_would_not_verify(tmp_path: Path) -> None:
+    last = chained(tmp_path, 2)
+    (last / "record.json").unlink()
+    with pytest.raises(ConfigError, match=r"expected no other files in .*1, got 'previous'"):
+        write_record(last, record(), state(1), KEY)
+    chain = read_chain(tmp_path / "0")
+    (last / "previous" / "0002-record.json").touch()
+    with pytest.raises(ConfigError, match=r"expected no other files in .*previous, got '0002-record\.json'"):
+        write_record(last, record(("d",), 1, 2, chain), state(2), KEY, chain)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".hidden").touch()
+    with pytest.raises(ConfigError, match=r"expected no other files in .*a, got '\.hidden'"):
+        write_record(tmp_path / "a", record(), state(1), KEY)
+
+
+@pytest.mark.parametrize("what", ["fsync", "replace"])
+def test_where_writing_stops_there_is_no_record_and_it_can_be_written_again(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = read_chain(written(tmp_path / "a"))
+    second, real, directory = record(("d", "e"), 1, 2, chain), getattr(os, what), tmp_path / "b"
+    last = {"fsync": 10, "replace": 5}[what]  # five files; of each the content is flushed, then the directory
+    for stop in range(1, last + 1):
+        calls = itertools.count(1)
+
+        def stopping(*arguments: Any, stop: int = stop, calls: Iterator[int] = calls) -> None:
+            if next(calls) == stop:
+                raise OSError(28, "No space left on device")
+            real(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, what, stopping)
+            with pytest.raises(InputError, match="No space left on device"):
+                write_record(directory, second, state(2), KEY, chain)
+        if what == "fsync" and stop == last:  # after the rename of the last file
+            (directory / "record.json").unlink()
+        assert not (directory / "record.json").exists()
+    write_record(directory, second, state(2), KEY, chain)
+    assert verify(directory).ok
+    assert not [name for name in names(directory) if name.endswith(".tmp")]
+
+
+def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("record.json", "request.key", "report.html", "record.dsse.json", "model.safetensors"):
+        (tmp_path / "a" / f".{name}.77.tmp").touch()
+    chain = read_chain(written(tmp_path / "b"))
+    (tmp_path / "a" / "previous").mkdir()
+    (tmp_path / "a" / "previous" / ".0001-record.json.77.tmp").touch()
+    write_record(tmp_path / "a", record(("d",), 1, 2, chain), state(2), KEY, chain)
+    assert verify(tmp_path / "a").ok

@@ -1,0 +1,183 @@
+import hashlib
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.records.samples import record, state
+from untrain.errors import InputError, IntegrityError, NotSupportedError
+from untrain.records import Record, Verdict, now, read_record, state_digest
+from untrain.records import record as module
+from untrain.records.record import canonical, content, parse_record, record_bytes, sha256_of_file
+
+
+def resealed(plain: dict[str, Any]) -> bytes:
+    """Bytes as someone would write them who computes the digest anew."""
+    rest = {name: value for name, value in plain.items() if name != "sha256"}
+    return canonical({**rest, "sha256": hashlib.sha256(canonical(rest)).hexdigest()})
+
+
+def test_a_record_comes_back(tmp_path: Path) -> None:
+    made = record()
+    (tmp_path / "record.json").write_bytes(record_bytes(made))
+    assert read_record(tmp_path / "record.json") == msgspec.convert(msgspec.to_builtins(made), Record)
+    assert record_bytes(read_record(tmp_path / "record.json")) == record_bytes(made)
+    bare = record(membership=None, audit=None, limits=())
+    assert parse_record(record_bytes(bare), "here") == msgspec.convert(msgspec.to_builtins(bare), Record)
+
+
+def test_the_file_is_what_its_description_says() -> None:
+    data = record_bytes(record())
+    plain = json.loads(data)
+    assert data == (json.dumps(plain, sort_keys=True, indent=1) + "\n").encode()
+    found = plain.pop("sha256")
+    assert found == hashlib.sha256((json.dumps(plain, sort_keys=True, indent=1) + "\n").encode()).hexdigest()
+    assert plain["schema"] == 1
+
+
+def test_what_a_method_has_as_settings_can_be_written() -> None:
+    settings = {
+        "rate": np.float32(0.5), "steps": np.int64(3), "factors": np.ones(2), "layers": ("a", "b"), "on": True,
+        "none": None, "Grüße \ud800 <b>": "\x00", 3: "three",
+    }  # fmt: skip
+    made = record(applied=msgspec.structs.replace(record().applied, settings=settings, seconds=2))
+    back = parse_record(record_bytes(made), "here").applied
+    assert back.settings == {
+        "rate": 0.5, "steps": 3, "factors": [1.0, 1.0], "layers": ["a", "b"], "on": True, "none": None,
+        "Grüße \ud800 <b>": "\x00", "3": "three",
+    }  # fmt: skip
+    assert back.seconds == 2.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"applied": {"seconds": float("nan")}}, "nan|JSON compliant|float"),
+        ({"applied": {"settings": {"lr": float("inf")}}}, "."),
+        ({"applied": {"settings": {"function": print}}}, "built-in function print"),
+        ({"model": {"before": "ABC"}}, "matching regex .* `\\$.model.before`"),
+        ({"requested": {"forgotten": -1}}, ">= 0.*`\\$.requested.forgotten`"),
+        ({"verdict": {"outcome": "wonderful"}}, "Invalid enum value 'wonderful'"),
+        ({"created": 7}, "Expected `str`, got `int` - at `\\$.created`"),
+    ],
+)
+def test_what_cannot_be_read_again_is_not_written(changes: dict[str, Any], message: str) -> None:
+    made = record()
+    made = msgspec.structs.replace(
+        made,
+        **{
+            name: msgspec.structs.replace(getattr(made, name), **inner) if isinstance(inner, dict) else inner
+            for name, inner in changes.items()
+        },
+    )
+    with pytest.raises(InputError, match="expected a record of plain, finite values, got: .*" + message):
+        record_bytes(made)
+
+
+def test_settings_without_end_are_refused() -> None:
+    settings: dict[str, Any] = {}
+    settings["self"] = settings
+    with pytest.raises(InputError, match="expected a record of plain, finite values"):
+        record_bytes(record(applied=msgspec.structs.replace(record().applied, settings=settings)))
+
+
+def test_every_byte_counts() -> None:
+    data = record_bytes(record())
+    for other in (
+        data[:-1], data + b"\n", b" " + data, b"\xef\xbb\xbf" + data, data.replace(b"\n", b"\r\n"), b"",
+        data.replace(b'"forgotten": 3', b'"forgotten": 3.0'), data.replace(b'"forgotten": 3', b'"forgotten": 4'),
+        data.replace(b'"schema": 1,', b'"schema": 1,\n "schema": 1,'), data.replace(b"0.01", b"NaN", 1),
+        json.dumps(json.loads(data)).encode(), json.dumps(json.loads(data)).encode("utf-16"),
+        b"[]\n", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, data.replace(b"0.71", b"1e999"),
+        data.replace(b'"sha256"', b'"sha265"'),
+    ):  # fmt: skip
+        assert other != data
+        with pytest.raises(IntegrityError, match=r"^expected .* here"):
+            parse_record(other, "here")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"schema": 2, "more": 1}, NotSupportedError, "expected a record of schema 1 in here, got 2: use a later"),
+        ({"schema": "1"}, IntegrityError, "expected a record in here, got other values: .*schema"),
+        ({"more": 1}, IntegrityError, "got other values: .*unknown field `more`"),
+        ({"files": {"../../etc/passwd": 1}}, IntegrityError, "got other values"),
+    ],
+)  # fmt: skip
+def test_other_forms_are_refused(changes: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        parse_record(resealed({**content(record()), **changes}), "here")
+
+
+def test_only_files_of_a_sensible_size_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    with pytest.raises(InputError, match=r"expected a record at .*record\.json, found none"):
+        read_record(path)
+    path.mkdir()
+    with pytest.raises(IntegrityError, match=r"expected a file at .*record\.json, got a directory"):
+        read_record(path)
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(IntegrityError, match="got a pipe"):
+        read_record(path)
+    path.unlink()
+    (tmp_path / "other").write_bytes(record_bytes(record()))
+    path.symlink_to("other")
+    with pytest.raises(IntegrityError, match="got a symbolic link"):
+        read_record(path)
+    path.unlink()
+    path.touch()
+    os.truncate(path, 64 * 2**20 + 1)
+    with pytest.raises(IntegrityError, match=r"expected at most 67108864 bytes in .*, got 67108865"):
+        read_record(path)
+
+
+def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(record_bytes(record()))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    for read in (read_record, sha256_of_file):
+        with pytest.raises(InputError, match=r"cannot read .*record\.json: Permission denied"):
+            read(path)
+
+
+def test_a_record_too_large_to_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST", 1000)
+    with pytest.raises(InputError, match=r"expected a record of at most 1000 bytes, got .*: forget fewer examples"):
+        record_bytes(record())
+
+
+def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc" * 1000)
+    found = sha256_of_file(tmp_path / "file")
+    assert (found.sha256, found.bytes) == (hashlib.sha256(b"abc" * 1000).hexdigest(), 3000)
+    arrays = state(1)
+    expected = hashlib.sha256(b"{}")
+    for name in sorted(arrays):
+        head = json.dumps([name, str(arrays[name].dtype), list(np.atleast_1d(arrays[name]).shape)])
+        expected.update(head.encode() + arrays[name].tobytes())
+    assert state_digest(arrays) == expected.hexdigest()
+    assert state_digest(dict(reversed(arrays.items()))) == expected.hexdigest()
+    assert state_digest({**arrays, "bias": arrays["bias"].astype(np.float64)}) != expected.hexdigest()
+
+
+def test_time_is_utc_in_seconds() -> None:
+    found = datetime.fromisoformat(now())
+    assert found.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - found) < timedelta(seconds=60)
+
+
+def test_records_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        record().verdict = Verdict(outcome="doubtful", sentences=())  # type: ignore[misc]
