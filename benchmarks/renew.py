@@ -44,8 +44,6 @@ VARIANTS: dict[str, Method] = {
     "keep 0.15": Renew(keep=0.15),
     "keep 0.5": Renew(keep=0.5),
     "keep 0.8": Renew(keep=0.8),
-    "haste 1": Renew(haste=1),
-    "haste 3": Renew(haste=3),
     "share 0.2": Renew(share=0.2),
     "share 0.5": Renew(share=0.5),
     "prune-entropy:small": build_method("prune-entropy:small"),

@@ -137,6 +137,13 @@ def test_without_recipe_auto_starts_from_the_model(case: Case) -> None:
     assert any("starts from the original" in limit for limit in done.record.limits)
 
 
+def test_a_check_that_could_not_see_anything_before_shows_little(case: Case) -> None:
+    """An untrained network does not know its examples better than others, so nothing can be seen to go away."""
+    done = forget(Population.create(Own, 1).module(), case.train, case.ids, "finetune", case.validation)
+    assert done.verdict.outcome == "forgotten"
+    assert "since the original did not betray them either, this shows little" in done.verdict.sentences[0]
+
+
 def test_tables_token_ids_and_datasets() -> None:
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(400, 6)).astype(np.float32)

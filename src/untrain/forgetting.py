@@ -253,9 +253,11 @@ class _Judge:
         if way.exact:
             grounds.append(f"{spec} makes a new model, which never saw the forgotten examples.")
         if membership is not None and membership.after.auc is not None:
+            little = membership.before.verdict != "recognised" and not way.exact
             grounds.append(
                 f"The forgotten examples are not recognised more than held-out ones, AUC {_words(membership.after)}, "
-                f"and {_words(membership.before)} before."
+                f"and {_words(membership.before)} before"
+                + (": since the original did not betray them either, this shows little." if little else ".")
             )
         return Verdict(outcome="forgotten", sentences=(*grounds, cost))
 

@@ -42,7 +42,7 @@ def request(parts: Splits, validation: Examples | None) -> Request:
 def test_the_last_layer_alone_is_scaled_until_the_model_is_as_sure_as_it_was() -> None:
     parts = problem()
     wanted = sureness(population(parts).logits(parts.validation))
-    method = Renew(haste=0.2)
+    method = Renew(share=0.1)
     scaled = method.forget(population(parts), request(parts, parts.validation))
     plain = method.forget(population(parts), request(parts, None))
     torch.testing.assert_close(sureness(scaled.logits(parts.validation)), wanted)
@@ -72,14 +72,12 @@ def test_weights_shrink_towards_new_ones_and_normalisation_stays() -> None:
 
 
 @pytest.mark.parametrize("schedule", [Cosine(), PerEpoch(factors=(1.0, 0.1))])
-def test_the_recipe_is_the_originals_shortened_and_hastened(schedule: Cosine | PerEpoch) -> None:
+def test_the_recipe_is_the_originals_shortened(schedule: Cosine | PerEpoch) -> None:
     recipe = Recipe(
         optimizer=Adam(lr=1e-3, weight_decay=0.1), schedule=schedule, epochs=30, class_balance=1, best_from=20
     )
-    found = Renew(share=0.1, haste=3).hastened(recipe)
-    assert found == msgspec.structs.replace(
-        recipe.compressed(0.1), optimizer=Adam(lr=3e-3, weight_decay=0.1), best_from=None
-    )
+    found = Renew(share=0.1).shortened(recipe)
+    assert found == msgspec.structs.replace(recipe.compressed(0.1), best_from=None)
     assert found.epochs == Renew(share=0.1).passes(recipe) == 3
 
 

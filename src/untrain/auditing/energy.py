@@ -6,10 +6,11 @@ the two arms' ranks,
 
     2 E d(U, R) - E d(U, U') - E d(R, R')    with d the difference of two ranks,
 
-which is `2 * integral of (F - G)^2 dH`: 0 if and only if the arms agree, 2/3 when nothing overlaps. Normal
-confidences that are 0.5, 1 and 2 standard deviations apart have 0.044, 0.160 and 0.444. d of two confidences is the
-chance that a third lies between them, so the distance is a mean over triples of different models, hence unbiased: no
-example is far from itself, and N moves the interval, not the value.
+which is `2 * integral of (F - G)^2 dH`: 0 if and only if the arms agree, 2/3 when nothing overlaps. (Between arms
+that do not overlap it is 5/6 if the confidences of one do not vary, and 1 if neither's do.) Normal confidences that
+are 0.5, 1 and 2 standard deviations apart have 0.044, 0.160 and 0.444. d of two confidences is the chance that a
+third lies between them, so the distance is a mean over triples of different models, hence unbiased: no example is far
+from itself, and N moves the interval, not the value.
 
 Rank energy sees little of a difference in width alone. The *folded* one is the rank energy of `|rank - 1/2|`, how far
 a confidence is from the middle of both arms; their sum, `total`, is the number to rank methods by. Where the fold
@@ -51,8 +52,8 @@ class RankEnergy:
     Attributes:
         total: mean over the examples of rank energy plus folded rank energy, without unit; rank methods by it.
             Unbiased, so it can lie below 0 where the truth is near 0.
-        energy: the mean rank energy alone, 0 to 2/3.
-        folded: the mean folded rank energy alone, 0 to 2/3: what is left when the middles coincide.
+        energy: the mean rank energy alone, 0 to 2/3, or to 1 where an arm does not vary.
+        folded: the mean folded rank energy alone, in the same unit: what is left when the middles coincide.
         energy_of_examples: `[S]`, rank energy of each example.
         folded_of_examples: `[S]`, folded rank energy of each example.
         design_effect: variance of `total` over what it would be if the examples were independent, from 1 (they

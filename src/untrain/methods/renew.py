@@ -2,12 +2,12 @@
 
 1. Every weight outside the normalisation layers is multiplied by `keep` and a newly initialised weight is added, so
    that what was memorised of single examples fades while rough features stay, and each model gets a chance of its own.
-2. The network then learns the retain set by the recipe of the original, in `share` of its epochs and at `haste` times
-   its learning rate; the forget set is never read.
+2. The network then learns the retain set by the recipe of the original, compressed to `share` of its epochs; the forget
+   set is never read.
 3. So short a training leaves a network less sure of itself than a whole one, which any comparison of confidences sees.
 4. Therefore its last layer is multiplied by the factor that makes its mean sureness on the validation set, the log-odds
    of its own predictions, that of the original, to which these examples are as new as the forgotten ones are to be.
-5. No prediction changes by that factor, and no constant depends on the data: learning rate, batches and schedule are
+5. No prediction changes by that factor, and no constant depends on the data: learning rates, batches and schedule are
    the original's.
 
 Source: ours. Shrinking and perturbing is that of Ash and Adams (2020), "On Warm-Starting Neural Network Training";
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from untrain.methods.base import Method, Request, learned, output_layer
 from untrain.population import Population, Recipe
-from untrain.population.recipe import NotNegative, Positive
+from untrain.population.recipe import NotNegative
 
 _MOST = 64.0
 """The factor on the last layer is at most this, and at least its inverse."""
@@ -41,14 +41,13 @@ class Renew(Method, frozen=True, tag="renew"):
 
     keep: NotNegative = 0.3
     share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.3
-    haste: Positive = 2.0
 
     def forget(self, models: Population, request: Request) -> Population:
         last = output_layer(models, request.retain)
         unseen = request.validation
         wanted = None if unseen is None else sureness(models.logits(unseen))
         self.mix(models)
-        models.train(request.retain, self.hastened(request.recipe), purpose="renew")
+        models.train(request.retain, self.shortened(request.recipe), purpose="renew")
         if unseen is not None and wanted is not None:
             factors = matching_factors(models.logits(unseen), wanted)
             for name in (last, last.removesuffix("weight") + "bias"):
@@ -62,14 +61,12 @@ class Renew(Method, frozen=True, tag="renew"):
         for name in learned(models):
             models.tensors[name].mul_(self.keep).add_(fresh.tensors[name])
 
-    def hastened(self, recipe: Recipe) -> Recipe:
-        """The recipe in `share` of its epochs at `haste` times its learning rate; the last state is kept."""
-        short = recipe.compressed(self.share)
-        optimizer = msgspec.structs.replace(short.optimizer, lr=self.haste * short.optimizer.lr)
-        return msgspec.structs.replace(short, optimizer=optimizer, best_from=None)
+    def shortened(self, recipe: Recipe) -> Recipe:
+        """The recipe in `share` of its epochs; the last state is kept."""
+        return msgspec.structs.replace(recipe.compressed(self.share), best_from=None)
 
     def passes(self, recipe: Recipe) -> float:
-        return self.hastened(recipe).epochs
+        return self.shortened(recipe).epochs
 
 
 def sureness(logits: Tensor) -> Tensor:
