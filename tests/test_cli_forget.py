@@ -422,3 +422,24 @@ def test_a_target_that_is_there_is_kept(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigError, match="expected no file at"):
         convert(tmp_path / "no.pt", tmp_path / "out")
+
+
+def test_an_audit_that_cannot_be_made_is_refused_before_anything_is_forgotten(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for extra, message in (
+        ((*ASKED, "--audit", "8"), "expected --recipe to audit with"),
+        ((*ASKED, *KNOWN, "--audit", "4"), "expected at least 8 models"),
+    ):
+        assert call("forget", *extra, "--method", "finetune", "--out", "out") == 3
+        assert message in capsys.readouterr().err
+        assert not (folder / "out").exists()
+
+
+def test_the_only_copy_of_a_model_is_not_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine").mkdir()
+    before = (folder / "model.safetensors").read_bytes()
+    (folder / "mine" / "model.safetensors").write_bytes(before)
+    assert call("forget", *ASKED, "--method", "finetune", "--out", "mine") == 3
+    assert "no model.safetensors of your own" in capsys.readouterr().err
+    assert (folder / "mine" / "model.safetensors").read_bytes() == before

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_readme_shows_the_example_that_runs() -> None:
     readme = (ROOT / "README.md").read_text()
-    (shown,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    own, shown = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert set(own.splitlines()) <= set((ROOT / "examples" / "forget_your_own.py").read_text().splitlines())
     example = (ROOT / "examples" / "forget_digits.py").read_text()
     assert shown.strip() == example.partition('"""\n\n')[2].strip()
     done = subprocess.run(

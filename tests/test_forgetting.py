@@ -399,7 +399,7 @@ def test_a_chain_is_refused_where_it_does_not_fit(case: Case, first: Forgotten, 
         forget(case.module, case.train, more, "finetune", previous=first)
     with pytest.raises(InputError, match=r"forgotten before, got '.*', which an earlier request of this chain"):
         forget(first.model, case.train, [more[0], case.ids[3]], "finetune", previous=first)
-    with pytest.raises(InputError, match="expected the key that belongs to the record, got another"):
+    with pytest.raises(InputError, match="expected the key of the requests before"):
         forget(first.model, case.train, more, "finetune", previous=first, key=bytes(32))
     fewer = case.train.select(range(60, len(case.train)))
     with pytest.raises(InputError, match="expected validation examples that were never trained on"):
@@ -420,3 +420,43 @@ def test_what_was_kept_may_be_asked_for_again(case: Case, tmp_path: Path, instal
     assert done.record.previous.forgotten == 0
     done.save(tmp_path / "done")
     assert verify(tmp_path / "done").ok
+
+
+def test_a_model_of_ones_own_is_not_replaced(case: Case, tmp_path: Path) -> None:
+    done = forget(case.module, case.train, case.ids, "finetune", case.validation)
+    (tmp_path / "model.safetensors").write_bytes(b"my only copy")
+    with pytest.raises(ConfigError, match=r"no model\.safetensors of your own"):
+        done.save(tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"my only copy"
+
+
+def test_rows_that_lost_their_names_are_noticed(case: Case, first: Forgotten) -> None:
+    """Without ids of their own, the rows that are left would be called by other numbers than before."""
+    left = np.flatnonzero(~np.isin(case.train.ids, case.ids))
+    fewer = case.train.select(left[5:])
+    with pytest.raises(InputError, match=f"the {len(left)} examples that the request before left, got {len(left) - 5}"):
+        forget(first.model, fewer, [str(fewer.ids[0])], "finetune", previous=first)
+
+
+def test_held_out_examples_that_were_trained_on_do_not_count(case: Case) -> None:
+    """Validation examples with the inputs of training examples would hide that the forgotten ones are recognised."""
+    kept = case.train.select(np.flatnonzero(~np.isin(case.train.ids, case.ids)))
+    done = forget(case.module, case.train, case.ids, "finetune", (kept.inputs, kept.labels))
+    assert done.verdict.outcome == "doubtful"
+    assert done.record.membership is None
+    assert any(f"{len(kept)} validation examples have exactly the inputs" in limit for limit in done.record.limits)
+
+
+def test_a_model_that_cannot_be_trained_is_refused(case: Case) -> None:
+    frozen = Own().requires_grad_(False)
+    with pytest.raises(InputError, match="trainable parameters"):
+        forget(frozen, case.train, case.ids, "finetune")
+
+
+def test_the_key_of_another_chain_is_refused(case: Case, tmp_path: Path, install: Callable[..., None]) -> None:
+    install(lambda models, request: None)  # moves nothing, so that the original is kept
+    kept = forget(case.module, case.train, case.ids, "finetune", case.validation)
+    assert kept.verdict.outcome == "kept original"
+    kept.save(tmp_path)
+    with pytest.raises(InputError, match="the key of the requests before"):
+        forget(case.module, case.train, case.ids, "finetune", case.validation, previous=tmp_path, key=bytes(32))

@@ -16,6 +16,7 @@ from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled, suited
 from untrain.randomness import Streams
 from untrain.records import Chain, new_key, read_chain, read_key, state_digest
+from untrain.records.commitment import key_check
 from untrain.records.directory import KEY
 from untrain.weights import arrays_of
 
@@ -41,7 +42,7 @@ class History:
             IntegrityError: a record is not what was written.
         """
         if previous is None:
-            return cls(key or new_key(), None)
+            return cls(new_key() if key is None else key, None)
         directory = Path(previous)
         chain = read_chain(directory)
         if key is None and not (directory / KEY).exists():
@@ -49,7 +50,19 @@ class History:
                 f"expected the key of the requests before, by which one sees what was forgotten, got none and no {KEY} "
                 f"in {directory}: pass key="
             )
-        return cls(key or read_key(directory / KEY), chain)
+        key = read_key(directory / KEY) if key is None else key
+        if key_check(key) != chain.records[-1].requested.key_check:
+            raise InputError(f"expected the key of the requests before in {directory}, got another")
+        return cls(key, chain)
+
+    @property
+    def left(self) -> int | None:
+        """How many examples the request before left to train on; None if there was none."""
+        if self.chain is None:
+            return None
+        last = self.chain.records[-1]
+        kept = last.verdict.outcome == "kept original"
+        return last.requested.retained + (last.requested.forgotten if kept else 0)
 
     def forgotten(self, ids: npt.NDArray[np.str_]) -> set[str]:
         """Those of `ids` that were forgotten before."""
@@ -106,6 +119,8 @@ def ask(
     forget, retain = _divided(examples, ids, validation, history)
     models = settled(as_population(model, factory=factory))
     check_fits(models, examples)
+    if not any(parameter.requires_grad for parameter in models.skeleton.parameters()):
+        raise InputError("expected a model with trainable parameters, got none: set requires_grad_(True)")
     _check_previous(models, history.chain)
     known = recipe is not None and models.factory is not None
     request = Request(forget, retain, recipe or suited(examples)[1], validation)
@@ -134,6 +149,11 @@ def _divided(
             )
     parts = forget_ids(examples, wanted)
     before = history.forgotten(examples.ids)
+    if history.left is not None and (got := len(examples) - len(before)) != history.left:
+        raise InputError(
+            f"expected the {history.left} examples that the request before left, got {got}: give the same "
+            "examples by the ids that they had then"
+        )
     for again in sorted(before.intersection(wanted))[:1]:
         raise InputError(
             f"expected ids that were not forgotten before, got {again!r}, which an earlier request of this chain has "

@@ -6,6 +6,7 @@ safetensors with a SHA-256 digest over names, types, shapes, bytes and metadata,
 found when the file is read.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -57,7 +58,8 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
         finally:
             os.close(directory)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 

@@ -135,7 +135,7 @@ def forget(
         factory: builds a new model, for methods that train one.
         recipe: how the model was trained, for the same.
         seconds: that `auto` may take; default training anew if it takes at most a minute.
-        bound: largest fall of accuracy that is accepted, a share.
+        bound: largest fall of accuracy that is accepted, a share, beside a standard error.
         previous: the saved request before, or its directory; `model` must be the one that it left. What was forgotten
             then is never trained on again.
         key: of the chain of requests, 32 bytes; default the one in the directory of `previous`, or a new one.
@@ -189,7 +189,7 @@ def _chosen(judge: "_Judge", situation: Situation) -> _Attempt:
         late = situation.seconds is not None and time.perf_counter() - started > situation.seconds
         if attempts and late:
             break
-        way = named(option.method, situation.known, None)
+        way = named(option.method, situation.known, situation.request.recipe if situation.known else None)
         attempts.append(judge.attempt(option.method, way, f"auto: {option.why}"))
         if attempts[-1].verdict.outcome == "forgotten":
             break
@@ -294,6 +294,7 @@ def _membership(case: Case, unlearned: Population) -> MembershipChange | None:
     forget, held_out = case.request.forget, case.request.validation
     if held_out is None:
         return None
+    held_out = held_out.select(np.flatnonzero(~copies(case.request.training_set, held_out)))
     before, after = (
         (models.confidences(forget)[0], models.confidences(held_out)[0]) for models in (case.original, unlearned)
     )
@@ -382,6 +383,8 @@ def _limits(case: Case, done: _Attempt) -> Iterator[str]:
             "Accuracy was measured on examples that the model is trained on, which says little about others, and "
             "nothing was checked for whether the forgotten examples are still recognised: no held-out ones were given."
         )
+    if request.validation is not None and (count := int(copies(request.training_set, request.validation).sum())):
+        yield f"{count} validation examples have exactly the inputs of a training example, so that they tell little."
     gone = np.setdiff1d(request.forget.labels, request.retain.labels)
     if len(gone):
         yield (

@@ -77,7 +77,7 @@ def audit(
     case = ask(model, examples, forget, validation, history, factory=factory, recipe=recipe, seed=seed)
     anew = named("retrain", case.known, recipe)
     spec = _first_choice(case) if method == "auto" else method
-    way = named(spec, case.known, recipe if method != "auto" else None)
+    way = named(spec, case.known, recipe)
     arms = list[Population]()
     for what, does in (
         (f"forgetting by {spec}", way),

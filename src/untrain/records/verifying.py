@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from untrain import __version__
 from untrain.errors import InputError, IntegrityError
 from untrain.files import read_arrays
-from untrain.records.commitment import check_commitment, key_check, read_key
+from untrain.records.commitment import check_commitment, held, key_check, read_key
 from untrain.records.directory import ENVELOPE, KEY, MODEL, PAGE, PREVIOUS, RECORD, Chain, page, read_chain
 from untrain.records.envelope import (
     LARGEST_ENVELOPE,
@@ -225,7 +225,9 @@ class _Subject:
         if missing := len(self.ids - named):
             raise IntegrityError(f"expected all ids to be among those asked for, got {missing} that are not")
         kept = f", but not forgotten, as the original was kept: {len(named - before)}" if named - before else ""
-        return f"asked for: {len(named)}, all that were given{kept}"
+        rest = self.record.requested.forgotten - len(held([self.record.requested], key, self.ids))
+        more = f"; of this request, not given: {rest}" if rest else ", and all that this request names"
+        return f"asked for: {len(named)}, all that were given{kept}{more}"
 
     def signature(self) -> str:
         path = self.directory / ENVELOPE
