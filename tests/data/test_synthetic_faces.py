@@ -1,6 +1,7 @@
 """Drawn faces are read back as what they are, come out the same, and teach a network both ages and persons."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,24 @@ def test_a_network_learns_persons_by_heart_and_the_ages_of_strangers_roughly(tmp
     assert accuracy(models, known.test) > 0.85
     assert accuracy(models, parts.forget) < accuracy(models, known.test) - 0.1
     assert within_a_class > by_chance + 0.15
+
+
+def test_killed_or_failing_between_the_last_two_renames_it_can_be_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".surf.1.tmp").mkdir()
+    (tmp_path / "WBackground").mkdir()
+    rename = os.rename
+
+    def failing(source: Path, target: Path) -> None:
+        if target.name == "Age_Gender.txt":
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", failing)
+        with pytest.raises(InputError, match="No space left"):
+            synthesize_surf(tmp_path, 10, photographs=1)
+    assert list(tmp_path.iterdir()) == []
+    synthesize_surf(tmp_path, 10, photographs=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"WBackground", "Age_Gender.txt"}

@@ -137,7 +137,8 @@ def _draft_of(directory: Path) -> Iterator[Path]:
             os.rename(draft / name, directory / name)
         draft.rmdir()
     except BaseException as error:
-        shutil.rmtree(draft, ignore_errors=True)
+        for leftover in (draft, directory / PHOTOGRAPHS):  # nothing was there before
+            shutil.rmtree(leftover, ignore_errors=True)
         if is_new:
             with contextlib.suppress(OSError):
                 directory.rmdir()
@@ -149,9 +150,13 @@ def _draft_of(directory: Path) -> Iterator[Path]:
 def _check_empty(directory: Path) -> None:
     """Refuse what is no empty directory; what a call that was killed left there is removed."""
     try:
-        for each in sorted(directory.iterdir()) if directory.exists() else []:
-            if not _DRAFT.fullmatch(each.name):
+        there = sorted(directory.iterdir()) if directory.exists() else []
+        # A call that was killed between its last two renames has left the photographs beside its draft.
+        ours = {PHOTOGRAPHS} if any(_DRAFT.fullmatch(each.name) for each in there) else set()
+        for each in there:
+            if not _DRAFT.fullmatch(each.name) and each.name not in ours:
                 raise InputError(f"expected a new or an empty directory, got {directory} that holds {each.name!r}")
+        for each in there:
             shutil.rmtree(each)
     except OSError as error:
         reason = error.strerror or error

@@ -77,8 +77,9 @@ def run_experiment(
         raise ConfigError(f"expected at least one worker, got {workers}")
     work.check()
     with _locked(directory):
+        for folders in (".", "*/*"):
+            sweep(directory, folders)
         _settle(work)
-        sweep(directory, "*/*")
         try:
             _do_missing(work, workers, progress)
         except KeyboardInterrupt:
@@ -132,7 +133,6 @@ def _settle(work: Work[Any, Any]) -> None:
                 "choose another --out"
             )
         return
-    sweep(work.directory)
     if others := sorted(file.name for file in work.directory.iterdir() if file.name != ".lock"):
         raise ConfigError(f"expected an empty directory or that of a run, got {work.directory} with {others[0]}")
     with one_thread():
