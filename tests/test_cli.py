@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -289,6 +290,26 @@ def test_an_interrupted_repair_leaves_nothing(tmp_path: Path) -> None:
         assert line == "untrain: stopped\n"
     assert process.returncode == 75
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["list"], ["--version"], ["--help"]])
+def test_output_that_cannot_be_printed_is_one_sentence(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "untrain", *words], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (ended.returncode, ended.stderr) == (
+        3,
+        "untrain: the system refused: [Errno 28] No space left on device\n",
+    )
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-m", "untrain", "--version"], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")
 
 
 def test_the_module_is_the_command() -> None:

@@ -1,3 +1,4 @@
+import fcntl
 import os
 from pathlib import Path
 
@@ -26,16 +27,37 @@ def test_content_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     assert path.read_text() == "new"
 
 
-def test_leftovers_are_swept(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    for folder in (tmp_path, tmp_path / "deep"):
-        for name in (".results.json.1.tmp", ".0-2.safetensors.77.tmp", ".other.1.tmp", "x.tmp"):
-            (folder / name).write_text("half")
-    sweep(tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".other.1.tmp", "deep", "x.tmp"]
-    assert len(list((tmp_path / "deep").iterdir())) == 4
-    sweep(tmp_path, "de*")
-    assert sorted(file.name for file in (tmp_path / "deep").iterdir()) == [".other.1.tmp", "x.tmp"]
+def test_what_killed_writers_of_the_same_file_left_is_swept(tmp_path: Path) -> None:
+    others = [".other.json.1.tmp", ".a[1].json.x.tmp", "a[1].json.1.tmp", ".a1.json.1.tmp"]
+    for name in (*others, ".a[1].json.1.tmp", f".a[1].json.{os.getpid()}.tmp"):
+        (tmp_path / name).write_text("half")
+    write_file(tmp_path / "a[1].json", "new")
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*others, "a[1].json"])
+    sweep(tmp_path, ["other.json", "more"])
+    assert not (tmp_path / others[0]).exists()
+    sweep(tmp_path / "none", ["a"])
+
+
+def test_what_another_process_writes_at_the_same_time_stays(tmp_path: Path) -> None:
+    with (tmp_path / ".a.json.1.tmp").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_file(tmp_path / "a.json", "new")
+        assert (tmp_path / ".a.json.1.tmp").exists()
+    write_file(tmp_path / "a.json", "newer")
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("lay", ["link", "pipe"])
+def test_a_guessed_temporary_name_is_not_written_through(tmp_path: Path, lay: str) -> None:
+    victim, guessed = tmp_path / "victim", tmp_path / f".a.json.{os.getpid()}.tmp"
+    victim.write_text("kept")
+    if lay == "link":
+        guessed.symlink_to(victim)
+    else:
+        os.mkfifo(guessed)
+    write_file(tmp_path / "a.json", "new")
+    assert (victim.read_text(), (tmp_path / "a.json").read_text()) == ("kept", "new")
+    assert not guessed.is_symlink()
 
 
 def test_arrays_come_back_with_their_metadata(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line: one command a verb. It parses, calls the public functions, and prints; torch is imported late."""
 
+import os
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ from rich.text import Text
 from untrain import __version__
 from untrain.commands import audit, convert, detect, doctor, forget, repair, sign, synthesize, verify
 from untrain.commands.screen import console
-from untrain.errors import ConfigError, UntrainError
+from untrain.errors import ConfigError, InputError, UntrainError
 
 if TYPE_CHECKING:
     from untrain.experiments import Progress as RunProgress
@@ -131,32 +132,12 @@ def report(run: tyro.conf.Positional[Path]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point; leaves with 0 when done, 2: wrong command, 3: wrong input, 5: damaged file, 75: stopped."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if list(arguments) == ["--version"]:
-        sys.stdout.write(f"untrain {__version__}\n")
-        raise SystemExit(0)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {
-                "detect": detect,
-                "repair": repair,
-                "forget": forget,
-                "doctor": doctor,
-                "audit": audit,
-                "convert": convert,
-                "verify": verify,
-                "sign": sign,
-                "synthesize": synthesize,
-                "run": run,
-                "list": list_,
-                "report": report,
-            },
-            prog="untrain",
-            description="Make trained classifiers forget, and measure that they did.",
-            args=arguments,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        try:
+            _obey(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            sys.stdout.flush()
     except UntrainError as error:
         from untrain.report.suspects import printable
 
@@ -166,7 +147,41 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.stderr.write("untrain: stopped\n")
         raise SystemExit(75) from None
+    except OSError as error:
+        # What cannot be printed must not be tried once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # as when `head` has seen enough
+            raise SystemExit(1) from None
+        sys.stderr.write(f"untrain: the system refused: {error}\n")
+        raise SystemExit(InputError.exit_code) from None
     raise SystemExit(0)
+
+
+def _obey(arguments: Sequence[str]) -> None:
+    """Parse a command and do it."""
+    if list(arguments) == ["--version"]:
+        sys.stdout.write(f"untrain {__version__}\n")
+        return
+    tyro.extras.subcommand_cli_from_dict(
+        {
+            "detect": detect,
+            "repair": repair,
+            "forget": forget,
+            "doctor": doctor,
+            "audit": audit,
+            "convert": convert,
+            "verify": verify,
+            "sign": sign,
+            "synthesize": synthesize,
+            "run": run,
+            "list": list_,
+            "report": report,
+        },
+        prog="untrain",
+        description="Make trained classifiers forget, and measure that they did.",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
 
 
 def _as_interrupt(*_: object) -> NoReturn:

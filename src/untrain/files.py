@@ -7,12 +7,14 @@ found when the file is read.
 """
 
 import contextlib
+import errno
+import fcntl
 import functools
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,6 @@ import tomli_w
 
 from untrain.errors import InputError, IntegrityError
 
-_TEMPORARY = re.compile(
-    r"\.(experiment\.toml|(results|suspects|repair|(\d+-)?record|record\.dsse)\.json|(report|suspects)\.html"
-    r"|suspects\.csv|request\.key|[\w-]+\.safetensors)"
-    r"\.\d+\.tmp"
-)
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -46,12 +43,14 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = 0o600 if private else 0o666
-        with open(temporary, "wb", opener=functools.partial(os.open, mode=mode)) as file:
+        sweep(path.parent, [path.name])
+        with open(temporary, "xb", opener=functools.partial(os.open, mode=0o600 if private else 0o666)) as file:
+            with contextlib.suppress(OSError):  # where a file system has no locks, two writers must not meet
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)
         directory = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -63,12 +62,28 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def sweep(directory: Path, folders: str = ".") -> None:
-    """Remove what writers that were killed left in `directory`, or in those of its folders that match a pattern."""
-    for folder in [directory] if folders == "." else directory.glob(folders):
-        for leftover in folder.glob(".*.tmp"):
-            if _TEMPORARY.fullmatch(leftover.name):
-                leftover.unlink(missing_ok=True)
+def sweep(directory: Path, names: Iterable[str]) -> None:
+    """Remove from `directory` what killed writers of files of these names left; what is being written stays."""
+    leftover = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.\d+\.tmp")
+    for name in os.listdir(directory) if directory.is_dir() else ():
+        if leftover.fullmatch(name) and not _is_being_written(directory / name):
+            with contextlib.suppress(OSError):  # the next writer says what is wrong
+                os.unlink(directory / name)
+
+
+def _is_being_written(temporary: Path) -> bool:
+    """Whether a writer holds the file; the lock ends with the process, however it ends."""
+    try:
+        file = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno == errno.EWOULDBLOCK
+    finally:
+        os.close(file)
+    return False
 
 
 def toml_text(value: dict[str, Any]) -> str:

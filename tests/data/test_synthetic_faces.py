@@ -167,6 +167,7 @@ def test_killed_or_failing_between_the_last_two_renames_it_can_be_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".surf.1.tmp").mkdir()
+    (tmp_path / ".surf.1.tmp" / "Age_Gender.txt").touch()
     (tmp_path / "WBackground").mkdir()
     rename = os.rename
 
@@ -182,3 +183,18 @@ def test_killed_or_failing_between_the_last_two_renames_it_can_be_run_again(
     assert list(tmp_path.iterdir()) == []
     synthesize_surf(tmp_path, 10, photographs=1)
     assert {path.name for path in tmp_path.iterdir()} == {"WBackground", "Age_Gender.txt"}
+
+
+def test_a_draft_that_cannot_be_removed_does_no_harm_and_goes_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rmdir", failing)
+        synthesize_surf(tmp_path, 10, photographs=1)
+    assert len(load(str(tmp_path))) == 10
+    with pytest.raises(InputError, match="expected a new or an empty directory"):
+        synthesize_surf(tmp_path, 10, photographs=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Age_Gender.txt", "WBackground"]

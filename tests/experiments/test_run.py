@@ -140,7 +140,7 @@ def test_damaged_and_missing_pieces_are_done_again(finished: tuple[Path, dict[st
     data[-3] ^= 1
     files[0].write_bytes(data)
     files[3].unlink()
-    (files[3].parent / ".00000-00002.safetensors.123.tmp").write_text("half")
+    files[3].with_name(f".{files[3].name}.123.tmp").write_text("half")
     assert numbers(run_experiment(small(), directory, workers=1)) == numbers(results)
     assert not list(directory.rglob("*.tmp"))
 

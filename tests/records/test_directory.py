@@ -202,7 +202,7 @@ def test_where_writing_stops_there_is_no_record_and_it_can_be_written_again(
 
 def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    for name in ("record.json", "request.key", "report.html", "record.dsse.json", "model.safetensors"):
+    for name in ("record.json", "request.key", "report.html", "model.safetensors"):
         (tmp_path / "a" / f".{name}.77.tmp").touch()
     chain = read_chain(written(tmp_path / "b"))
     (tmp_path / "a" / "previous").mkdir()

@@ -35,8 +35,8 @@ def check_directory(out: Path, names: Iterable[str]) -> None:
         raise ConfigError(f"expected a directory that can be written to, got {there}")
     if not out.exists():
         return
-    sweep(out)
     expected = sorted(names)
+    sweep(out, expected)
     for other in sorted(path.name for path in out.iterdir() if path.name not in expected)[:1]:
         raise ConfigError(
             f"expected {out} to hold nothing or just {', '.join(expected)}, got {other!r} there: choose another --out"

@@ -135,7 +135,8 @@ def _draft_of(directory: Path) -> Iterator[Path]:
         yield draft
         for name in (PHOTOGRAPHS, AGES):
             os.rename(draft / name, directory / name)
-        draft.rmdir()
+        with contextlib.suppress(OSError):  # all is there
+            draft.rmdir()
     except BaseException as error:
         for leftover in (draft, directory / PHOTOGRAPHS):  # nothing was there before
             shutil.rmtree(leftover, ignore_errors=True)
@@ -150,13 +151,16 @@ def _draft_of(directory: Path) -> Iterator[Path]:
 def _check_empty(directory: Path) -> None:
     """Refuse what is no empty directory; what a call that was killed left there is removed."""
     try:
+        for draft in directory.glob(".surf.*.tmp"):
+            with contextlib.suppress(OSError):  # only an empty one can be, whose files have all been moved
+                draft.rmdir()
         there = sorted(directory.iterdir()) if directory.exists() else []
         # A call that was killed between its last two renames has left the photographs beside its draft.
         ours = {PHOTOGRAPHS} if any(_DRAFT.fullmatch(each.name) for each in there) else set()
         for each in there:
             if not _DRAFT.fullmatch(each.name) and each.name not in ours:
                 raise InputError(f"expected a new or an empty directory, got {directory} that holds {each.name!r}")
-        for each in there:
+        for each in reversed(there):  # the draft last: it tells whose the photographs are
             shutil.rmtree(each)
     except OSError as error:
         reason = error.strerror or error

@@ -19,7 +19,7 @@ from untrain.experiments.executors import available_cores, do_jobs, one_thread
 from untrain.experiments.mislabel import MislabelWork
 from untrain.experiments.mislabel_results import mislabel_results
 from untrain.experiments.work import Job, Work
-from untrain.files import sweep, write_file
+from untrain.files import write_file
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,6 @@ def run_experiment(
         raise ConfigError(f"expected at least one worker, got {workers}")
     work.check()
     with _locked(directory):
-        for folders in (".", "*/*"):
-            sweep(directory, folders)
         _settle(work)
         try:
             _do_missing(work, workers, progress)

@@ -206,7 +206,7 @@ def _check_empty(directory: Path, chain: Chain | None) -> None:
         (directory, {MODEL, PAGE, KEY, *([PREVIOUS] if chain else [])}),
         (directory / PREVIOUS, earlier),
     ):
-        sweep(folder)
+        sweep(folder, {RECORD, *expected})
         for other in sorted({path.name for path in folder.glob("*")} - expected)[:1]:
             raise ConfigError(f"expected no other files in {folder}, got {other!r}: choose another directory")
 

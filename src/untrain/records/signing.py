@@ -25,7 +25,7 @@ def sign(directory: str | Path, private_key: str | Path) -> Path:
         NotSupportedError: the extra is not installed.
     """
     directory = Path(directory)
-    sweep(directory)
+    sweep(directory, [ENVELOPE])
     verify(directory).insist()
     record = parse_record(read_regular(directory / RECORD), directory / RECORD)
     digests = {name: sha256_of_file(directory / name).sha256 for name in ALWAYS}
