@@ -13,6 +13,7 @@ SOURCE = Path(untrain.__file__).parent
 # From the bottom up; a room may import itself, and what its line lists.
 MAY_IMPORT = {
     "errors": set(),
+    "printable": set(),
     "randomness": set(),
     "files": {"errors"},
     "auditing": {"errors"},
@@ -23,7 +24,7 @@ MAY_IMPORT = {
     "registry": {"errors"},
     "detection": {"errors", "randomness", "files", "data", "models", "population", "influence", "registry"},
     "methods": {"errors", "randomness", "data", "models", "population", "influence", "registry"},
-    "report": {"errors", "files"},
+    "report": {"errors", "printable", "files"},
     "records": {"errors", "files", "report", "__init__"},
     "experiments": {
         "errors", "randomness", "files", "auditing", "data", "models", "population", "methods", "detection", "report",
@@ -51,10 +52,10 @@ MAY_IMPORT = {
     "diagnosing": {"errors", "data", "models", "population", "asking", "choosing", "comparing"},
     "hub": {"errors", "files", "records", "weights"},
     "commands": {
-        "errors", "files", "data", "models", "population", "detection", "repairing", "report", "records",
+        "errors", "printable", "files", "data", "models", "population", "detection", "repairing", "report", "records",
         "environment", "weights", "converting", "choosing", "forgetting", "proving", "diagnosing", "hub",
     },
-    "cli": {"errors", "experiments", "report", "methods", "detection", "commands", "__init__"},
+    "cli": {"errors", "printable", "experiments", "report", "methods", "detection", "commands", "__init__"},
     "__main__": {"cli"},
     "__init__": None,
 }  # fmt: skip

@@ -271,6 +271,29 @@ def test_inputs_that_cannot_be_used_are_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
+def test_names_do_not_steer_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hostile, harmless = "\x1b[2J[red]\u202e", r"\x1b[2J[red]\u202e"
+    assert call("detect", "--data", hostile) == 3
+    assert f"reading {harmless}\n" in capsys.readouterr().err
+    assert call("run", str(SMALL), "--workers", "1", "--forget", "0.1", "--methods", "finetune", "--out", "run") == 0
+    content = json.loads((tmp_path / "run" / "results.json").read_text())
+    for row in content["rows"]:
+        row["forget"] = hostile
+    content["experiment"], content["shown"][0]["forget"] = hostile, hostile
+    (tmp_path / "run" / "results.json").write_text(json.dumps(content))
+    (tmp_path / "run").rename(tmp_path / hostile)
+    capsys.readouterr()
+    assert call("report", hostile) == 0
+    said, warned = capsys.readouterr()
+    assert "\x1b" not in said
+    assert f"{harmless}: forgetting" in said
+    assert f"report: {harmless}/report.html" in said
+    assert warned == ""
+
+
 def test_labels_that_say_nothing_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     generator = np.random.default_rng(0)
     columns = {f"column{number}": generator.normal(size=200) for number in range(4)}

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from untrain.errors import InputError, IntegrityError
-from untrain.files import read_arrays, sweep, write_arrays, write_file
+from untrain.errors import ConfigError, InputError, IntegrityError
+from untrain.files import check_no_links, read_arrays, sweep, write_arrays, write_file
 
 
 def test_content_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +58,20 @@ def test_a_guessed_temporary_name_is_not_written_through(tmp_path: Path, lay: st
     write_file(tmp_path / "a.json", "new")
     assert (victim.read_text(), (tmp_path / "a.json").read_text()) == ("kept", "new")
     assert not guessed.is_symlink()
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot write .*: embedded null byte"):
+        write_file(tmp_path / "a\0b", "new")
+
+
+def test_links_in_a_directory_to_write_to_are_refused(tmp_path: Path) -> None:
+    check_no_links(tmp_path / "none")
+    (tmp_path / "file").touch()
+    check_no_links(tmp_path)
+    (tmp_path / "link").symlink_to("file")
+    with pytest.raises(ConfigError, match=r"expected no links in .*, got 'link'"):
+        check_no_links(tmp_path)
 
 
 def test_arrays_come_back_with_their_metadata(tmp_path: Path) -> None:

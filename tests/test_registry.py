@@ -76,6 +76,7 @@ def test_settings_go_over_presets_and_presets_over_defaults(monkeypatch: pytest.
     [
         ("flute", {}, "expected one of the toys drum, got 'flute'"),
         ("", {}, "expected one of the toys drum, got ''"),
+        ("drum:", {}, "one of the presets loud, soft of drum, got ''"),
         ("drum:shy", {}, "one of the presets loud, soft of drum, got 'shy'"),
         ("drum:loud:loud", {}, "got 'loud:loud'"),
         ("drum", {"volume": "much"}, "settings of drum: Expected `int`, got `str`"),

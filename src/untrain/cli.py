@@ -12,12 +12,12 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
-from rich.text import Text
 
 from untrain import __version__
 from untrain.commands import audit, convert, detect, doctor, forget, repair, sign, synthesize, verify
-from untrain.commands.screen import console
+from untrain.commands.screen import console, print_text, shown
 from untrain.errors import ConfigError, InputError, UntrainError
+from untrain.printable import printable
 
 if TYPE_CHECKING:
     from untrain.experiments import Progress as RunProgress
@@ -81,7 +81,7 @@ def run(
         sys.stdout.write((directory / "results.json").read_text(encoding="utf-8") + "\n")
     else:
         _print_tables(results)
-        console().print(f"report: {directory / 'report.html'}", highlight=False, soft_wrap=True)
+        print_text(f"report: {directory / 'report.html'}")
 
 
 def _without_left_out(base: "AnyExperiment", asked: dict[str, Any]) -> dict[str, Any]:
@@ -106,14 +106,14 @@ def list_() -> None:
         experiment = read_experiment(name)
         count, noun = (experiment.models, "model") if isinstance(experiment, Experiment) else (experiment.seeds, "seed")
         repeats = f"{count} {noun}{'s' * (count > 1)}"
-        table.add_row(name, repeats, Text(experiment.title))
+        table.add_row(name, repeats, shown(experiment.title))
     console().print(table)
     for registry in (METHODS, SCORERS):
         title = f"--{registry.noun}s NAME or NAME:PRESET"
         table = Table(registry.noun, "presets", "what it is", title=title, title_justify="left")
         for name in registry.names():
             kind = registry.of(name)
-            table.add_row(name, ", ".join(kind.presets), Text(kind.title))
+            table.add_row(name, ", ".join(kind.presets), shown(kind.title))
         console().print(table)
 
 
@@ -127,7 +127,7 @@ def report(run: tyro.conf.Positional[Path]) -> None:
 
     path = write_report(run)
     _print_tables(read_results(run))
-    console().print(f"report: {path}", highlight=False, soft_wrap=True)
+    print_text(f"report: {path}")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -139,8 +139,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         finally:
             sys.stdout.flush()
     except UntrainError as error:
-        from untrain.report.suspects import printable
-
         # Names from data are part of many sentences, and must not steer the terminal.
         sys.stderr.write(f"untrain: {printable(str(error))}\n")
         raise SystemExit(error.exit_code) from None
@@ -208,14 +206,14 @@ def _print_tables(results: dict[str, Any]) -> None:
 
     screen = console()
     for setting, rows in groups(results):
-        shown = [column for column in columns(rows) if column.essential or screen.width >= _WIDE]
+        fitting = [column for column in columns(rows) if column.essential or screen.width >= _WIDE]
         title = f"{results['experiment']}: forgetting {forgotten(setting, rows[0])}; {scored(rows[0])}"
-        table = Table(title=Text(title), title_justify="left", caption=Text(verdict(rows)), caption_justify="left")
-        for column in shown:
-            table.add_column(column.head, justify="left" if column is shown[0] else "right", no_wrap=True)
+        table = Table(title=shown(title), title_justify="left", caption=shown(verdict(rows)), caption_justify="left")
+        for column in fitting:
+            table.add_column(shown(column.head), justify="left" if column is fitting[0] else "right", no_wrap=True)
         for row in rows:
             style = None if is_contender(row) else "dim"
-            table.add_row(*(Text(column.cell(row)) for column in shown), style=style)
+            table.add_row(*(shown(column.cell(row)) for column in fitting), style=style)
         screen.print(table)
 
 
@@ -224,16 +222,17 @@ def _print_grids(results: dict[str, Any]) -> None:
 
     screen = console()
     for grid in mislabel_grids(results):
-        caption = Text(grid.note) if grid.note else None
-        screen.print(Text(f"\n{grid.title}", style="italic"))
+        caption = shown(grid.note) if grid.note else None
+        screen.print()
+        screen.print(shown(grid.title), style="italic")
         table = Table(caption=caption, caption_justify="left")
         table.add_column("noise", no_wrap=True)
         for head in grid.heads:
-            table.add_column(head, justify="right")
+            table.add_column(shown(head), justify="right")
         for name, cells in grid.lines:
-            table.add_row(Text(name), *(Text(cell.plain) for cell in cells))
+            table.add_row(shown(name), *(shown(cell.plain) for cell in cells))
         screen.print(table)
-    screen.print(Text(mislabel_verdict(results)))
+    screen.print(shown(mislabel_verdict(results)))
 
 
 class _Display:
@@ -264,14 +263,14 @@ class _Display:
         if self._console.is_terminal:
             self._bar.update(
                 self._task,
-                description=progress.doing,
+                description=printable(progress.doing),
                 completed=progress.done,
                 total=progress.total,
                 left=left,
             )
         elif time.monotonic() >= self._next_line or progress.done == progress.total:
             self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
-            sys.stderr.write(f"{progress.done}/{progress.total} {progress.doing} {left}".rstrip() + "\n")
+            sys.stderr.write(f"{progress.done}/{progress.total} {printable(progress.doing)} {left}".rstrip() + "\n")
             sys.stderr.flush()
 
 

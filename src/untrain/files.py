@@ -23,7 +23,7 @@ import safetensors
 import safetensors.numpy
 import tomli_w
 
-from untrain.errors import InputError, IntegrityError
+from untrain.errors import ConfigError, InputError, IntegrityError
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -56,10 +56,10 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
             os.fsync(directory)
         finally:
             os.close(directory)
-    except OSError as error:
-        with contextlib.suppress(OSError):
+    except (OSError, ValueError) as error:  # the latter of a name that no file can have
+        with contextlib.suppress(OSError, ValueError):
             temporary.unlink()
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def sweep(directory: Path, names: Iterable[str]) -> None:
@@ -69,6 +69,17 @@ def sweep(directory: Path, names: Iterable[str]) -> None:
         if leftover.fullmatch(name) and not _is_being_written(directory / name):
             with contextlib.suppress(OSError):  # the next writer says what is wrong
                 os.unlink(directory / name)
+
+
+def check_no_links(directory: Path) -> None:
+    """Refuse a directory to write to that holds links: they would lead what is written out of it.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for name in sorted(os.listdir(directory)) if directory.is_dir() else ():
+        if (directory / name).is_symlink():
+            raise ConfigError(f"expected no links in {directory}, which is written to, got {name!r}: remove it")
 
 
 def _is_being_written(temporary: Path) -> bool:

@@ -75,10 +75,10 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: no such name or preset, an unknown field, or a value of the wrong type or out of range.
         """
-        name, _, named_preset = spec.partition(":")
+        name, colon, named_preset = spec.partition(":")
         kind = self.of(name)
         presets: dict[str, dict[str, Any]] = getattr(kind, "presets", {})
-        if named_preset and named_preset not in presets:
+        if colon and named_preset not in presets:
             raise ConfigError(
                 f"expected one of the presets {', '.join(presets) or '(none)'} of {name}, got {named_preset!r}"
             )

@@ -1,4 +1,6 @@
 import io
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
         ({"x": [1.0], "label": [3_000_000]}, "are they class numbers"),
         ({"image": [{"bytes": deep(), "path": None}], "label": [1]}, "8 bits a channel"),
         ({"x": pa.array([], pa.float32()), "label": pa.array([], pa.int64())}, "at least one row"),
+        ({"x": [1.0], "label": [0], "id": pa.array([b"\xff"]).view(pa.string())}, "whole parquet file .* UTF8"),
     ],
 )
 def test_wrong_tables_are_refused(tmp_path: Path, columns: dict[str, list[Any]], message: str) -> None:
@@ -157,6 +160,34 @@ def test_links_out_of_a_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "root" / "cat" / "1.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(InputError, match="links outside"):
         load(str(tmp_path / "root"))
+
+
+def test_columns_of_one_name_are_refused_in_one_line(tmp_path: Path) -> None:
+    numbers = pa.array([0, 1])
+    pq.write_table(pa.Table.from_arrays([numbers, numbers, numbers], names=["label", "x", "x"]), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"^expected a whole parquet file [^\n]* matches [^\n]*\Z"):
+        load(str(tmp_path / "t.parquet"))
+
+
+def test_folders_without_end_are_refused(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(2000):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    try:
+        with pytest.raises(InputError, match=r"expected .*/<class>/<image>, found folders too deep"):
+            load(str(tmp_path))
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
+
+
+def test_what_is_no_picture_starts_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
+    with pytest.raises(InputError, match="cannot be decoded in here"):
+        decode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n", "here")
 
 
 def test_enormous_images_are_refused_before_they_are_decoded() -> None:

@@ -93,8 +93,9 @@ def test_wrong_ids_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             forget_ids(persons(), ids)
     (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="text file"):
-        read_ids(tmp_path / "ids.txt")
+    for path in (tmp_path / "ids.txt", "a\0b"):
+        with pytest.raises(InputError, match="text file"):
+            read_ids(path)
 
 
 def test_as_many_groups_as_come_nearest_to_a_share() -> None:

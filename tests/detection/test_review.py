@@ -121,5 +121,7 @@ def test_what_cannot_be_read_is_refused_with_its_line(content: bytes, message: s
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a review file at .*: No such file"):
+    with pytest.raises(InputError, match=r"expected a review file at .*: .*No such file"):
         read_review(tmp_path / "review.csv", found(["a"]).examples)
+    with pytest.raises(InputError, match=r"expected a review file at .*: embedded null byte"):
+        read_review("a\0b", found(["a"]).examples)

@@ -71,6 +71,7 @@ BASE = to_toml(read_experiment("digits"))
         ('name = "digits"', 'name = "../digits"', "name"),
         ("validation = 0.1", "validation = 1.0", "< 1"),
         ("models = 64", "models = ", "Invalid|invalid"),
+        ("models = 64", f"models = {'9' * 5000}", "mine.toml: Exceeds the limit"),
         ("epochs = 15.0", "epochs = inf", "epochs above 0"),
         ("nesterov = false", "nesterov = true\nmomentum = 0.0", "mine.toml"),
     ],

@@ -157,6 +157,14 @@ def test_another_configuration_is_refused(finished: tuple[Path, dict[str, Any]])
     assert (directory / "experiment.toml").read_bytes() == before
 
 
+def test_links_in_the_directory_of_a_run_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match=r"expected no links in .*run, which is written to, got '\.lock'"):
+        run_experiment(small(), tmp_path / "run")
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_the_engine_is_measured_once_and_kept(tmp_path: Path) -> None:
     open_ = msgspec.structs.replace(small(), engine=None, methods=("finetune",))
     run_experiment(open_, tmp_path, workers=1)

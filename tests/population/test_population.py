@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from untrain.auditing import confidence
 from untrain.data import Examples
 from untrain.errors import InputError, IntegrityError, NotSupportedError
+from untrain.files import read_arrays, write_arrays
 from untrain.models import CNN, MLP, Factory, ResNet18, factory
 from untrain.population import SGD, Engine, Population, Recipe
 from untrain.population.engine import last_linear
@@ -135,6 +136,20 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
         Population.load(path, factory(MLP(), (1, 8, 8), 3))
     with pytest.raises(InputError, match=r"expected 0.weight of shape \(2, 5, 1, 3, 3\)"):
         Population.load(path, factory(CNN(widths=(5, 6)), (1, 8, 8), 3))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[" * 5000, "9" * 5000, "[1.5, 2]", '"x"', None])
+@pytest.mark.parametrize("name", ["root", "path", "indices"])
+def test_a_file_that_does_not_tell_where_its_models_come_from_is_refused(
+    name: str, text: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "models.safetensors"
+    Population.create(BUILD, 2).save(path)
+    arrays, metadata = read_arrays(path)
+    del metadata[name]
+    write_arrays(path, arrays, metadata if text is None else {**metadata, name: text})
+    with pytest.raises(InputError, match=r"expected the seeds and indices of a population in .*safetensors, got: "):
+        Population.load(path, BUILD)
 
 
 def test_wrong_arguments_are_refused() -> None:

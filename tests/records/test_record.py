@@ -108,6 +108,7 @@ def test_every_byte_counts() -> None:
         ({"schema": "1"}, IntegrityError, "expected a record in here, got other values: .*schema"),
         ({"more": 1}, IntegrityError, "got other values: .*unknown field `more`"),
         ({"files": {"../../etc/passwd": 1}}, IntegrityError, "got other values"),
+        ({"applied": "\ud800"}, IntegrityError, "got other values: .* surrogates not allowed"),
     ],
 )  # fmt: skip
 def test_other_forms_are_refused(changes: dict[str, Any], error: type[Exception], message: str) -> None:

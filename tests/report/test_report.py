@@ -1,4 +1,5 @@
 import html.parser
+import json
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,8 @@ def test_unusable_results_are_refused(tmp_path: Path) -> None:
         (b"{", IntegrityError, "expected JSON"),
         (b'{"schema": 2}', ConfigError, "schema 1 .* got 2"),
         (b'{"schema": 1, "rows": []}', IntegrityError, "complete results"),
+        (json.dumps({**results(), "rows": [None]}).encode(), IntegrityError, "complete results"),
+        (json.dumps({**results(), "rows": [{"method": 7}]}).encode(), IntegrityError, "complete results"),
         (b"[" * 100_000, IntegrityError, "expected JSON"),
     ):
         (tmp_path / "results.json").write_bytes(content)

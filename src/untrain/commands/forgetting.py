@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 from rich.table import Table
-from rich.text import Text
 
 from untrain.commands.inputs import Inputs
-from untrain.commands.screen import Status, console, print_text
+from untrain.commands.screen import Status, console, print_text, shown
 from untrain.errors import ConfigError, InputError
 from untrain.records.directory import KEY, MODEL, PAGE, PREVIOUS
 
@@ -247,7 +246,7 @@ def _print_diagnosis(found: "Diagnosis") -> None:
     table = Table("method", "fits", "takes about", "what it is, or why it does not fit")
     for option in found.options:
         why = option.title if option.fits else option.why
-        table.add_row(*(Text(text) for text in (option.method, "yes" if option.fits else "no", _about(option), why)))
+        table.add_row(*map(shown, (option.method, "yes" if option.fits else "no", _about(option), why)))
     console().print(table)
     if found.choice is not None:
         print_text(f"auto takes {found.choice.method}, {_about(found.choice)}: {found.choice.why}.")

@@ -106,7 +106,7 @@ def read_recipe(path: Path) -> "Recipe":
         return msgspec.toml.decode(path.read_bytes(), type=Recipe)
     except OSError as error:
         raise InputError(f"expected a recipe in {path}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"expected a recipe in {path}, got something else: {error}") from error
 
 

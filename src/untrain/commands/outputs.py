@@ -13,7 +13,7 @@ import numpy as np
 
 from untrain.environment import versions
 from untrain.errors import ConfigError
-from untrain.files import sweep, write_file
+from untrain.files import check_no_links, sweep, write_file
 
 if TYPE_CHECKING:
     from untrain.detection import Suspects
@@ -37,6 +37,7 @@ def check_directory(out: Path, names: Iterable[str]) -> None:
         return
     expected = sorted(names)
     sweep(out, expected)
+    check_no_links(out)
     for other in sorted(path.name for path in out.iterdir() if path.name not in expected)[:1]:
         raise ConfigError(
             f"expected {out} to hold nothing or just {', '.join(expected)}, got {other!r} there: choose another --out"

@@ -27,7 +27,6 @@ def verify(
     from untrain.records import read_key
     from untrain.records import verify as look
     from untrain.report.record import EVIDENCE
-    from untrain.report.suspects import printable
 
     found = look(
         directory,
@@ -35,7 +34,7 @@ def verify(
         ids=None if forget is None else read_ids(forget),
         public_key=public_key,
     )
-    print_text(*(f"{_MARKS[check.ok]:11}  {check.what:10}  {printable(check.words)}" for check in found.checks))
+    print_text(*(f"{_MARKS[check.ok]:11}  {check.what:10}  {check.words}" for check in found.checks))
     found.insist()
     print_text(f"Nothing that was checked has changed. {EVIDENCE}")
 

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from untrain.printable import printable
+
 
 class Status:
     """What is being done: one line with a spinner on a terminal, a line for each thing elsewhere."""
@@ -26,26 +28,29 @@ class Status:
     def show(self, doing: str) -> None:
         """Say what is done next."""
         if self._console.is_terminal:
-            self._spinner.update(Text(doing))
+            self._spinner.update(shown(doing))
         else:
-            sys.stderr.write(f"{doing}\n")
+            sys.stderr.write(f"{printable(doing)}\n")
             sys.stderr.flush()
 
 
+def shown(text: str) -> Text:
+    """A text, which may come from data: nothing in it steers the terminal or is taken for markup."""
+    return Text(printable(text))
+
+
 def print_text(*lines: str) -> None:
-    """Print sentences as they are."""
+    """Print sentences."""
     for line in lines:
-        console().print(Text(line), soft_wrap=True)
+        console().print(shown(line), soft_wrap=True)
 
 
 def print_suspects(flagged: list[dict[str, Any]], most: int = 10) -> None:
     """Print the first suspects as a table."""
-    from untrain.report.suspects import printable
-
     table = Table("id", "label", "suggested", "score")
     for each in flagged[:most]:
         texts = (each["id"], each["label"], each["suggested"] or "")
-        table.add_row(*(Text(printable(text)) for text in texts), Text(f"{each['score']:.4g}"))
+        table.add_row(*map(shown, texts), f"{each['score']:.4g}")
     if flagged:
         console().print(table)
     if len(flagged) > most:

@@ -179,13 +179,16 @@ def _table(
 
     try:
         table = pa.concat_tables([pyarrow.parquet.read_table(file) for file in files])
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # that texts are texts, among others
+        columns = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"expected a whole parquet file in {files[0].parent}, got one that cannot be read: {error}"
+            f"expected a whole parquet file in {files[0].parent}, got one that cannot be read: {reason}"
         ) from error
     for column in (label, *not_inputs):
-        if column not in table.column_names:
-            raise InputError(f"expected a column {column!r} in {files[0]}, got {', '.join(table.column_names)}")
+        if column not in columns:
+            raise InputError(f"expected a column {column!r} in {files[0]}, got {', '.join(columns)}")
     if not table.num_rows:
         raise InputError(f"expected at least one row in {files[0]}, got none")
     ids = _strings(table, "id") or [f"{name}/{row:05d}" for row in range(table.num_rows)]
@@ -253,13 +256,16 @@ def _table_inputs(table: Any, ids: Sequence[str], file: str, others: set[str]) -
 
 def _folder(root: Path, choice: _Choice) -> Examples:
     """Images in `<root>/<class>/`; ids are paths relative to the root."""
-    files = sorted(
-        file
-        for file in root.glob("*/**/*")
-        if file.suffix.lower() in _SUFFIXES
-        and file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(root).parts)
-    )
+    try:
+        files = sorted(
+            file
+            for file in root.glob("*/**/*")
+            if file.suffix.lower() in _SUFFIXES
+            and file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(root).parts)
+        )
+    except RecursionError:
+        raise InputError(f"expected {root}/<class>/<image>, found folders too deep to be looked through") from None
     if not files:
         raise InputError(f"expected {root}/<class>/<image>, found no image there")
     check_inside(files, root)

@@ -128,7 +128,7 @@ def read_ids(path: str | Path) -> list[str]:
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # the latter of bytes that are no text, or of a name that no file can have
         raise InputError(f"expected a text file with one id a line at {path}: {error}") from error
     return [line.strip() for line in lines if line.strip()]
 

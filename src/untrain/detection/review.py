@@ -115,8 +115,8 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"expected a review file at {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # the latter of a name that no file can have
+        raise InputError(f"expected a review file at {path}: {error}") from error
     try:
         return data.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
     except UnicodeDecodeError as error:

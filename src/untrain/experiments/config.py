@@ -265,7 +265,7 @@ def parse(text: str, where: str) -> AnyExperiment:
     try:
         fields = msgspec.toml.decode(text, type=dict[str, Any])
         found: AnyExperiment = msgspec.convert({"kind": "comparison", **fields}, AnyExperiment)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: {error}") from error
     return found
 

@@ -19,7 +19,7 @@ from untrain.experiments.executors import available_cores, do_jobs, one_thread
 from untrain.experiments.mislabel import MislabelWork
 from untrain.experiments.mislabel_results import mislabel_results
 from untrain.experiments.work import Job, Work
-from untrain.files import write_file
+from untrain.files import check_no_links, write_file
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def _work(
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the run's directory; the lock ends with the process, however it ends."""
+    check_no_links(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / ".lock").open("a")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -380,15 +381,27 @@ class Population:
         arrays, metadata = read_arrays(Path(path))
         if metadata.get("format") != "untrain.population.1":
             raise InputError(f"expected a saved population at {path}, got format {metadata.get('format')!r}")
-        skeleton, indices = factory(), json.loads(metadata["indices"])
+        try:
+            plain = {name: json.loads(metadata[name]) for name in ("root", "path", "indices")}
+            saved = msgspec.convert(plain, _Origin)
+        except (KeyError, ValueError, RecursionError) as error:
+            raise InputError(f"expected the seeds and indices of a population in {path}, got: {error}") from error
+        skeleton = factory()
         check_tensors(
             {name: array.shape for name, array in arrays.items()},
-            {name: (len(indices), *tensor.shape) for name, tensor in state_of(skeleton).items()},
+            {name: (len(saved.indices), *tensor.shape) for name, tensor in state_of(skeleton).items()},
             path,
         )
         tensors = {name: torch.from_numpy(arrays[name]).to(device) for name in state_of(skeleton)}
-        streams = Streams(json.loads(metadata["root"]), tuple(json.loads(metadata["path"])))
-        return cls(skeleton, tensors, streams, indices, factory, engine)
+        return cls(skeleton, tensors, Streams(saved.root, saved.path), saved.indices, factory, engine)
+
+
+class _Origin(msgspec.Struct):
+    """What a file tells of where its models come from."""
+
+    root: int
+    path: tuple[str, ...]
+    indices: tuple[int, ...]
 
 
 def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:

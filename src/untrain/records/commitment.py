@@ -141,5 +141,5 @@ def read_key(path: str | Path) -> bytes:
     plain = parse_canonical(read_regular(Path(path)), path)
     try:
         return bytes.fromhex(msgspec.convert(plain, _KeyFile).key)
-    except msgspec.ValidationError as error:
+    except ValueError as error:  # also of escapes that spell what is no text
         raise IntegrityError(f"expected the key of a request in {path}, got: {error}") from error

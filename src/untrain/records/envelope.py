@@ -72,7 +72,7 @@ def parse_envelope(data: bytes, where: str | Path) -> Envelope:
     plain = parse_canonical(data, where)
     try:
         envelope = msgspec.convert(plain, Envelope)
-    except msgspec.ValidationError as error:
+    except ValueError as error:  # also of escapes that spell what is no text
         raise IntegrityError(f"expected a DSSE envelope with one signature in {where}, got: {error}") from error
     if envelope.payloadType != PAYLOAD_TYPE:
         raise IntegrityError(f"expected a payload of type {PAYLOAD_TYPE} in {where}, got {envelope.payloadType!r}")

@@ -287,7 +287,7 @@ def parse_record(data: bytes, where: str | Path) -> Record:
         raise NotSupportedError(f"expected a record of schema {SCHEMA} in {where}, got {schema}: use a later untrain")
     try:
         return msgspec.convert(plain, Record)
-    except msgspec.ValidationError as error:
+    except ValueError as error:  # also of escapes that spell what is no text
         raise IntegrityError(f"expected a record in {where}, got other values: {error}") from error
 
 

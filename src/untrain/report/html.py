@@ -44,7 +44,7 @@ def write_report(directory: str | Path) -> Path:
     results = read_results(directory)
     try:
         page = render(results)
-    except (KeyError, IndexError, TypeError, ValueError, jinja2.UndefinedError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, jinja2.UndefinedError) as error:
         raise IntegrityError(f"expected complete results in {directory}/results.json, got {error!r}") from error
     path = Path(directory) / "report.html"
     write_file(path, page)

@@ -1,12 +1,10 @@
 """The page of a record: no script, nothing fetched, every text escaped, no id in it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-from untrain.files import write_file
+from untrain.printable import printable
 from untrain.report.html import fill
-from untrain.report.suspects import printable
 
 EVIDENCE = "This is evidence of a procedure, not a legal finding."
 _HEADINGS = {
@@ -38,19 +36,6 @@ def record_page(content: dict[str, Any]) -> bytes:
         "figure": _figure,
     }
     return fill("record.html.j2", values).encode("ascii", "xmlcharrefreplace")
-
-
-def write_record_page(path: str | Path, content: dict[str, Any]) -> None:
-    """Write the page of a record.
-
-    Args:
-        path: of the page.
-        content: of a `record.json`.
-
-    Raises:
-        InputError: the file system refused.
-    """
-    write_file(Path(path), record_page(content))
 
 
 def _printable(value: Any) -> Any:  # noqa: ANN401 (any plain value)

@@ -8,6 +8,7 @@ import jinja2
 
 from untrain.errors import InputError
 from untrain.files import write_file
+from untrain.printable import printable
 from untrain.report.html import fill
 
 MOST_SHOWN = 200
@@ -75,17 +76,6 @@ def _entry(suspect: dict[str, Any], picture: str | None) -> dict[str, str | None
         "score": f"{suspect['score']:.4g}",
         "picture": picture,
     }
-
-
-def printable(text: str) -> str:
-    r"""The text with every character that could not be seen, or could steer a terminal, written out.
-
-    >>> print(printable("cat\x1b[2J"))
-    cat\x1b[2J
-    """
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
-    )
 
 
 def _percent(share: float) -> str:
