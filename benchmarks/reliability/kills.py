@@ -27,11 +27,11 @@ def kills(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
         killing = Killing(verb, folder / verb.name.replace(", ", "-"), inputs)
         chosen = killing.windows
         if scale.short:
-            chosen = [chosen[row] for row in np.sort(generator.choice(len(chosen), 2, replace=False))]
+            chosen = [chosen[int(generator.integers(len(chosen)))]]
         for number, half in chosen:
             where = f"{'half-way through' if half else 'before'} call {number}, {killing.steps[number - 1]}"
             killing.attempt(where, _at(number, half))
-        for delay in generator.uniform(0.0, 0.9 * killing.plain.seconds, scale.of(1, 12)):
+        for delay in generator.uniform(0.0, 0.9 * killing.plain.seconds, scale.of(1, 18)):
             killing.attempt(f"at random, after {delay:.2f} s", kill_after=float(delay))
         yield killing.row()
 

@@ -78,13 +78,11 @@ class Page:
         name: of it.
         content: its data, as a command reads or makes them.
         make: writes it.
-        slow: whether it has figures, which take half a second.
     """
 
     name: str
     content: Plain
     make: Callable[[Plain], str]
-    slow: bool
 
     def plain(self) -> str:
         """The page."""
@@ -139,9 +137,7 @@ class Shape(html.parser.HTMLParser):
 def pages(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
     """Make every page with every payload, parse it and show it."""
     kinds = _kinds(inputs, folder)
-    cases = [
-        (kind, group) for kind in kinds for group in _groups(payloads("p"), 40 if scale.short and kind.slow else 1)
-    ]
+    cases = [(kind, group) for kind in kinds for group in _groups(payloads("p"), scale.of(40, 1))]
     made = each(cases, lambda case: case[0].hostile(" ".join(case[1])), limit=60)
     # In a child: this process computes nothing.
     plain = dict(zip((kind.name for kind in kinds), map(Shape, each(kinds, Page.plain)), strict=True))
@@ -165,7 +161,7 @@ def pages(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
         not found,
         findings=counted(found),
     )
-    yield _shown(texts, folder)
+    yield _shown(texts, folder, payloads("c")[:: scale.of(8, 1)])
 
 
 def _groups(texts: list[str], size: int) -> list[list[str]]:
@@ -183,10 +179,10 @@ def _kinds(inputs: Path, folder: Path) -> list[Page]:
     found = read("older-detect/suspects.json")
     found |= {"model_error": 0.1, "evidence": {**found["evidence"], "note": "an error's text"}}
     return [
-        Page("comparison", read("finished/results.json"), render, True),
-        Page("wrong labels", read("finished-mislabel/results.json"), render, True),
-        Page("suspects", found, suspects, False),
-        Page("record", read("request/record.json"), lambda content: record_page(content).decode("ascii"), False),
+        Page("comparison", read("finished/results.json"), render),
+        Page("wrong labels", read("finished-mislabel/results.json"), render),
+        Page("suspects", found, suspects),
+        Page("record", read("request/record.json"), lambda content: record_page(content).decode("ascii")),
     ]
 
 
@@ -207,29 +203,28 @@ def _parsed(text: str, plain: Shape, group: list[str]) -> Iterator[str]:
         yield "the text is not there as it is"
 
 
-def _shown(texts: list[str], folder: Path) -> Row:
+def _shown(texts: list[str], folder: Path, control: list[str]) -> Row:
     what = f"the same pages in headless Chromium, with and without their policy ({2 * len(texts)} pages)"
     if chromium() is None:
         return Row(what, 0, "not run: no Chromium", "run 0, requests 0", None)
     (folder / "browser").mkdir()
     bare = [text.replace(POLICY, "") for text in texts]
     ended = run(lambda: watch([*texts, *bare], folder / "browser" / "pages"), limit=600)
-    unescaped = [f"<!doctype html><title>x</title><p>{payload}</p>" for payload in payloads("c")]
-    unescaped += [f'<!doctype html><title>x</title><img alt="{payload}" src=x>' for payload in payloads("c")]
-    control = run(lambda: watch(unescaped, folder / "browser" / "control"), limit=300)
-    if ended.answer is None or control.answer is None:
-        return Row(
-            what, 2 * len(texts), f"not shown: {(ended.err + control.err).strip()[-200:]}", "run 0, requests 0", False
-        )
+    unescaped = [f"<!doctype html><title>x</title><p>{payload}</p>" for payload in control]
+    unescaped += [f'<!doctype html><title>x</title><img alt="{payload}" src=x>' for payload in control]
+    unguarded = run(lambda: watch(unescaped, folder / "browser" / "control"), limit=300)
+    if ended.answer is None or unguarded.answer is None:
+        error = (ended.err + unguarded.err).strip()[-200:]
+        return Row(what, 2 * len(texts), f"not shown: {error}", "run 0, requests 0", False)
     told, asked = ended.answer
-    bites = {each.strip("/") for each in [*control.answer[0], *control.answer[1]]}
+    bites = {each.strip("/") for each in [*unguarded.answer[0], *unguarded.answer[1]]}
     bites = {each for each in bites if each.startswith("c") and each[1:].isdigit()}
     return Row(
         what,
         2 * len(texts),
         f"run {len(told)}, requests {len(asked)}",
         "run 0, requests 0",
-        not told and not asked,
-        f"{len(bites)} of {len(payloads('c'))} texts are run or fetch something in a page that escapes nothing",
+        bool(bites) and not told and not asked,
+        f"{len(bites)} of {len(control)} texts are run or fetch something in a page that escapes nothing",
         counted([*((f"run: {each}", "") for each in told), *((f"request: {each}", "") for each in asked)]),
     )

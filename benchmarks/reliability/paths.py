@@ -111,7 +111,7 @@ def paths(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
         *_writing(inputs),
         *_settings(inputs),
         *_nul(),
-    ]
+    ][:: scale.of(4, 1)]
     found = [(attack, _tried(attack, folder / f"{number}" / "home", outside)) for number, attack in enumerate(attacks)]
     left = [(f"outside: {each}", attack.name) for attack, (_, events) in found for each in events]
     other = [(ending, attack.name) for attack, (ending, _) in found if ending not in ("accepted", "refused")]

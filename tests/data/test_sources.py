@@ -113,6 +113,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
         ({"label": [1]}, "columns beside label"),
         ({"x": [1.0, 2.0], "label": [1, 0], "id": ["a", "a"]}, "distinct ids"),
         ({"x": [float("nan")], "label": [0]}, "finite"),
+        ({"x": [1e300], "label": [0]}, "finite"),
         ({"x": [1.0, 2.0], "label": [0, 1], "id": ["a", None]}, "every row of column 'id', got none in row 1"),
         ({"x": [1.0], "label": [3_000_000]}, "are they class numbers"),
         ({"image": [{"bytes": deep(), "path": None}], "label": [1]}, "8 bits a channel"),

@@ -13,7 +13,8 @@ from rich.table import Table
 from untrain.commands.inputs import Inputs
 from untrain.commands.screen import Status, console, print_text, shown
 from untrain.errors import ConfigError, InputError
-from untrain.records.directory import KEY, MODEL, PAGE, PREVIOUS
+from untrain.files import sweep
+from untrain.records.directory import KEY, MODEL, PAGE, PREVIOUS, RECORD
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,6 +65,7 @@ def forget(
     from untrain.commands.outputs import check_directory
     from untrain.records.directory import check_unclaimed
 
+    sweep(out, [RECORD])
     check_directory(out, _REPLACED)
     check_unclaimed(out)
     if audit is not None:

@@ -251,7 +251,8 @@ def _table_inputs(table: Any, ids: Sequence[str], file: str, others: set[str]) -
             )
     if not features:
         raise InputError(f"expected columns beside labels, id and group in {file}, got none")
-    return np.stack([table[field.name].to_numpy().astype(np.float32) for field in features], axis=1)
+    with np.errstate(over="ignore"):  # what is infinite then is refused with its example
+        return np.stack([table[field.name].to_numpy().astype(np.float32) for field in features], axis=1)
 
 
 def _folder(root: Path, choice: _Choice) -> Examples:
