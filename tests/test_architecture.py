@@ -47,7 +47,8 @@ MAY_IMPORT = {
         "choosing", "comparing", "weights",
     },
     "proving": {
-        "errors", "randomness", "auditing", "models", "population", "records", "asking", "choosing", "comparing",
+        "errors", "randomness", "files", "auditing", "models", "population", "methods", "records", "environment",
+        "weights", "asking", "choosing", "comparing",
     },
     "diagnosing": {"errors", "data", "models", "population", "asking", "choosing", "comparing"},
     "hub": {"errors", "files", "records", "weights"},

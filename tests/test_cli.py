@@ -196,6 +196,12 @@ def test_suspects_are_found_reviewed_and_forgotten(
     assert done["evidence"]["note"].startswith("auto fell back to neighbours")
     assert done["examples"] == 500
 
+    before = weights.read_bytes()
+    again = str(tmp_path / "second" / ".." / "first")
+    assert call("repair", "--data", str(table), "--weights", str(weights), "--out", again) == 3
+    assert "the original would be replaced" in capsys.readouterr().err
+    assert weights.read_bytes() == before
+
     assert call(*asked) == 3  # it would overwrite the answers
     assert "expected no answers in" in capsys.readouterr().err
     (tmp_path / "first" / "notes.txt").touch()

@@ -1,11 +1,15 @@
 """`audit`: models that forgot against models that never saw."""
 
+from pathlib import Path
+from typing import Any
+
+import msgspec
 import numpy as np
 import pytest
 from torch import nn
 
 import untrain as un
-from untrain.errors import ConfigError, InputError, NotSupportedError
+from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
 from untrain.records import Audit
 
 RECIPE = un.Recipe(optimizer=un.Adam(lr=1e-2), epochs=30, batch_size=32)
@@ -15,20 +19,22 @@ def build() -> nn.Module:
     return nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 2))
 
 
-def rows(count: int, seed: int) -> un.Examples:
+def rows(count: int, seed: int, share: float = 0.25) -> un.Examples:
     """Labels of which a quarter is wrong, so that there is something to learn by heart."""
     generator = np.random.default_rng(seed)
     inputs = generator.normal(size=(count, 10)).astype(np.float32)
-    wrong = generator.random(count) < 0.25
+    wrong = generator.random(count) < share
     return un.Examples.of(inputs, ((inputs[:, 0] > 0) ^ wrong).astype(int), [f"{seed}/{row}" for row in range(count)])
 
 
-def asked(method: str, models: int = 16) -> Audit:
-    train = rows(120, 1)
+def asked(
+    method: str, models: int = 16, *, recipe: un.Recipe = RECIPE, forget: int = 12, wrong: float = 0.25, **more: Any
+) -> Audit:
+    train = rows(120, 1, wrong)
     original = un.Population.create(build, 1).train(train, RECIPE).module()
     return un.audit(
-        original, train, train.ids[:12].tolist(), method=method, factory=build, recipe=RECIPE, models=models,
-        validation=rows(200, 2),
+        original, train, train.ids[:forget].tolist(), method=method, factory=build, recipe=recipe, models=models,
+        validation=rows(200, 2), **more,
     )  # fmt: skip
 
 
@@ -56,6 +62,50 @@ def test_what_hardly_moves_is_found_to_know_them_still() -> None:
 
 def test_auto_is_what_it_would_take_first() -> None:
     assert "8 models that retrain made forget" in asked("auto", 8).words
+
+
+def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None:
+    whole, steps = asked("finetune:kaggle"), list[str]()
+    for stop in ("models 9 to 16", "once more: models 1 to 8"):
+
+        def interrupt(step: str, stop: str = stop) -> None:
+            steps.append(step)
+            if stop in step:
+                raise KeyboardInterrupt
+
+        with pytest.raises(InterruptedRunError, match=r"stopped; finished models are kept in .*, do the same again"):
+            asked("finetune:kaggle", keep=tmp_path, progress=interrupt)
+    assert len(list(tmp_path.iterdir())) == 4
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert asked("finetune:kaggle", keep=tmp_path) == whole
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
+    assert len(list(tmp_path.iterdir())) == 6
+    with pytest.raises(KeyboardInterrupt):
+        asked("finetune:kaggle", progress=interrupt)
+
+
+def test_finished_models_are_those_of_the_same_question_alone(tmp_path: Path) -> None:
+    first = asked("retrain", 8, keep=tmp_path)
+    files = set(tmp_path.iterdir())
+    assert len(files) == 3
+    for changes in ({"seed": 1}, {"recipe": msgspec.structs.replace(RECIPE, epochs=1)}, {"forget": 11}, {"wrong": 0.2}):
+        assert asked("retrain", 8, keep=tmp_path, **changes) != first
+        assert len(set(tmp_path.iterdir()) - files) == 3, changes
+        files = set(tmp_path.iterdir())
+    asked("finetune", 8, keep=tmp_path)
+    assert len(set(tmp_path.iterdir()) - files) == 1
+
+
+def test_finished_models_that_are_damaged_are_made_again(tmp_path: Path) -> None:
+    first = asked("retrain", 8, keep=tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-3])
+    assert asked("retrain", 8, keep=tmp_path) == first
+    elsewhere = tmp_path / "elsewhere"
+    next(tmp_path.iterdir()).rename(elsewhere)
+    (tmp_path / "link.safetensors").symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="expected no links in"):
+        asked("retrain", 8, keep=tmp_path)
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

@@ -7,6 +7,7 @@ from reliability.configs import configs
 from reliability.faults import faults
 from reliability.forged import forged
 from reliability.kills import kills
+from reliability.leaks import leaks
 from reliability.pages import pages
 from reliability.paths import paths
 from reliability.pickles import pickles
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Family] = {
     "pages": pages,
     "configs": configs,
     "forged": forged,
+    "leaks": leaks,
 }
 
 

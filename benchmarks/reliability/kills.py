@@ -81,7 +81,7 @@ class Killing:
             self._note("not continued", where, [again.err.strip().rpartition("\n")[2]])
             return
         missing += [path.name for path in there if not path.is_file()]
-        if self.verb.name.startswith("run"):
+        if self.verb.name.startswith(("run", "audit")):
             # A piece that was finished is not computed again.
             pieces = [path for path in there if path.suffix == ".safetensors" and path.is_file()]
             missing += [path.name for path in pieces if path.stat().st_mtime_ns != there[path]]

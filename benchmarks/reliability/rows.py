@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_HEADS = ("what", "attempts", "outcome", "target", "the same without a guard")
+_HEADS = ("what", "attempts", "outcome", "target", "for comparison")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Row:
         outcome: in words.
         target: in words.
         met: whether the outcome is the target; None if it was not run.
-        control: what the same attack does where nothing guards, or an empty text.
+        control: what shows that the attack bites, such as what it does where nothing guards; or an empty text.
         findings: each case in which the target was missed.
     """
 
@@ -55,7 +55,7 @@ def markdown(rows: Iterable[Row]) -> str:
 
 def plain(row: Row) -> str:
     """One row for a terminal, with what was found."""
-    control = f"; without a guard: {row.control}" if row.control else ""
+    control = f"; for comparison: {row.control}" if row.control else ""
     lines = [f"{row.what} ({row.attempts:,}): {_outcome(row)}; target: {row.target}{control}"]
     return "\n".join([*lines, *(f"    {finding}" for finding in row.findings)])
 

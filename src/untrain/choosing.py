@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from untrain.data import Examples
-from untrain.errors import NotSupportedError, UntrainError
+from untrain.errors import NotSupportedError, UntrainError, first_line
 from untrain.methods import METHODS, Method, Request, build_method
 from untrain.population import SGD, Population, Recipe
 
@@ -109,7 +109,7 @@ class Situation:
         except UntrainError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 (whatever a method or a network raises, it does not fit)
-            return str(error).partition("\n")[0] or type(error).__name__
+            return first_line(error)
         finally:
             logger.disabled = was
         return None

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from untrain.errors import ConfigError, InputError, IntegrityError, NotSupportedError
+from untrain.errors import ConfigError, InputError, IntegrityError, NotSupportedError, first_line
 from untrain.files import write_file
 
 FLOOR = "2.10"
@@ -60,7 +60,7 @@ def convert(source: str | Path, target: str | Path) -> tuple[int, str | None]:
         same = safetensors.torch.load(data).keys() == found.keys()
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(
-            f"expected tensors that safetensors can hold in {source}, got others: {_first(error)}"
+            f"expected tensors that safetensors can hold in {source}, got others: {first_line(error)}"
         ) from error
     if not same:
         raise InputError(f"expected names that safetensors can hold in {source}, got others")
@@ -91,7 +91,7 @@ def _archive(source: Path) -> io.BytesIO:
     except Exception as error:
         raise IntegrityError(
             f"expected a whole file that torch.save wrote since version 1.6 at {source}, got something else: "
-            f"{_first(error)}"
+            f"{first_line(error)}"
         ) from error
     copy.seek(0)
     return copy
@@ -109,7 +109,7 @@ def _loaded(archive: io.BytesIO, source: Path) -> Any:  # noqa: ANN401 (whatever
         raise IntegrityError(f"expected tensors alone in {source}, got a file that asks for more{what}") from None
     except Exception as error:
         raise IntegrityError(
-            f"expected a whole file of tensors at {source}, got one that cannot be read: {_first(error)}"
+            f"expected a whole file of tensors at {source}, got one that cannot be read: {first_line(error)}"
         ) from error
 
 
@@ -150,8 +150,3 @@ def _check(found: dict[str, Tensor], size: int, source: Path) -> None:
             )
     if sum(memory.values()) > size:
         raise IntegrityError(f"expected tensors of at most {size} bytes in {source}, got {sum(memory.values())}")
-
-
-def _first(error: Exception) -> str:
-    """The first line of what an error says."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__

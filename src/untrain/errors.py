@@ -12,6 +12,11 @@ class UntrainError(Exception):
     exit_code: ClassVar[int] = 3
 
 
+def first_line(error: Exception) -> str:
+    """What an error of a library says, without the lines that follow."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 class InputError(UntrainError, ValueError):
     """Data, or an argument, that cannot be used as it is."""
 

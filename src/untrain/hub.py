@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from untrain.errors import InputError, NotSupportedError
+from untrain.errors import InputError, NotSupportedError, first_line
 from untrain.records import verify
 from untrain.records.directory import KEY
 
@@ -38,7 +38,7 @@ def fetch_weights(address: str) -> Path:
     try:
         return Path(hub.hf_hub_download(found["repository"], found["file"], revision=found["revision"]))
     except Exception as error:
-        raise InputError(f"cannot fetch {address}: {_first(error)}") from error
+        raise InputError(f"cannot fetch {address}: {first_line(error)}") from error
 
 
 def push_directory(directory: str | Path, repository: str, *, private: bool = True) -> str:
@@ -63,7 +63,7 @@ def push_directory(directory: str | Path, repository: str, *, private: bool = Tr
         hub.create_repo(repository, private=private, exist_ok=True)
         done = hub.upload_folder(repo_id=repository, folder_path=str(directory), ignore_patterns=[KEY, ".*"])
     except Exception as error:
-        raise InputError(f"cannot put {directory} on the hub as {repository}: {_first(error)}") from error
+        raise InputError(f"cannot put {directory} on the hub as {repository}: {first_line(error)}") from error
     return str(done)
 
 
@@ -73,8 +73,3 @@ def _hub() -> Any:  # noqa: ANN401 (a module that may not be there)
     except ImportError as error:
         raise NotSupportedError("expected the extra for the hub, got none: pip install 'untrain[hub]'") from error
     return huggingface_hub
-
-
-def _first(error: Exception) -> str:
-    """The first line of what an error says."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -5,9 +5,13 @@ without models.
 """
 
 import dataclasses
+import hashlib
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +24,21 @@ from untrain.auditing.certificate import FEWEST_MODELS
 from untrain.auditing.energy import GROUPS
 from untrain.choosing import Situation, candidates, named, nothing_fits
 from untrain.comparing import noted, percent
-from untrain.errors import InputError
+from untrain.environment import machine, versions
+from untrain.errors import InputError, IntegrityError, InterruptedRunError
+from untrain.files import check_no_links, digest, read_arrays, write_arrays
+from untrain.methods import Method
 from untrain.models import Factory
 from untrain.population import Population, Recipe
+from untrain.population.fitting import rule_of_thumb
 from untrain.randomness import Streams
-from untrain.records import Audit, Estimate
+from untrain.records import Audit, Estimate, state_digest
+from untrain.weights import arrays_of
 
 FEWEST = GROUPS
 """Models of each kind below which no interval can be told."""
+PART = 8
+"""Models that are made together, and kept together when they are finished."""
 
 Confidences = npt.NDArray[np.float64]
 
@@ -45,6 +56,7 @@ def audit(
     seed: int = 0,
     previous: str | Path | None = None,
     key: bytes | None = None,
+    keep: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Audit:
     """Compare a method with training anew, on one's own model and data.
@@ -61,14 +73,18 @@ def audit(
         seed: of all random draws.
         previous: directory of the request before.
         key: of the chain of requests.
+        keep: folder in which the figures of every eight finished models are kept, so that the same call continues where
+            it was stopped, and another method is compared with the same retrained models. It knows the model, the data
+            and the settings by their digests, but not what the factory draws.
         progress: told in a few words what is done next.
 
     Raises:
         InputError: see `untrain.forget`; also fewer than 8 models.
         NotSupportedError: factory or recipe are not known, or the method does not fit.
+        InterruptedRunError: it was stopped, and what is finished is kept.
 
     Cost: `models` times the method and twice `models` trainings, the second for what retrained models score among
-    themselves. It cannot be resumed: at 32 small models it takes minutes.
+    themselves.
     """
     say = progress or (lambda _: None)
     if models < FEWEST:
@@ -78,17 +94,100 @@ def audit(
     anew = named("retrain", case.known, recipe)
     spec = _first_choice(case) if method == "auto" else method
     way = named(spec, case.known, recipe)
-    arms = list[Population]()
-    for what, does in (
-        (f"forgetting by {spec}", way),
-        ("training without the forgotten examples", anew),
-        ("training without the forgotten examples, once more", anew),
-    ):
-        say(f"{what}, {models} models")
-        copies = case.original.repeat(models, streams=Streams(seed).child("audit", what))
-        arms.append(does.forget(copies, case.request))
+    work = _Work(case, models, None if keep is None else Path(keep), say)
+    try:
+        arms = [
+            work.arm(what, does)
+            for what, does in (
+                (f"forgetting by {spec}", way),
+                ("training without the forgotten examples", anew),
+                ("training without the forgotten examples, once more", anew),
+            )
+        ]
+    except KeyboardInterrupt:
+        if keep is None:
+            raise
+        raise InterruptedRunError(f"stopped; finished models are kept in {keep}, do the same again") from None
     say("comparing")
     return _compared(case, spec, *arms)
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """What is compared of many models.
+
+    Attributes:
+        confidences: `[N, S]` in the forgotten examples.
+        retained: `[N]` accuracy on the retain set.
+        other: `[N]` accuracy on what else is compared on.
+    """
+
+    confidences: Confidences
+    retained: Confidences
+    other: Confidences
+
+    @classmethod
+    def of(cls, models: Population, case: Case) -> "_Arm":
+        return cls(
+            models.confidences(case.request.forget), models.accuracy(case.request.retain), models.accuracy(case.on)
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["_Arm"]) -> "_Arm":
+        return cls(*map(np.concatenate, zip(*map(dataclasses.astuple, parts), strict=True)))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The models of an audit, made part by part."""
+
+    case: Case
+    models: int
+    keep: Path | None
+    say: Callable[[str], None]
+
+    def arm(self, what: str, way: Method) -> _Arm:
+        """Many models, each with random streams of its own below the name of the arm."""
+        if self.keep is not None:
+            check_no_links(self.keep)
+        parts = list[_Arm]()
+        for first in range(0, self.models, PART):
+            last = min(first + PART, self.models)
+            self.say(f"{what}: models {first + 1} to {last} of {self.models}")
+            parts.append(self._part(what, way, first, last))
+        return _Arm.concatenate(parts)
+
+    def _part(self, what: str, way: Method, first: int, last: int) -> _Arm:
+        path = None if self.keep is None else self.keep / f"{self._mark(what, way)}-{first:05d}-{last:05d}.safetensors"
+        if path is not None and path.is_file():
+            with suppress(IntegrityError):  # then it is made again
+                return _Arm(**read_arrays(path)[0])
+        streams = Streams(self.case.seed).child("audit", what)
+        copies = self.case.original.repeat(last - first, streams=streams, first=first)
+        copies.engine = rule_of_thumb(copies, self.case.request.retain)
+        made = _Arm.of(way.forget(copies, self.case.request), self.case)
+        if path is not None:
+            write_arrays(path, vars(made), {})
+        return made
+
+    def _mark(self, what: str, way: Method) -> str:
+        """A name for all that the figures depend on."""
+        settings = (what, repr(way), repr(self.case.request.recipe), repr(self.case.original.skeleton))
+        origin = (self.case.seed, versions(), machine(str(self.case.original.device)), self._data)
+        return hashlib.sha256(repr((settings, origin)).encode()).hexdigest()[:32]
+
+    @cached_property
+    def _data(self) -> str:
+        """Digest of the original and of all examples."""
+        request = self.case.request
+        sets = (request.forget, request.retain, request.validation, self.case.on)
+        arrays = {
+            f"{number} {name}": getattr(examples, name)
+            for number, examples in enumerate(sets)
+            if examples is not None
+            for name in ("inputs", "labels")
+        }
+        return digest(arrays, {"original": state_digest(arrays_of(self.case.original.module()))})
 
 
 def _first_choice(case: Case) -> str:
@@ -100,14 +199,14 @@ def _first_choice(case: Case) -> str:
     return found.method
 
 
-def _compared(case: Case, spec: str, *arms: Population) -> Audit:
+def _compared(case: Case, spec: str, *arms: _Arm) -> Audit:
     """All figures of unlearned, retrained and once more retrained models, as many of each."""
-    forget, models = case.request.forget, len(arms[0])
-    done, anew, again = (arm.confidences(forget) for arm in arms)
+    forget, models = case.request.forget, len(arms[0].confidences)
+    done, anew, again = (arm.confidences for arm in arms)
     # The original is one model; as many copies of it make an arm that does not vary.
     still = np.repeat(case.original.confidences(forget), models, axis=0)
     before, after = (noted(rank_energy(arm, anew).total) for arm in (still, done))
-    right = [(float(arm.accuracy(case.request.retain).mean()), float(arm.accuracy(case.on).mean())) for arm in arms]
+    right = [(float(arm.retained.mean()), float(arm.other.mean())) for arm in arms]
     score, ceiling = (_score(arm, anew, own, right[1]) for arm, own in ((done, right[0]), (again, right[2])))
     proof = certificate(done, anew) if models >= FEWEST_MODELS else None
     words = [

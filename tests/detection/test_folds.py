@@ -13,10 +13,11 @@ from tests.detection.toys import RECIPE, build, noisy, subject
 from untrain.data import Examples
 from untrain.detection import Subject
 from untrain.detection.base import model_error
-from untrain.detection.folds import FOLDS, CrossValidation, cross_validate, folds_of, rule_of_thumb
+from untrain.detection.folds import FOLDS, CrossValidation, cross_validate, folds_of
 from untrain.errors import InputError
 from untrain.models import CNN, MLP, Factory, ResNet18, factory
 from untrain.population import SGD, Engine, Population, Recipe
+from untrain.population.fitting import rule_of_thumb
 from untrain.randomness import Streams
 
 BALANCED = msgspec.structs.replace(RECIPE, class_balance=1.0, epochs=3)

@@ -39,6 +39,7 @@ def forget(
     previous: Path | None = None,
     key: Path | None = None,
     audit: int | None = None,
+    keep: Path | None = None,
     out: Path = Path("forgotten"),
     json: bool = False,
 ) -> None:
@@ -59,6 +60,7 @@ def forget(
         previous: directory of the request before, whose model is to forget more.
         key: the request.key of the requests before, where it is not in their directory.
         audit: compare with this many models trained without the forgotten examples; needs --recipe.
+        keep: folder for the finished models of an audit, from which the same command continues where it was stopped.
         out: directory of the files; it is made, or must hold nothing else.
         json: print record.json instead of the verdict.
     """
@@ -74,7 +76,7 @@ def forget(
         given = _Given.read(inputs, forget, validation, previous, key, status)
         done = given.forgotten(method, seconds, bound)
         if audit is not None:
-            done = done.audited(given.audit(done.record.applied.method, audit))
+            done = done.audited(given.audit(done.record.applied.method, audit, keep))
     done.save(out)
     if json:
         sys.stdout.write((out / "record.json").read_text(encoding="utf-8"))
@@ -113,9 +115,10 @@ def audit(
     method: str = "auto",
     validation: str | None = None,
     models: int = 32,
+    keep: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Compare a method with training anew on your own model and data: many models of each; nothing is written.
+    """Compare a method with training anew on your own model and data: many models of each.
 
     Args:
         forget: a text file with the ids to forget, one on each line.
@@ -123,13 +126,15 @@ def audit(
         method: to look at, `name` or `name:preset`.
         validation: examples outside the training set, named as --data is, to compare accuracy on.
         models: how many of each kind; more tell smaller differences.
+        keep: folder for finished models, from which the same command continues where it was stopped; nothing else is
+            written.
         json: print the figures as JSON.
     """
     from untrain.commands.outputs import json_text, plain
 
     with Status() as status:
         given = _Given.read(inputs, forget, validation, None, None, status)
-        found = given.audit(method, models)
+        found = given.audit(method, models, keep)
     if json:
         sys.stdout.write(json_text(plain(found)))
         return
@@ -222,12 +227,12 @@ class _Given:
             seconds=seconds, bound=bound, progress=self.status.show, **self.own, **self.chain,
         )  # fmt: skip
 
-    def audit(self, method: str, models: int) -> Any:  # noqa: ANN401
+    def audit(self, method: str, models: int, keep: Path | None) -> Any:  # noqa: ANN401
         from untrain.proving import audit
 
         return audit(
             self.module, self.examples, self.ids, method=method, models=models, validation=self.validation,
-            seed=self.seed, progress=self.status.show, **self.own, **self.chain,
+            seed=self.seed, keep=keep, progress=self.status.show, **self.own, **self.chain,
         )  # fmt: skip
 
     def diagnosis(self, seconds: float | None) -> "Diagnosis":

@@ -8,6 +8,7 @@ import tyro
 
 from untrain.commands.inputs import Question
 from untrain.commands.screen import Status, print_suspects, print_text
+from untrain.errors import ConfigError
 
 if TYPE_CHECKING:
     from untrain.detection import Suspects
@@ -98,6 +99,8 @@ def repair(
     from untrain.commands.outputs import check_directory, check_unanswered
 
     check_directory(out, _REPAIR)
+    if inputs.weights is not None and (out / _REPAIR[0]).resolve() == Path(inputs.weights).resolve():
+        raise ConfigError(f"expected an --out that does not hold --weights, got {out}: the original would be replaced")
     if review is None:
         check_unanswered(out / "suspects.csv")
     with Status() as status:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
-from untrain.data import Examples
 from untrain.data.examples import Labels
 from untrain.detection.base import Subject
 from untrain.errors import InputError
-from untrain.population import Engine, Population, Recipe
-from untrain.population.engine import why_not_vectorised
+from untrain.population import Population, Recipe
+from untrain.population.fitting import rule_of_thumb
 
 FOLDS = 5
 
@@ -98,13 +96,3 @@ def cross_validate(
         if epoch <= 1 or agreement[-1] > reached + error:
             early, reached = models.clone(), agreement[-1]
     return CrossValidation(np.stack(log_p), np.asarray(agreement), early, models)
-
-
-def rule_of_thumb(models: Population, examples: Examples) -> Engine:
-    """How to compute a few models: together where that is right and there are no convolutions.
-
-    Not measured, since a width that is measured anew could differ, and with it the last bits of the scores.
-    """
-    inputs, _ = models.resident(examples)
-    alone = models.weights(nn.Conv2d) or why_not_vectorised(models.skeleton, models.tensors, inputs[:8])
-    return Engine(1 if alone else len(models))

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from torch import nn
 
 from untrain.data import Examples
-from untrain.errors import InputError, UntrainError
+from untrain.errors import InputError, UntrainError, first_line
 from untrain.models import Factory
-from untrain.population.engine import Engine
+from untrain.population.engine import Engine, why_not_vectorised
 from untrain.population.population import Population
 
 T = TypeVar("T")
@@ -47,6 +47,16 @@ def settled(models: Population) -> Population:
         models = models.clone()
         models.engine = Engine()
     return models
+
+
+def rule_of_thumb(models: Population, examples: Examples) -> Engine:
+    """How to compute a few models: together where that is right and there are no convolutions.
+
+    Not measured, since a width that is measured anew could differ, and with it the last bits.
+    """
+    inputs, _ = models.resident(examples)
+    alone = models.weights(nn.Conv2d) or why_not_vectorised(models.skeleton, models.tensors, inputs[:8])
+    return Engine(1 if alone else len(models))
 
 
 def check_fits(models: Population, examples: Examples) -> None:
@@ -91,5 +101,5 @@ def guarded(expected: str, made: Callable[[], T]) -> T:
     except UntrainError:
         raise
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         raise InputError(f"expected {expected}, got: {reason}") from error
