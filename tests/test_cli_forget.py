@@ -404,7 +404,9 @@ def test_weights_come_from_the_hub_strictly(hub: Hub, folder: Path, capsys: pyte
     assert "got a difference: the file lacks '0.bias'" in capsys.readouterr().err
     assert call("forget", *asked, "hf://me/digits/model.safetensors") == 0
     assert push_directory("forgotten", "me/forgotten") == "https://hub/me/forgotten"
-    assert hub.private == {"me/forgotten": True}
+    assert call("push", "forgotten", "me/open", "--public") == 0
+    assert capsys.readouterr().out.endswith("commit: https://hub/me/open\n")
+    assert hub.private == {"me/forgotten": True, "me/open": False}
     assert verify(hub.root / "me/forgotten/main").ok
     assert not (hub.root / "me/forgotten/main/request.key").exists()
     (folder / "forgotten" / "report.html").write_text("other")

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from untrain import __version__
-from untrain.commands import audit, convert, detect, doctor, forget, repair, sign, synthesize, verify
+from untrain.commands import audit, convert, detect, doctor, forget, push, repair, sign, synthesize, verify
 from untrain.commands.screen import console, print_text, shown
 from untrain.errors import ConfigError, InputError, UntrainError
 from untrain.printable import printable
@@ -170,6 +170,7 @@ def _obey(arguments: Sequence[str]) -> None:
             "convert": convert,
             "verify": verify,
             "sign": sign,
+            "push": push,
             "synthesize": synthesize,
             "run": run,
             "list": list_,

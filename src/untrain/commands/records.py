@@ -1,4 +1,4 @@
-"""`untrain verify` and `untrain sign`: whether the record of a request to forget holds, and a signature on it."""
+"""What is done with the record of a request to forget: `untrain verify`, `untrain sign`, `untrain push`."""
 
 from pathlib import Path
 
@@ -50,3 +50,16 @@ def sign(directory: tyro.conf.Positional[Path], key: Path) -> None:
     from untrain.records import sign as put_signature
 
     print_text(f"signature: {put_signature(directory, key)}")
+
+
+def push(directory: tyro.conf.Positional[Path], repository: tyro.conf.Positional[str], public: bool = False) -> None:
+    """Put a model that forgot, its record and its page on the Hugging Face hub, without the key; needs untrain[hub].
+
+    Args:
+        directory: of the request, as `untrain forget` writes it; it is verified first.
+        repository: OWNER/NAME; it is made if it does not exist.
+        public: make it for everybody to see; default private. One that exists stays as it is.
+    """
+    from untrain.hub import push_directory
+
+    print_text(f"commit: {push_directory(directory, repository, private=not public)}")
