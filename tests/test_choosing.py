@@ -158,6 +158,22 @@ def test_doctor_tells_what_fits() -> None:
     assert not found.warnings
 
 
+def test_doctor_says_that_a_network_cannot_be_trained() -> None:
+    class EvaluatedAlone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(64, 3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            if self.training:
+                raise RuntimeError("there is no\ntraining")
+            return self.linear(images.flatten(1))  # type: ignore[no-any-return]
+
+    found = un.doctor(EvaluatedAlone(), EXAMPLES, EXAMPLES.ids[:9].tolist(), HELD_OUT)
+    assert found.problems == ("expected a network that can be trained, got: there is no",)
+    assert not found.ok
+
+
 def test_doctor_tells_all_that_is_wrong_at_once() -> None:
     wrong = un.doctor(nn.Linear(3, 3), EXAMPLES, ["nobody"], EXAMPLES.select([0]))
     assert not wrong.ok

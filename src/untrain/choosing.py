@@ -15,6 +15,7 @@ from untrain.data import Examples
 from untrain.errors import NotSupportedError, UntrainError, first_line
 from untrain.methods import METHODS, Method, Request, build_method
 from untrain.population import SGD, Population, Recipe
+from untrain.population.fitting import guarded
 
 PATIENCE = 60.0
 """Seconds for which training anew is waited for where no limit is given."""
@@ -61,13 +62,16 @@ class Situation:
     def pass_seconds(self) -> float:
         """Seconds of one pass over the retain set, forwards and backwards, by a few steps of a copy.
 
+        Raises:
+            InputError: the network cannot be trained.
+
         Cost: twice three steps.
         """
         batch = min(self.request.recipe.batch_size, len(self.request.retain))
         few = self.request.retain.select(range(min(_TIMED * batch, len(self.request.retain))))
         recipe = Recipe(optimizer=SGD(lr=1e-6), epochs=2, batch_size=batch)
         training = self.models.clone().training(recipe, purpose="timing")
-        training.run(few, epochs=1)  # warm up
+        guarded("a network that can be trained", lambda: training.run(few, epochs=1))  # which also warms it up
         start = _wall(self.models)
         training.run(few, epochs=1)
         return (_wall(self.models) - start) * len(self.request.retain) / len(few)

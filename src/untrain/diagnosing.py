@@ -102,6 +102,8 @@ def doctor(
         return Diagnosis(facts, tuple(problems), warnings, None, (), None)
     say("trying the methods")
     situation = Situation(case.original, case.request, case.known, seconds)
+    if _kept(problems, lambda: situation.pass_seconds) is None:
+        return Diagnosis(facts, tuple(problems), warnings, None, (), None)
     choice = next(candidates(situation), None)
     if choice is None:
         warnings = (*warnings, "No method that auto knows fits.")

@@ -145,6 +145,14 @@ def test_damaged_and_missing_pieces_are_done_again(finished: tuple[Path, dict[st
     assert not list(directory.rglob("*.tmp"))
 
 
+def test_a_run_killed_before_it_had_a_configuration_begins_anew(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    (directory / ".experiment.toml.77.tmp").write_text("half")
+    run_experiment(msgspec.structs.replace(small(), methods=("finetune",)), directory, workers=1)
+    assert not list(directory.glob("*.tmp"))
+
+
 def test_another_configuration_is_refused(finished: tuple[Path, dict[str, Any]]) -> None:
     directory, _ = finished
     before = (directory / "experiment.toml").read_bytes()

@@ -19,7 +19,7 @@ from untrain.experiments.executors import available_cores, do_jobs, one_thread
 from untrain.experiments.mislabel import MislabelWork
 from untrain.experiments.mislabel_results import mislabel_results
 from untrain.experiments.work import Job, Work
-from untrain.files import check_no_links, write_file
+from untrain.files import check_no_links, sweep, write_file
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ def _settle(work: Work[Any, Any]) -> None:
                 "choose another --out"
             )
         return
+    sweep(work.directory, [path.name])
     if others := sorted(file.name for file in work.directory.iterdir() if file.name != ".lock"):
         raise ConfigError(f"expected an empty directory or that of a run, got {work.directory} with {others[0]}")
     with one_thread():
