@@ -321,6 +321,7 @@ def test_an_interrupted_repair_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("words", [["list"], ["--version"], ["--help"]])
 def test_output_that_cannot_be_printed_is_one_sentence(words: list[str]) -> None:
     with open("/dev/full", "w") as full:
@@ -331,6 +332,26 @@ def test_output_that_cannot_be_printed_is_one_sentence(words: list[str]) -> None
         3,
         "untrain: the system refused: [Errno 28] No space left on device\n",
     )
+
+
+def test_without_an_output_errors_are_told_all_the_same() -> None:
+    for words, code, error in (("--version", 0, ""), ("report /no/such", 3, "untrain: expected results.json in ")):
+        command = f"{sys.executable} -m untrain {words} >&-"
+        ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True)
+        assert ended.returncode == code
+        assert ended.stderr.startswith(error)
+        assert ended.stderr.count("\n") == bool(error)
+
+
+def test_a_broken_pipe_of_another_kind_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("untrain.report.write_report", broken)
+    assert call("report", "run") == 3
+    assert capfd.readouterr().err == "untrain: the system refused: [Errno 32] Broken pipe\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

@@ -143,6 +143,9 @@ def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert audit is not None
     assert audit.models == 8
     assert call("audit", *ASKED, *KNOWN[:2]) == 3
+    assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--keep", "kept") == 0
+    assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--keep", "kept") == 0
+    assert len(list((folder / "kept").iterdir())) == 3
     assert "expected a factory and a recipe" in capsys.readouterr().err
 
 
@@ -432,6 +435,11 @@ def test_an_audit_that_cannot_be_made_is_refused_before_anything_is_forgotten(
     for extra, message in (
         ((*ASKED, "--audit", "8"), "expected --recipe to audit with"),
         ((*ASKED, *KNOWN, "--audit", "4"), "expected at least 8 models"),
+        (
+            (*ASKED, *KNOWN, "--audit", "8", "--keep", "ids.txt"),
+            "expected a directory to write to, got the file ids.txt",
+        ),
+        ((*ASKED, *KNOWN, "--keep", "kept"), "expected --audit with --keep, got --keep kept alone"),
     ):
         assert call("forget", *extra, "--method", "finetune", "--out", "out") == 3
         assert message in capsys.readouterr().err

@@ -1,12 +1,15 @@
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 
 from untrain.errors import ConfigError, InputError, IntegrityError
-from untrain.files import check_no_links, read_arrays, sweep, write_arrays, write_file
+from untrain.files import check_writable, read_arrays, sweep, write_arrays, write_file
 
 
 def test_content_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +32,7 @@ def test_content_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
 
 def test_what_killed_writers_of_the_same_file_left_is_swept(tmp_path: Path) -> None:
     others = [".other.json.1.tmp", ".a[1].json.x.tmp", "a[1].json.1.tmp", ".a1.json.1.tmp"]
-    for name in (*others, ".a[1].json.1.tmp", f".a[1].json.{os.getpid()}.tmp"):
+    for name in (*others, ".a[1].json.1.tmp", ".a[1].json.0123456789abcdef.tmp"):
         (tmp_path / name).write_text("half")
     write_file(tmp_path / "a[1].json", "new")
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*others, "a[1].json"])
@@ -47,17 +50,40 @@ def test_what_another_process_writes_at_the_same_time_stays(tmp_path: Path) -> N
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-@pytest.mark.parametrize("lay", ["link", "pipe"])
-def test_a_guessed_temporary_name_is_not_written_through(tmp_path: Path, lay: str) -> None:
-    victim, guessed = tmp_path / "victim", tmp_path / f".a.json.{os.getpid()}.tmp"
-    victim.write_text("kept")
-    if lay == "link":
-        guessed.symlink_to(victim)
-    else:
-        os.mkfifo(guessed)
-    write_file(tmp_path / "a.json", "new")
-    assert (victim.read_text(), (tmp_path / "a.json").read_text()) == ("kept", "new")
-    assert not guessed.is_symlink()
+WRITE = """
+import sys
+from pathlib import Path
+from untrain.files import write_file
+for number in range(400):
+    write_file(Path(sys.argv[1]), f"{sys.argv[2]} {number}")
+"""
+
+
+def test_two_processes_that_write_the_same_file_do_not_hinder_each_other(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", WRITE, str(tmp_path / "a.json")]
+    both = [subprocess.Popen([*words, name], stderr=subprocess.PIPE, text=True) for name in "ab"]
+    assert [process.communicate()[1] for process in both] == ["", ""]
+    assert (tmp_path / "a.json").read_text() in ("a 399", "b 399")
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_what_a_sweeper_takes_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, taken = fcntl.flock, list[str]()
+
+    def late(file: BinaryIO, what: int) -> None:
+        if what == fcntl.LOCK_EX and not taken:
+            taken.extend(os.listdir(tmp_path))
+            sweep(tmp_path, ["a.json"])
+            assert not os.listdir(tmp_path)
+        lock(file, what)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("untrain.files.fcntl.flock", late)
+        write_file(tmp_path / "a.json", "new")
+    assert len(taken) == 1
+    assert os.listdir(tmp_path) == ["a.json"]
 
 
 def test_a_name_that_no_file_can_have_is_one_sentence(tmp_path: Path) -> None:
@@ -65,13 +91,19 @@ def test_a_name_that_no_file_can_have_is_one_sentence(tmp_path: Path) -> None:
         write_file(tmp_path / "a\0b", "new")
 
 
-def test_links_in_a_directory_to_write_to_are_refused(tmp_path: Path) -> None:
-    check_no_links(tmp_path / "none")
+def test_where_nothing_can_be_written_or_links_are_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_writable(tmp_path / "none" / "deeper")
     (tmp_path / "file").touch()
-    check_no_links(tmp_path)
+    check_writable(tmp_path)
+    with pytest.raises(ConfigError, match=r"expected a directory to write to, got the file .*file"):
+        check_writable(tmp_path / "file")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+        with pytest.raises(ConfigError, match=rf"expected a directory that can be written to, got {tmp_path}$"):
+            check_writable(tmp_path / "none" / "deeper")
     (tmp_path / "link").symlink_to("file")
-    with pytest.raises(ConfigError, match=r"expected no links in .*, got 'link'"):
-        check_no_links(tmp_path)
+    with pytest.raises(ConfigError, match=r"expected no links in .*, got 'link': choose another"):
+        check_writable(tmp_path)
 
 
 def test_arrays_come_back_with_their_metadata(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`audit`: models that forgot against models that never saw."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,16 @@ def build() -> nn.Module:
     return nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 2))
 
 
+def frozen() -> nn.Module:
+    network = build()
+    network[0].requires_grad_(False)  # type: ignore[index]
+    return network
+
+
+def leaky() -> nn.Module:
+    return nn.Sequential(nn.Linear(10, 64), nn.LeakyReLU(), nn.Linear(64, 2))
+
+
 def rows(count: int, seed: int, share: float = 0.25) -> un.Examples:
     """Labels of which a quarter is wrong, so that there is something to learn by heart."""
     generator = np.random.default_rng(seed)
@@ -28,13 +39,15 @@ def rows(count: int, seed: int, share: float = 0.25) -> un.Examples:
 
 
 def asked(
-    method: str, models: int = 16, *, recipe: un.Recipe = RECIPE, forget: int = 12, wrong: float = 0.25, **more: Any
-) -> Audit:
-    train = rows(120, 1, wrong)
-    original = un.Population.create(build, 1).train(train, RECIPE).module()
+    method: str, models: int = 16, *, recipe: un.Recipe = RECIPE, forget: int = 12, share: float = 0.25,
+    original: int = 0, validation: int = 2, network: Callable[[], nn.Module] = build,
+    factory: Callable[[], nn.Module] = build, **more: Any,
+) -> Audit:  # fmt: skip
+    train = rows(120, 1, share)
+    module = un.Population.create(network, 1, seed=original).train(train, RECIPE).module()
     return un.audit(
-        original, train, train.ids[:forget].tolist(), method=method, factory=build, recipe=recipe, models=models,
-        validation=rows(200, 2), **more,
+        module, train, train.ids[:forget].tolist(), method=method, factory=factory, recipe=recipe, models=models,
+        validation=rows(200, validation), **more,
     )  # fmt: skip
 
 
@@ -84,16 +97,27 @@ def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None
         asked("finetune:kaggle", progress=interrupt)
 
 
-def test_finished_models_are_those_of_the_same_question_alone(tmp_path: Path) -> None:
-    first = asked("retrain", 8, keep=tmp_path)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1}, {"recipe": msgspec.structs.replace(RECIPE, epochs=1)}, {"forget": 11}, {"share": 0.2},
+        {"original": 1}, {"validation": 3}, {"network": frozen}, {"factory": frozen}, {"network": leaky},
+        {"factory": leaky},
+    ],
+)  # fmt: skip
+def test_finished_models_are_those_of_the_same_question_alone(changes: dict[str, Any], tmp_path: Path) -> None:
+    asked("finetune", 8, keep=tmp_path)
     files = set(tmp_path.iterdir())
     assert len(files) == 3
-    for changes in ({"seed": 1}, {"recipe": msgspec.structs.replace(RECIPE, epochs=1)}, {"forget": 11}, {"wrong": 0.2}):
-        assert asked("retrain", 8, keep=tmp_path, **changes) != first
-        assert len(set(tmp_path.iterdir()) - files) == 3, changes
-        files = set(tmp_path.iterdir())
-    asked("finetune", 8, keep=tmp_path)
-    assert len(set(tmp_path.iterdir()) - files) == 1
+    kept = asked("finetune", 8, keep=tmp_path, **changes)
+    assert len(set(tmp_path.iterdir()) - files) == 3
+    assert kept == asked("finetune", 8, **changes)
+
+
+def test_another_method_is_compared_with_the_same_retrained_models(tmp_path: Path) -> None:
+    for number, method in enumerate(("retrain", "finetune", "finetune:kaggle")):
+        assert asked(method, 8, keep=tmp_path) == asked(method, 8)
+        assert len(list(tmp_path.iterdir())) == 3 + number
 
 
 def test_finished_models_that_are_damaged_are_made_again(tmp_path: Path) -> None:
@@ -104,8 +128,18 @@ def test_finished_models_that_are_damaged_are_made_again(tmp_path: Path) -> None
     elsewhere = tmp_path / "elsewhere"
     next(tmp_path.iterdir()).rename(elsewhere)
     (tmp_path / "link.safetensors").symlink_to(elsewhere)
-    with pytest.raises(ConfigError, match="expected no links in"):
-        asked("retrain", 8, keep=tmp_path)
+    for keep, message in ((tmp_path, "expected no links in"), (elsewhere, "expected a directory to write to")):
+        with pytest.raises(ConfigError, match=message):
+            asked("retrain", 8, keep=keep, progress=lambda step: pytest.fail("something was computed"))
+
+
+def test_models_of_half_precision_are_compared() -> None:
+    train = rows(60, 1)
+    found = un.audit(
+        build().bfloat16(), train, train.ids[:6].tolist(), method="finetune", factory=lambda: build().bfloat16(),
+        recipe=msgspec.structs.replace(RECIPE, epochs=1), models=8, validation=rows(50, 2),
+    )  # fmt: skip
+    assert found.models == 8
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

@@ -118,9 +118,9 @@ def _finished(steps: list[str]) -> list[str]:
     found, renamed = [], list[str]()
     for step in steps:
         call, _, name = step.partition(" ")
-        if call == "rename" and name.endswith(".PID.tmp"):
+        if call == "rename" and name.endswith(".TOKEN.tmp"):
             path = Path(name)
-            renamed.append(str(path.with_name(path.name.removeprefix(".").removesuffix(".PID.tmp"))))
+            renamed.append(str(path.with_name(path.name.removeprefix(".").removesuffix(".TOKEN.tmp"))))
         elif call == "fsync" and not name.endswith(".tmp"):
             found += renamed
             renamed = []

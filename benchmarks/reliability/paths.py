@@ -423,18 +423,6 @@ def _writing(inputs: Path) -> Iterator[Attack]:
         for target in targets:
             lay = partial(_linked, inputs / older if older else None, name, target)
             yield Attack(f"{words[0]}: {name} is a link to {target}", lay, typed(*words))
-    guessed: list[tuple[Words, str, str]] = [
-        (report, "finished", "report.html"),
-        (again, "finished", "results.json"),
-        (convert, "", "model.safetensors"),
-    ]
-    for words, older, name in guessed:
-        # The number of the process is known to it alone, so it lays the link itself.
-        yield Attack(
-            f"{words[0]}: the temporary name of {name} is guessed, and a link",
-            partial(_begun, inputs / older if older else None),
-            partial(_guessed, words, name),
-        )
 
 
 def _begun(older: Path | None, home: Path, outside: Path) -> None:
@@ -451,11 +439,6 @@ def _linked(older: Path | None, name: str, target: str, home: Path, outside: Pat
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
     path.symlink_to(outside / target)
-
-
-def _guessed(words: Words, name: str, home: Path) -> None:
-    (home / "out" / f".{name}.{os.getpid()}.tmp").symlink_to(home.parent.parent / "outside" / "secret.txt")
-    typed(*words)(home)
 
 
 def _settings(inputs: Path) -> Iterator[Attack]:

@@ -46,7 +46,7 @@ class Steps:
         real = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.path.abspath(os.fsdecode(path))
         if not f"{real}/".startswith(f"{self.root}/"):
             return "go"
-        self.names.append(f"{call} {re.sub(r'[.][0-9]+[.]tmp', '.PID.tmp', os.path.relpath(real, self.root))}")
+        self.names.append(f"{call} {re.sub(r'[.][0-9a-f]+[.]tmp', '.TOKEN.tmp', os.path.relpath(real, self.root))}")
         if self.reached is not None:
             self.reached.value = len(self.names)
         return self.fault(len(self.names), call)

@@ -236,7 +236,7 @@ def visible(out: Path) -> list[Path]:
 
 def leftovers(out: Path) -> list[str]:
     """Names of temporary files."""
-    return [re.sub(r"\d+\.tmp", "PID.tmp", path.name) for path in out.rglob("*.tmp")]
+    return [re.sub(r"[0-9a-f]+\.tmp", "TOKEN.tmp", path.name) for path in out.rglob("*.tmp")]
 
 
 def content(path: Path) -> Any:  # noqa: ANN401 (anything that can be compared)

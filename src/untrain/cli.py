@@ -1,6 +1,7 @@
 """The command line: one command a verb. It parses, calls the public functions, and prints; torch is imported late."""
 
 import os
+import select
 import signal
 import sys
 import time
@@ -131,7 +132,12 @@ def report(run: tyro.conf.Positional[Path]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point; leaves with 0 when done, 2: wrong command, 3: wrong input, 5: damaged file, 75: stopped."""
+    """Entry point; leaves with 0 when done, 2: wrong command, 3: wrong input, 5: damaged file, 75: stopped.
+
+    And with 1 where nobody reads the output any more.
+    """
+    if sys.stdout is None:  # it was closed before
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for good)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         try:
@@ -146,13 +152,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.write("untrain: stopped\n")
         raise SystemExit(75) from None
     except OSError as error:
+        gone = _is_reader_gone()
         # What cannot be printed must not be tried once more at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # as when `head` has seen enough
+        if gone and isinstance(error, BrokenPipeError):  # as when `head` has seen enough
             raise SystemExit(1) from None
         sys.stderr.write(f"untrain: the system refused: {error}\n")
         raise SystemExit(InputError.exit_code) from None
     raise SystemExit(0)
+
+
+def _is_reader_gone() -> bool:
+    """Whether the output is a pipe that nobody reads."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in output.poll(0))
 
 
 def _obey(arguments: Sequence[str]) -> None:

@@ -7,16 +7,16 @@ found when the file is read.
 """
 
 import contextlib
-import errno
 import fcntl
 import functools
 import hashlib
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors
@@ -40,13 +40,12 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
         InputError: the file system refused, with its reason.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, [path.name])
-        with open(temporary, "xb", opener=functools.partial(os.open, mode=0o600 if private else 0o666)) as file:
-            with contextlib.suppress(OSError):  # where a file system has no locks, two writers must not meet
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _temporary(path, 0o600 if private else 0o666) as file:
+            temporary = file.name
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -57,44 +56,58 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
         finally:
             os.close(directory)
     except (OSError, ValueError) as error:  # the latter of a name that no file can have
-        with contextlib.suppress(OSError, ValueError):
-            temporary.unlink()
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
         raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _temporary(path: Path, mode: int) -> BinaryIO:
+    """A new file beside `path`, locked while it is open: so a sweeper knows that somebody writes it."""
+    while True:
+        name = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        file = open(name, "xb", opener=functools.partial(os.open, mode=mode))  # noqa: SIM115 (the writer closes it)
+        with contextlib.suppress(OSError):  # where a file system has no locks, two writers must not meet
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # a sweeper came before the lock
 
 
 def sweep(directory: Path, names: Iterable[str]) -> None:
     """Remove from `directory` what killed writers of files of these names left; what is being written stays."""
-    leftover = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.\d+\.tmp")
+    leftover = re.compile(rf"\.({'|'.join(map(re.escape, names))})\.[0-9a-f]+\.tmp")
     for name in os.listdir(directory) if directory.is_dir() else ():
-        if leftover.fullmatch(name) and not _is_being_written(directory / name):
+        if leftover.fullmatch(name):
             with contextlib.suppress(OSError):  # the next writer says what is wrong
-                os.unlink(directory / name)
+                _remove_abandoned(directory / name)
 
 
-def check_no_links(directory: Path) -> None:
-    """Refuse a directory to write to that holds links: they would lead what is written out of it.
-
-    Raises:
-        ConfigError: there is one.
-    """
-    for name in sorted(os.listdir(directory)) if directory.is_dir() else ():
-        if (directory / name).is_symlink():
-            raise ConfigError(f"expected no links in {directory}, which is written to, got {name!r}: remove it")
-
-
-def _is_being_written(temporary: Path) -> bool:
-    """Whether a writer holds the file; the lock ends with the process, however it ends."""
+def _remove_abandoned(temporary: Path) -> None:
+    """Remove a file, unless a writer holds it; the lock ends with the process, however it ends."""
+    file = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        file = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno == errno.EWOULDBLOCK
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os.unlink(temporary)
     finally:
         os.close(file)
-    return False
+
+
+def check_writable(directory: Path) -> None:
+    """Refuse a directory in which nothing can be written, or which holds links: they would lead out of it.
+
+    Raises:
+        ConfigError: it is such a one.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise ConfigError(f"expected a directory to write to, got the file {directory}")
+    there = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"expected a directory that can be written to, got {there}")
+    for name in sorted(os.listdir(directory)) if directory.is_dir() else ():
+        if (directory / name).is_symlink():
+            raise ConfigError(f"expected no links in {directory}, which is written to, got {name!r}: choose another")
 
 
 def toml_text(value: dict[str, Any]) -> str:

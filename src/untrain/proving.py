@@ -26,7 +26,7 @@ from untrain.choosing import Situation, candidates, named, nothing_fits
 from untrain.comparing import noted, percent
 from untrain.environment import machine, versions
 from untrain.errors import InputError, IntegrityError, InterruptedRunError
-from untrain.files import check_no_links, digest, read_arrays, write_arrays
+from untrain.files import check_writable, digest, read_arrays, write_arrays
 from untrain.methods import Method
 from untrain.models import Factory
 from untrain.population import Population, Recipe
@@ -74,12 +74,13 @@ def audit(
         previous: directory of the request before.
         key: of the chain of requests.
         keep: folder in which the figures of every eight finished models are kept, so that the same call continues where
-            it was stopped, and another method is compared with the same retrained models. It knows the model, the data
-            and the settings by their digests, but not what the factory draws.
+            it was stopped, and another method is compared with the same retrained models. It knows weights, layers,
+            data and settings, but not the code of the network and of the factory: where that changes, take another.
         progress: told in a few words what is done next.
 
     Raises:
         InputError: see `untrain.forget`; also fewer than 8 models.
+        ConfigError: `keep` is a file, cannot be written to, or holds links.
         NotSupportedError: factory or recipe are not known, or the method does not fit.
         InterruptedRunError: it was stopped, and what is finished is kept.
 
@@ -89,6 +90,8 @@ def audit(
     say = progress or (lambda _: None)
     if models < FEWEST:
         raise InputError(f"expected at least {FEWEST} models of each kind, got {models}")
+    if keep is not None:
+        check_writable(Path(keep))
     history = History.read(previous, key)
     case = ask(model, examples, forget, validation, history, factory=factory, recipe=recipe, seed=seed)
     anew = named("retrain", case.known, recipe)
@@ -148,8 +151,6 @@ class _Work:
 
     def arm(self, what: str, way: Method) -> _Arm:
         """Many models, each with random streams of its own below the name of the arm."""
-        if self.keep is not None:
-            check_no_links(self.keep)
         parts = list[_Arm]()
         for first in range(0, self.models, PART):
             last = min(first + PART, self.models)
@@ -172,9 +173,16 @@ class _Work:
 
     def _mark(self, what: str, way: Method) -> str:
         """A name for all that the figures depend on."""
-        settings = (what, repr(way), repr(self.case.request.recipe), repr(self.case.original.skeleton))
+        settings = (what, repr(way), repr(self.case.request.recipe), self._layers)
         origin = (self.case.seed, versions(), machine(str(self.case.original.device)), self._data)
         return hashlib.sha256(repr((settings, origin)).encode()).hexdigest()[:32]
+
+    @cached_property
+    def _layers(self) -> list[str]:
+        """Of the original and of a new model: what they print, and what is trained of them."""
+        networks = (self.case.original.skeleton, self.case.original.fresh().skeleton)
+        trained = [[name for name, each in network.named_parameters() if each.requires_grad] for network in networks]
+        return [repr(pair) for pair in zip(networks, trained, strict=True)]
 
     @cached_property
     def _data(self) -> str:

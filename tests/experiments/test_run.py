@@ -171,6 +171,15 @@ def test_links_in_the_directory_of_a_run_are_not_followed(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"expected no links in .*run, which is written to, got '\.lock'"):
         run_experiment(small(), tmp_path / "run")
     assert not (tmp_path / "elsewhere").exists()
+    (tmp_path / "run" / ".lock").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("populations", "populations/0"):
+        (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(ConfigError, match=rf"expected no links in .*, got '{name.rpartition('/')[2]}'"):
+            run_experiment(small(), tmp_path / "run")
+        (tmp_path / "run" / name).unlink()
+        (tmp_path / "run" / name).mkdir()
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_the_engine_is_measured_once_and_kept(tmp_path: Path) -> None:

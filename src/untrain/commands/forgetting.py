@@ -13,7 +13,7 @@ from rich.table import Table
 from untrain.commands.inputs import Inputs
 from untrain.commands.screen import Status, console, print_text, shown
 from untrain.errors import ConfigError, InputError
-from untrain.files import sweep
+from untrain.files import check_writable, sweep
 from untrain.records.directory import KEY, MODEL, PAGE, PREVIOUS, RECORD
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def forget(
         previous: directory of the request before, whose model is to forget more.
         key: the request.key of the requests before, where it is not in their directory.
         audit: compare with this many models trained without the forgotten examples; needs --recipe.
-        keep: folder for the finished models of an audit, from which the same command continues where it was stopped.
+        keep: folder for the finished models of the audit: the same command does not make them again if it was stopped.
         out: directory of the files; it is made, or must hold nothing else.
         json: print record.json instead of the verdict.
     """
@@ -71,7 +71,9 @@ def forget(
     check_directory(out, _REPLACED)
     check_unclaimed(out)
     if audit is not None:
-        _check_audit(audit, inputs)
+        _check_audit(audit, inputs, keep)
+    elif keep is not None:
+        raise ConfigError(f"expected --audit with --keep, got --keep {keep} alone")
     with Status() as status:
         given = _Given.read(inputs, forget, validation, previous, key, status)
         done = given.forgotten(method, seconds, bound)
@@ -94,11 +96,11 @@ def forget(
     )
 
 
-def _check_audit(models: int, inputs: Inputs) -> None:
+def _check_audit(models: int, inputs: Inputs, keep: Path | None) -> None:
     """Refuse what an audit could not do, before anything is forgotten.
 
     Raises:
-        ConfigError: it is not known how to train anew.
+        ConfigError: it is not known how to train anew, or `keep` cannot be written to.
         InputError: there are too few models.
     """
     from untrain.proving import FEWEST
@@ -107,6 +109,8 @@ def _check_audit(models: int, inputs: Inputs) -> None:
         raise InputError(f"expected at least {FEWEST} models to audit with, got {models}")
     if inputs.recipe is None:
         raise ConfigError("expected --recipe to audit with, since models are trained anew, got none")
+    if keep is not None:
+        check_writable(keep)
 
 
 def audit(

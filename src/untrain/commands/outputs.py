@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from untrain.environment import versions
 from untrain.errors import ConfigError
-from untrain.files import check_no_links, sweep, write_file
+from untrain.files import check_writable, sweep, write_file
 
 if TYPE_CHECKING:
     from untrain.detection import Suspects
@@ -23,22 +22,16 @@ SCHEMA = 1
 
 
 def check_directory(out: Path, names: Iterable[str]) -> None:
-    """Refuse a directory that holds anything but files of these names.
+    """Refuse a directory that holds anything but files of these names, or cannot be written to.
 
     Raises:
-        ConfigError: it does, or `out` is a file.
+        ConfigError: it is such a one, or a file.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"expected a directory to write to, got the file {out}")
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not os.access(there, os.W_OK):
-        raise ConfigError(f"expected a directory that can be written to, got {there}")
-    if not out.exists():
-        return
+    check_writable(out)
     expected = sorted(names)
     sweep(out, expected)
-    check_no_links(out)
-    for other in sorted(path.name for path in out.iterdir() if path.name not in expected)[:1]:
+    there = out.iterdir() if out.exists() else ()
+    for other in sorted(path.name for path in there if path.name not in expected)[:1]:
         raise ConfigError(
             f"expected {out} to hold nothing or just {', '.join(expected)}, got {other!r} there: choose another --out"
         )

@@ -99,7 +99,8 @@ def repair(
     from untrain.commands.outputs import check_directory, check_unanswered
 
     check_directory(out, _REPAIR)
-    if inputs.weights is not None and (out / _REPAIR[0]).resolve() == Path(inputs.weights).resolve():
+    replaced, weights = out / _REPAIR[0], Path(inputs.weights or "")
+    if replaced.is_file() and weights.is_file() and replaced.samefile(weights):
         raise ConfigError(f"expected an --out that does not hold --weights, got {out}: the original would be replaced")
     if review is None:
         check_unanswered(out / "suspects.csv")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from untrain.errors import InputError
 
@@ -68,7 +68,10 @@ def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"expected an image, got bytes that cannot be decoded in {where}: {error}") from error
+        reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        raise InputError(
+            f"expected an image ({', '.join(FORMATS)}), got bytes that cannot be decoded in {where}{reason}"
+        ) from error
 
 
 def pixels_of(image: Image.Image, where: str) -> npt.NDArray[np.uint8]:

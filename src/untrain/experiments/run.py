@@ -19,7 +19,7 @@ from untrain.experiments.executors import available_cores, do_jobs, one_thread
 from untrain.experiments.mislabel import MislabelWork
 from untrain.experiments.mislabel_results import mislabel_results
 from untrain.experiments.work import Job, Work
-from untrain.files import check_no_links, sweep, write_file
+from untrain.files import check_writable, sweep, write_file
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,9 @@ def _work(
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the run's directory; the lock ends with the process, however it ends."""
-    check_no_links(directory)
+    for folder in (directory, *directory.glob("*"), *directory.glob("*/*")):
+        if folder == directory or folder.is_dir():
+            check_writable(folder)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / ".lock").open("a")

@@ -14,6 +14,8 @@ from untrain.population.engine import Engine, why_not_vectorised
 from untrain.population.population import Population
 
 T = TypeVar("T")
+_FEW = 100_000
+"""Parameters below which models are better computed together."""
 
 
 def as_population(model: object, *, seed: int = 0, factory: Factory | None = None) -> Population:
@@ -50,12 +52,14 @@ def settled(models: Population) -> Population:
 
 
 def rule_of_thumb(models: Population, examples: Examples) -> Engine:
-    """How to compute a few models: together where that is right and there are no convolutions.
+    """How to compute a few models: together where that is right and they are small and have no convolutions.
 
-    Not measured, since a width that is measured anew could differ, and with it the last bits.
+    Larger matrices gain nothing from company, and lose by the memory (`benchmarks/few.py`). Not measured here, since a
+    width that is measured anew could differ, and with it the last bits.
     """
     inputs, _ = models.resident(examples)
-    alone = models.weights(nn.Conv2d) or why_not_vectorised(models.skeleton, models.tensors, inputs[:8])
+    size = sum(tensor[0].numel() for tensor in models.tensors.values())
+    alone = size > _FEW or models.weights(nn.Conv2d) or why_not_vectorised(models.skeleton, models.tensors, inputs[:8])
     return Engine(1 if alone else len(models))
 
 

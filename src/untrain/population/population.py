@@ -282,7 +282,7 @@ class Population:
         Raises:
             InputError: a logit is not finite, as after a training that diverged.
         """
-        return confidence(self.logits(examples).cpu().numpy(), examples.labels)
+        return confidence(self.logits(examples).float().cpu().numpy(), examples.labels)
 
     @torch.no_grad()
     def features(self, examples: Examples) -> Tensor:

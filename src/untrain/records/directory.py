@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from untrain.errors import ConfigError, InputError, IntegrityError
-from untrain.files import Arrays, check_no_links, sweep, write_arrays, write_file
+from untrain.files import Arrays, check_writable, sweep, write_arrays, write_file
 from untrain.records.commitment import held, key_check, write_key
 from untrain.records.record import (
     Previous,
@@ -207,7 +207,7 @@ def _check_empty(directory: Path, chain: Chain | None) -> None:
         (directory / PREVIOUS, earlier),
     ):
         sweep(folder, {RECORD, *expected})
-        check_no_links(folder)
+        check_writable(folder)
         for other in sorted({path.name for path in folder.glob("*")} - expected)[:1]:
             raise ConfigError(f"expected no other files in {folder}, got {other!r}: choose another directory")
 
