@@ -33,7 +33,7 @@ _build = factory(MLP(), (5,), 3)
 
 def weights(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
     """Read mutants of weights."""
-    count = scale.of(150, 2500)
+    count = scale.of(150, 2600)
     yield from _population(folder, inputs, count, scale.seed)
     yield _record(folder, inputs, count, scale.seed + 1)
     yield _foreign(folder, inputs, count, scale.seed + 2)
