@@ -120,7 +120,7 @@ def test_pictures_become_numbers_in_0_to_1() -> None:
             assert (found.min(), found.max(), str(found.dtype)) == (0, 1, "float32")
     with pytest.raises(InputError, match=r"expected images of one shape .* row 1"):
         as_examples(Pairs([grey[0], colour[1]], [0, 1]))
-    with pytest.raises(InputError, match=r"expected an image, got bytes .* in column 'image', row 0"):
+    with pytest.raises(InputError, match=r"expected an image .*, got bytes .* in column 'image', row 0"):
         as_examples(Table({"image": [{"bytes": b"no", "path": "x"}], "label": [0]}))
 
 

@@ -282,7 +282,10 @@ class Population:
         Raises:
             InputError: a logit is not finite, as after a training that diverged.
         """
-        return confidence(self.logits(examples).float().cpu().numpy(), examples.labels)
+        logits = self.logits(examples)
+        if logits.dtype.itemsize < 4:  # NumPy has no bfloat16, and half precision is too coarse to take logarithms of
+            logits = logits.float()
+        return confidence(logits.cpu().numpy(), examples.labels)
 
     @torch.no_grad()
     def features(self, examples: Examples) -> Tensor:
