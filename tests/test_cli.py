@@ -15,20 +15,13 @@ import pytest
 import safetensors.torch
 import torch
 
+from tests.typed import call, interrupt
 from untrain import __version__
-from untrain.cli import main
 from untrain.data import load, mislabel, symmetric_noise
 from untrain.files import read_arrays
 from untrain.models import MLP
 
 SMALL = Path(__file__).parent / "experiments" / "small.toml"
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert isinstance(stop.value.code, int)
-    return stop.value.code
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -310,14 +303,7 @@ def test_labels_that_say_nothing_are_refused(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_an_interrupted_repair_leaves_nothing(tmp_path: Path) -> None:
-    asked = [sys.executable, "-m", "untrain", "repair", "--out", str(tmp_path / "out")]
-    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("looking"):
-                process.send_signal(signal.SIGINT)
-        assert line == "untrain: stopped\n"
-    assert process.returncode == 75
+    interrupt("repair", "--out", str(tmp_path / "out"), at="looking", by=signal.SIGINT)
     assert not (tmp_path / "out").exists()
 
 
@@ -408,12 +394,5 @@ def test_faces_that_cannot_be_are_one_sentence(
 
 
 def test_an_interrupted_synthesis_leaves_nothing(tmp_path: Path) -> None:
-    asked = [sys.executable, "-m", "untrain", "synthesize", "surf", str(tmp_path / "faces")]
-    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("drawing person 51 "):
-                process.send_signal(signal.SIGTERM)
-        assert line == "untrain: stopped\n"
-    assert process.returncode == 75
+    interrupt("synthesize", "surf", str(tmp_path / "faces"), at="drawing person 51 ", by=signal.SIGTERM)
     assert not list(tmp_path.iterdir())

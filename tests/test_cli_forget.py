@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 import untrain as un
-from tests.test_cli import call
+from tests.typed import call, interrupt
 from untrain import converting
 from untrain.converting import convert
 from untrain.errors import ConfigError, InputError, IntegrityError, NotSupportedError
@@ -186,14 +186,7 @@ def test_mistakes_are_one_sentence_and_write_nothing(
 
 
 def test_an_interrupted_forget_leaves_nothing(folder: Path) -> None:
-    asked = [sys.executable, "-m", "untrain", "forget", *ASKED, *KNOWN]
-    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("choosing"):
-                process.send_signal(signal.SIGTERM)
-        assert line == "untrain: stopped\n"
-    assert process.returncode == 75
+    interrupt("forget", *ASKED, *KNOWN, at="choosing", by=signal.SIGTERM)
     assert not (folder / "forgotten").exists()
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from untrain.comparing import check_validation, right
+from untrain.comparing import check_validation, copies, logits_of
 from untrain.data import Examples, as_examples, forget_ids
 from untrain.errors import InputError
 from untrain.methods import Request
@@ -93,6 +94,17 @@ class Case:
     seed: int
     history: History
 
+    @cached_property
+    def digest(self) -> str:
+        """`state_digest` of the original."""
+        return state_digest(arrays_of(self.original.module()))
+
+    @cached_property
+    def known_copies(self) -> npt.NDArray[np.bool_]:
+        """Which validation examples, if there are any, have exactly the inputs of a training example."""
+        held_out = self.request.validation
+        return np.zeros(0, np.bool_) if held_out is None else copies(self.request.training_set, held_out)
+
 
 def ask(
     model: nn.Module | Population,
@@ -125,10 +137,11 @@ def ask(
     known = recipe is not None and models.factory is not None
     request = Request(forget, retain, recipe or suited(examples)[1], validation)
     on, where = _measured_on(request)
-    check_logits(models.logits(on)[0].float().cpu().numpy(), on)
+    logits = logits_of(models, on)
+    check_logits(logits, on)
     original = models.repeat(1, streams=Streams(seed).child("forget"))
     original.engine = models.engine
-    return Case(original, request, on, where, right(models, on), known, seed, history)
+    return Case(original, request, on, where, logits.argmax(1) == on.labels, known, seed, history)
 
 
 def _divided(

@@ -66,9 +66,14 @@ class Comparison:
         return max(-1.0, won - lost - half), min(1.0, won - lost + half)
 
 
+def logits_of(models: Population, examples: Examples) -> npt.NDArray[np.float32]:
+    """Logits of the only model, `[n, C]`, as NumPy has them, whatever the model computes in."""
+    return np.asarray(models.logits(examples)[0].float().cpu().numpy())
+
+
 def right(models: Population, examples: Examples) -> npt.NDArray[np.bool_]:
     """Which examples the only model classifies rightly, `[n]`; none where its logits are not finite."""
-    logits = models.logits(examples)[0].float().cpu().numpy()
+    logits = logits_of(models, examples)
     return np.asarray(np.isfinite(logits).all(1) & (logits.argmax(1) == examples.labels))
 
 
@@ -99,6 +104,15 @@ def copies(of: Examples, among: Examples) -> npt.NDArray[np.bool_]:
 def noted(found: Figure) -> Estimate:
     """A figure of an audit as it stands in a record."""
     return Estimate(value=found.value, low=found.low, high=found.high)
+
+
+def figure(found: Figure | Estimate | None) -> str:
+    """A figure with its interval for people.
+
+    >>> figure(Figure(0.5, 0.25, 0.75))
+    '0.500 (0.250 to 0.750)'
+    """
+    return "unknown" if found is None else f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def percent(share: float) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 
 from untrain.asking import Case, History, ask
 from untrain.choosing import Option, Situation, candidates, options
-from untrain.comparing import check_validation, copies
+from untrain.comparing import check_validation, copies, logits_of
 from untrain.data import Examples, as_examples, forget_ids
 from untrain.errors import UntrainError
 from untrain.models import Factory
@@ -133,7 +133,7 @@ def _checks(
 def _check_model(model: nn.Module | Population, data: Examples) -> None:
     models = settled(as_population(model))
     check_fits(models, data)
-    check_logits(models.logits(data)[0].float().cpu().numpy(), data)
+    check_logits(logits_of(models, data), data)
 
 
 def _facts(data: Examples, held_out: Examples | None) -> Iterator[str]:

@@ -83,6 +83,18 @@ def sweep(directory: Path, names: Iterable[str]) -> None:
                 _remove_abandoned(directory / name)
 
 
+def others_in(directory: Path, names: Iterable[str]) -> list[str]:
+    """What a directory to write to holds beside files of these names, of which leftovers are swept.
+
+    Raises:
+        ConfigError: see `check_writable`.
+    """
+    check_writable(directory)
+    expected = set(names)
+    sweep(directory, expected)
+    return sorted(set(os.listdir(directory)) - expected) if directory.is_dir() else []
+
+
 def _remove_abandoned(temporary: Path) -> None:
     """Remove a file, unless a writer holds it; the lock ends with the process, however it ends."""
     file = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

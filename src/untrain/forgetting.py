@@ -12,10 +12,9 @@ import numpy as np
 from torch import nn
 
 from untrain.asking import Case, History, ask
-from untrain.auditing import Membership as MembershipCheck
 from untrain.auditing import MembershipChange, membership_change
 from untrain.choosing import Situation, candidates, named, nothing_fits
-from untrain.comparing import Comparison, copies, noted, percent, right
+from untrain.comparing import Comparison, copies, figure, logits_of, noted, percent, right
 from untrain.environment import machine, versions
 from untrain.errors import InputError
 from untrain.methods import METHODS, Method
@@ -228,10 +227,9 @@ class _Judge:
         """Why the original is kept, or None."""
         case = self.case
         for part in (case.on, case.request.forget):
-            if not np.isfinite(unlearned.logits(part).float().cpu().numpy()).all():
+            if not np.isfinite(logits_of(unlearned, part)).all():
                 return _kept(f"{spec} leaves logits that are not finite")
-        before, after = (state_digest(arrays_of(models.module())) for models in (case.original, unlearned))
-        if before == after:
+        if state_digest(arrays_of(unlearned.module())) == case.digest:
             return _kept(f"{spec} moved no weight, so that nothing was forgotten")
         if compared.fall - compared.error > self.bound:
             return _kept(
@@ -255,8 +253,8 @@ class _Judge:
         if membership is not None and membership.after.auc is not None:
             little = membership.before.verdict != "recognised" and not way.exact
             grounds.append(
-                f"The forgotten examples are not recognised more than held-out ones, AUC {_words(membership.after)}, "
-                f"and {_words(membership.before)} before"
+                "The forgotten examples are not recognised more than held-out ones, AUC "
+                f"{figure(membership.after.auc)}, and {figure(membership.before.auc)} before"
                 + (": since the original did not betray them either, this shows little." if little else ".")
             )
         return Verdict(outcome="forgotten", sentences=(*grounds, cost))
@@ -273,11 +271,11 @@ def _doubt(spec: str, way: Method, found: MembershipChange | None) -> str | None
         )
     if found.after.verdict == "recognised":
         why = "are copies of them retained?" if way.exact else f"{spec} has not made it forget them."
-        return f"The examples are still recognised more than held-out ones, AUC {_words(found.after)}: {why}"
+        return f"The examples are still recognised more than held-out ones, AUC {figure(found.after.auc)}: {why}"
     if found.after.unusual and not found.before.unusual and not way.exact:
         return (
-            f"The model now does worse on the examples than on held-out ones, AUC {_words(found.after)}, which betrays "
-            f"them as well: {spec} goes too far."
+            f"The model now does worse on the examples than on held-out ones, AUC {figure(found.after.auc)}, which "
+            f"betrays them as well: {spec} goes too far."
         )
     return None
 
@@ -294,7 +292,7 @@ def _membership(case: Case, unlearned: Population) -> MembershipChange | None:
     forget, held_out = case.request.forget, case.request.validation
     if held_out is None:
         return None
-    held_out = held_out.select(np.flatnonzero(~copies(case.request.training_set, held_out)))
+    held_out = held_out.select(np.flatnonzero(~case.known_copies))
     before, after = (
         (models.confidences(forget)[0], models.confidences(held_out)[0]) for models in (case.original, unlearned)
     )
@@ -318,11 +316,6 @@ def _noted(found: MembershipChange | None) -> Membership | None:
     )
 
 
-def _words(check: MembershipCheck) -> str:
-    auc = check.auc
-    return "unknown" if auc is None else f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
-
-
 def _record(case: Case, done: _Attempt, left: nn.Module, bound: float) -> Record:
     request, chain, low_high = case.request, case.history.chain, done.compared.interval()
     compared = done.compared
@@ -332,7 +325,7 @@ def _record(case: Case, done: _Attempt, left: nn.Module, bound: float) -> Record
         machine=machine(str(case.original.device)),
         model=Models(
             architecture=type(left).__name__,
-            before=state_digest(arrays_of(case.original.module())),
+            before=case.digest,
             after=state_digest(arrays_of(left)),
         ),
         requested=commit(
@@ -383,7 +376,7 @@ def _limits(case: Case, done: _Attempt) -> Iterator[str]:
             "Accuracy was measured on examples that the model is trained on, which says little about others, and "
             "nothing was checked for whether the forgotten examples are still recognised: no held-out ones were given."
         )
-    if request.validation is not None and (count := int(copies(request.training_set, request.validation).sum())):
+    if count := int(case.known_copies.sum()):
         yield f"{count} validation examples have exactly the inputs of a training example, so that they tell little."
     gone = np.setdiff1d(request.forget.labels, request.retain.labels)
     if len(gone):

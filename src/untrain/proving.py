@@ -23,7 +23,7 @@ from untrain.auditing import certificate, final_score, forget_quality, rank_ener
 from untrain.auditing.certificate import FEWEST_MODELS
 from untrain.auditing.energy import GROUPS
 from untrain.choosing import Situation, candidates, named, nothing_fits
-from untrain.comparing import noted, percent
+from untrain.comparing import figure, noted, percent
 from untrain.environment import machine, versions
 from untrain.errors import InputError, IntegrityError, InterruptedRunError
 from untrain.files import check_writable, digest, read_arrays, write_arrays
@@ -32,8 +32,7 @@ from untrain.models import Factory
 from untrain.population import Population, Recipe
 from untrain.population.fitting import rule_of_thumb
 from untrain.randomness import Streams
-from untrain.records import Audit, Estimate, state_digest
-from untrain.weights import arrays_of
+from untrain.records import Audit
 
 FEWEST = GROUPS
 """Models of each kind below which no interval can be told."""
@@ -88,10 +87,7 @@ def audit(
     themselves.
     """
     say = progress or (lambda _: None)
-    if models < FEWEST:
-        raise InputError(f"expected at least {FEWEST} models of each kind, got {models}")
-    if keep is not None:
-        check_writable(Path(keep))
+    check_audit(models, keep)
     history = History.read(previous, key)
     case = ask(model, examples, forget, validation, history, factory=factory, recipe=recipe, seed=seed)
     anew = named("retrain", case.known, recipe)
@@ -113,6 +109,19 @@ def audit(
         raise InterruptedRunError(f"stopped; finished models are kept in {keep}, do the same again") from None
     say("comparing")
     return _compared(case, spec, *arms)
+
+
+def check_audit(models: int, keep: str | Path | None) -> None:
+    """Refuse what no audit can begin with, before anything is computed.
+
+    Raises:
+        InputError: there are fewer than 8 models.
+        ConfigError: `keep` is a file, cannot be written to, or holds links.
+    """
+    if models < FEWEST:
+        raise InputError(f"expected at least {FEWEST} models of each kind, got {models}")
+    if keep is not None:
+        check_writable(Path(keep))
 
 
 @dataclass(frozen=True)
@@ -195,7 +204,7 @@ class _Work:
             if examples is not None
             for name in ("inputs", "labels")
         }
-        return digest(arrays, {"original": state_digest(arrays_of(self.case.original.module()))})
+        return digest(arrays, {"original": self.case.digest})
 
 
 def _first_choice(case: Case) -> str:
@@ -219,7 +228,7 @@ def _compared(case: Case, spec: str, *arms: _Arm) -> Audit:
     proof = certificate(done, anew) if models >= FEWEST_MODELS else None
     words = [
         f"{models} models that {spec} made forget were compared with {models} that were trained without the forgotten "
-        f"examples: rank energy {_words(after)}, where 0 is no difference and the original has {_words(before)}.",
+        f"examples: rank energy {figure(after)}, where 0 is no difference and the original has {figure(before)}.",
         f"Accuracy of the former and of the latter: {percent(right[0][0])} and {percent(right[1][0])} on what is "
         f"retained, {percent(right[0][1])} and {percent(right[1][1])} on {case.where}.",
     ]
@@ -260,7 +269,3 @@ def _score(
     if not math.isfinite(quality) or min(other) <= 0:
         return None
     return final_score(quality, own[0], other[0], own[1], other[1])
-
-
-def _words(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.records.samples import KEY, chained, written
 from tests.records.test_signing import key_pair
-from tests.test_cli import call
+from tests.typed import call
 from untrain.records import new_key, write_key
 
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untrain.auditing.estimates import two_arms
 from untrain.errors import InputError
 
 CAP = 50.0
@@ -93,13 +94,9 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
     >>> forget_quality(same, same).score
     1.0
     """
-    u, r = np.asarray(unlearned, dtype=np.float64), np.asarray(retrained, dtype=np.float64)
-    if u.ndim != 2 or u.shape != r.shape or u.shape[0] < 2 or u.shape[1] < 1:
-        raise InputError(f"expected two arrays [N, S] of one shape with N at least 2, got {u.shape} and {r.shape}")
+    u, r = two_arms(unlearned, retrained, 2, "for a forgetting quality")
     if not 0 <= delta < 1:
         raise InputError(f"expected delta from 0 to below 1, got {delta}")
-    if not (np.isfinite(u).all() and np.isfinite(r).all()):
-        raise InputError("expected finite confidences, got NaN or infinity")
     epsilon = np.asarray([_epsilon(u[:, s], r[:, s], delta) for s in range(u.shape[1])])
     if missing := int(np.isnan(epsilon).sum()):
         warnings.warn(

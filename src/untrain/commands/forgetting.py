@@ -13,7 +13,7 @@ from rich.table import Table
 from untrain.commands.inputs import Inputs
 from untrain.commands.screen import Status, console, print_text, shown
 from untrain.errors import ConfigError, InputError
-from untrain.files import check_writable, sweep
+from untrain.files import sweep
 from untrain.records.directory import KEY, MODEL, PAGE, PREVIOUS, RECORD
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from untrain.data import Examples
     from untrain.diagnosing import Diagnosis
     from untrain.forgetting import Forgotten
+    from untrain.records import Audit
 
 _Inputs = Annotated[Inputs, tyro.conf.arg(name="")]
 _REPLACED = (MODEL, PAGE, KEY, PREVIOUS)
@@ -103,14 +104,11 @@ def _check_audit(models: int, inputs: Inputs, keep: Path | None) -> None:
         ConfigError: it is not known how to train anew, or `keep` cannot be written to.
         InputError: there are too few models.
     """
-    from untrain.proving import FEWEST
+    from untrain.proving import check_audit
 
-    if models < FEWEST:
-        raise InputError(f"expected at least {FEWEST} models to audit with, got {models}")
+    check_audit(models, keep)
     if inputs.recipe is None:
         raise ConfigError("expected --recipe to audit with, since models are trained anew, got none")
-    if keep is not None:
-        check_writable(keep)
 
 
 def audit(
@@ -231,7 +229,7 @@ class _Given:
             seconds=seconds, bound=bound, progress=self.status.show, **self.own, **self.chain,
         )  # fmt: skip
 
-    def audit(self, method: str, models: int, keep: Path | None) -> Any:  # noqa: ANN401
+    def audit(self, method: str, models: int, keep: Path | None) -> "Audit":
         from untrain.proving import audit
 
         return audit(

@@ -12,7 +12,7 @@ import numpy as np
 
 from untrain.environment import versions
 from untrain.errors import ConfigError
-from untrain.files import check_writable, sweep, write_file
+from untrain.files import others_in, write_file
 
 if TYPE_CHECKING:
     from untrain.detection import Suspects
@@ -27,11 +27,8 @@ def check_directory(out: Path, names: Iterable[str]) -> None:
     Raises:
         ConfigError: it is such a one, or a file.
     """
-    check_writable(out)
     expected = sorted(names)
-    sweep(out, expected)
-    there = out.iterdir() if out.exists() else ()
-    for other in sorted(path.name for path in there if path.name not in expected)[:1]:
+    for other in others_in(out, expected)[:1]:
         raise ConfigError(
             f"expected {out} to hold nothing or just {', '.join(expected)}, got {other!r} there: choose another --out"
         )

@@ -167,3 +167,16 @@ def reset(models: Population, weight: str, purpose: str, rows: Tensor | slice = 
 def looked_up(targets: Tensor, batch: Batch) -> Tensor:
     """Of targets `[N, n, C]` for all models and examples, those of a batch `[K, B, C]`."""
     return targets[batch.models].take_along_dim(batch.positions[..., None], dim=1)
+
+
+def check_turns(method: str, retain: Recipe, forget: Recipe) -> None:
+    """Check recipes that take turns, an epoch on the retain set after each on the forget set.
+
+    Raises:
+        InputError: an epoch on the retain set is a part of one, or there are more on the forget set.
+    """
+    if retain.epochs != round(retain.epochs) or forget.epochs > retain.epochs:
+        raise InputError(
+            f"expected whole epochs on the retain set, and no more on the forget set, for {method}, "
+            f"got {retain.epochs:g} and {forget.epochs:g}"
+        )

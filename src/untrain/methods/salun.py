@@ -21,8 +21,7 @@ from typing import Annotated
 import msgspec
 import torch
 
-from untrain.errors import InputError
-from untrain.methods.base import Method, Request
+from untrain.methods.base import Method, Request, check_turns
 from untrain.methods.targets import drawn_labels, relabelled
 from untrain.population import SGD, Population, Recipe, gradients
 from untrain.population.engine import Tensors
@@ -42,12 +41,7 @@ class SalUn(Method, frozen=True, tag="salun"):
     repair: Recipe = _PUBLISHED
 
     def __post_init__(self) -> None:
-        whole = self.repair.epochs == round(self.repair.epochs)
-        if not whole or self.relabel.epochs > self.repair.epochs:
-            raise InputError(
-                "expected whole epochs on the retain set, and no more on the forget set, for salun, "
-                f"got {self.repair.epochs:g} and {self.relabel.epochs:g}"
-            )
+        check_turns("salun", self.repair, self.relabel)
 
     def forget(self, models: Population, request: Request) -> Population:
         masks = self.masks(models, request)

@@ -19,8 +19,7 @@ less than a point; the published one moves so little in so few steps that with b
 
 from torch import Tensor
 
-from untrain.errors import InputError
-from untrain.methods.base import Method, Request, looked_up
+from untrain.methods.base import Method, Request, check_turns, looked_up
 from untrain.methods.targets import divergence
 from untrain.population import SGD, Batch, Population, Recipe, cross_entropy
 from untrain.population.recipe import NotNegative, Positive
@@ -56,12 +55,7 @@ class Scrub(Method, frozen=True, tag="scrub"):
     follow: Recipe = Recipe(optimizer=SGD(lr=5e-4, momentum=0.9, weight_decay=5e-4), epochs=3, batch_size=128)
 
     def __post_init__(self) -> None:
-        whole = self.follow.epochs == round(self.follow.epochs)
-        if not whole or self.leave.epochs > self.follow.epochs:
-            raise InputError(
-                "expected whole epochs on the retain set, and no more on the forget set, for scrub, "
-                f"got {self.follow.epochs:g} and {self.leave.epochs:g}"
-            )
+        check_turns("scrub", self.follow, self.leave)
 
     def forget(self, models: Population, request: Request) -> Population:
         forgotten, retained = models.logits(request.forget), models.logits(request.retain)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from untrain.errors import ConfigError, InputError, IntegrityError
-from untrain.files import Arrays, check_writable, sweep, write_arrays, write_file
+from untrain.files import Arrays, others_in, sweep, write_arrays, write_file
 from untrain.records.commitment import held, key_check, write_key
 from untrain.records.record import (
     Previous,
@@ -201,14 +201,13 @@ def _check_empty(directory: Path, chain: Chain | None) -> None:
     if (directory / RECORD).exists():
         raise ConfigError(f"expected no record in {directory}, got {RECORD}: choose another directory")
     check_unclaimed(directory)
+    sweep(directory, [RECORD])
     earlier = {_earlier_name(number) for number in range(1, 1 + len(chain.files if chain else ()))}
     for folder, expected in (
         (directory, {MODEL, PAGE, KEY, *([PREVIOUS] if chain else [])}),
         (directory / PREVIOUS, earlier),
     ):
-        sweep(folder, {RECORD, *expected})
-        check_writable(folder)
-        for other in sorted({path.name for path in folder.glob("*")} - expected)[:1]:
+        for other in others_in(folder, expected)[:1]:
             raise ConfigError(f"expected no other files in {folder}, got {other!r}: choose another directory")
 
 

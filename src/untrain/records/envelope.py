@@ -9,7 +9,7 @@ does not show when it was made, nor that no later request follows.
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -128,11 +128,7 @@ def signed(content: Mapping[str, Any], private_key: str | Path) -> bytes:
         from securesystemslib.signer import CryptoSigner
 
     expected = f"expected an ed25519 private key in PEM (PKCS #8, not encrypted) in {private_key}"
-    pem = _pem(private_key, expected)
-    with _key_errors(expected):
-        key = load_pem_private_key(pem, password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InputError(f"{expected}, got {type(key).__name__}")
+    key = _key(private_key, lambda pem: load_pem_private_key(pem, password=None), Ed25519PrivateKey, expected)
     envelope = Dsse(canonical(content), PAYLOAD_TYPE, {})
     envelope.sign(CryptoSigner(key))
     return canonical(envelope.to_dict())
@@ -178,19 +174,25 @@ def read_public_key(path: str | Path) -> "SSlibKey":
         from securesystemslib.signer import SSlibKey
 
     expected = f"expected an ed25519 public key in PEM in {path}"
-    pem = _pem(path, expected)
-    with _key_errors(expected):
-        key = load_pem_public_key(pem)
-    if not isinstance(key, Ed25519PublicKey):
-        raise InputError(f"{expected}, got {type(key).__name__}")
+    key = _key(path, load_pem_public_key, Ed25519PublicKey, expected)
     return SSlibKey.from_crypto(key)
 
 
-def _pem(path: str | Path, expected: str) -> bytes:
+def _key(path: str | Path, load: Callable[[bytes], object], kind: type, expected: str) -> Any:  # noqa: ANN401 (a `kind`)
+    """The key in a PEM file; whatever the library finds wrong with it is one sentence, which never shows the key."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     try:
-        return Path(path).read_bytes()
+        pem = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(f"{expected}, found none: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        key = load(pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InputError(f"{expected}, got something else: {type(error).__name__}") from error
+    if not isinstance(key, kind):
+        raise InputError(f"{expected}, got {type(key).__name__}")
+    return key
 
 
 @contextmanager
@@ -201,14 +203,3 @@ def _extra() -> Iterator[None]:
         raise NotSupportedError(
             f"expected the extra for signatures, which is not installed ({error}): pip install 'untrain[sign]'"
         ) from error
-
-
-@contextmanager
-def _key_errors(expected: str) -> Iterator[None]:
-    """Whatever the library finds wrong with a key becomes one sentence, which never shows the key."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    try:
-        yield
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{expected}, got something else: {type(error).__name__}") from error
