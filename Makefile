@@ -11,7 +11,7 @@ demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare t
 	$(BIN)/untrain run digits
 
 test: check  ## linter, type checker, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-slow: $(VENV)/.installed-dev  ## long checks as well: many kills, timings
 	$(BIN)/python -m pytest -m "slow or not slow"

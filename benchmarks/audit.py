@@ -26,13 +26,13 @@ import torch
 
 from untrain.auditing import certificate, forget_quality, rank_energy
 from untrain.auditing.certificate import FEWEST_MODELS
+from untrain.core.randomness import Streams
 from untrain.data import forget_ratio, load, split
 from untrain.experiments import read_experiment
 from untrain.experiments.config import Experiment
 from untrain.methods import Request, build_method
 from untrain.models import factory
 from untrain.population import Engine, Population
-from untrain.randomness import Streams
 
 METHODS = ("retrain", "renew", "prune-entropy:small", "transpose:small")
 SIZES = (8, 16, 32, 64, 128)

@@ -19,9 +19,9 @@ import numpy as np
 
 from untrain.auditing import final_score, forget_quality
 from untrain.experiments import read_experiment
-from untrain.experiments.comparison import ORIGINAL, Arm, ChunkJob, ComparisonWork
+from untrain.experiments.comparison.work import ORIGINAL, Arm, ChunkJob, ComparisonWork
 from untrain.experiments.config import Experiment
-from untrain.experiments.executors import one_thread
+from untrain.experiments.executors.processes import one_thread
 from untrain.methods import Method, Request, build_method
 from untrain.methods.renew import Renew
 from untrain.population import Population

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from untrain.experiments import read_experiment
-from untrain.experiments.comparison import ORIGINAL, Arm, ChunkJob, ComparisonWork
+from untrain.experiments.comparison.work import ORIGINAL, Arm, ChunkJob, ComparisonWork
 from untrain.experiments.config import Experiment
-from untrain.experiments.executors import one_thread
+from untrain.experiments.executors.processes import one_thread
 from untrain.methods import build_method
 from untrain.methods.transpose import Transpose
 

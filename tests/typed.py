@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from untrain.cli import main
+from untrain.cli.main import main
 
 
 def call(*arguments: str) -> int:

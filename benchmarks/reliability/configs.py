@@ -18,11 +18,11 @@ from msgspec import inspect
 
 from reliability.children import each
 from reliability.rows import Row, Scale, counted
-from untrain.commands.inputs import read_recipe
+from untrain.cli.inputs import read_recipe
+from untrain.core.files import toml_text
 from untrain.errors import UntrainError
 from untrain.experiments import read_experiment, run, run_experiment
 from untrain.experiments.config import Experiment, Mislabel, to_toml
-from untrain.files import toml_text
 from untrain.population import Recipe
 
 _OTHERS: tuple[Any, ...] = ("wrong", 7, 1.5, True, ["wrong"], {"wrong": 1})

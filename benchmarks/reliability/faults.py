@@ -19,7 +19,7 @@ from reliability.children import run
 from reliability.rows import Row, Scale, counted
 from reliability.steps import Fault
 from reliability.verbs import VERBS, Verb, command, is_complete, leftovers, problems
-from untrain.cli import main
+from untrain.cli.main import main
 
 _WRITING = ("open", "mkdir", "write", "fsync")
 

@@ -27,7 +27,7 @@ from reliability.paths import sealed
 from reliability.pickles import Call, wrapped
 from reliability.readers import READERS, lay_out
 from reliability.rows import Row, Scale, counted
-from untrain.files import Arrays, read_arrays, toml_text, write_arrays
+from untrain.core.files import Arrays, read_arrays, toml_text, write_arrays
 from untrain.models import import_factory
 from untrain.records.record import canonical
 

@@ -16,7 +16,7 @@ from reliability.children import run
 from reliability.pickles import Watch
 from reliability.rows import Row, Scale, counted
 from reliability.verbs import VERBS, Verb, verb_of
-from untrain.cli import main
+from untrain.cli.main import main
 from untrain.data import read_ids
 from untrain.records import verify
 

@@ -28,16 +28,16 @@ from PIL import Image
 
 from reliability.children import run, verdict
 from reliability.rows import Row, Scale, counted
-from untrain.cli import main
-from untrain.converting import convert
+from untrain.cli.main import main
+from untrain.core.files import read_arrays, write_file
 from untrain.data import as_examples, load, read_ids
 from untrain.detection import read_review
 from untrain.errors import InputError
 from untrain.experiments import read_experiment
-from untrain.files import read_arrays, write_file
+from untrain.models.convert import convert
+from untrain.models.weights import read_weights
 from untrain.records import read_key, read_record, sign, verify
 from untrain.records.record import canonical, parse_canonical
-from untrain.weights import read_weights
 
 _ACCESSED, _MODIFIED, _ATTRIBUTES, _OPENED, _MOVED, _MADE, _REMOVED = 0x1, 0x2, 0x4, 0x20, 0xC0, 0x100, 0x200
 _IS_FOLDER = 0x40000000

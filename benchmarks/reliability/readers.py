@@ -5,18 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from untrain.commands.inputs import read_recipe
-from untrain.converting import convert
+from untrain.cli.inputs import read_recipe
+from untrain.core.files import read_arrays
 from untrain.data import load, read_ids
 from untrain.detection import has_answers
 from untrain.experiments import read_experiment
-from untrain.files import read_arrays
 from untrain.models import MLP, factory
+from untrain.models.convert import convert
+from untrain.models.weights import load_weights
 from untrain.population import Population
 from untrain.records import read_key, read_record, verify
-from untrain.records.envelope import read_public_key
+from untrain.records.dsse import read_public_key
 from untrain.report import read_results, write_report
-from untrain.weights import load_weights
 
 Reader = Callable[[Path], tuple[Path, Callable[[], Any]]]
 """From a folder that `lay_out` made to the file that is read, and what reads it."""

@@ -20,19 +20,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from reliability.children import Counter, Ended, run, settle
 from reliability.steps import Fault, Steps, go_on
-from untrain.cli import main
+from untrain.cli.main import main
+from untrain.core.files import read_arrays
 from untrain.data import load
 from untrain.detection import has_answers
 from untrain.errors import UntrainError
-from untrain.files import read_arrays
 from untrain.models import MLP, factory
+from untrain.models.weights import write_weights
 from untrain.population import Engine, Population, Recipe
 from untrain.records import read_record, verify
 from untrain.records.commitment import write_key
-from untrain.records.envelope import parse_envelope
+from untrain.records.dsse import parse_envelope
 from untrain.report import read_results
 from untrain.report.html import render
-from untrain.weights import write_weights
 
 EXPERIMENT = """name = "tiny"
 title = "Almost nothing"

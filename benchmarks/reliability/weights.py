@@ -19,11 +19,11 @@ import safetensors.numpy
 from reliability.children import each, verdict
 from reliability.mutants import Mutant, safetensors_mutant, single_flip
 from reliability.rows import Row, Scale, counted
-from untrain.files import read_arrays
+from untrain.core.files import read_arrays
 from untrain.models import MLP, factory
+from untrain.models.weights import load_weights
 from untrain.population import Population
 from untrain.records import verify
-from untrain.weights import load_weights
 
 Reader = Callable[[Path], Any]
 MEMORY = 2**30

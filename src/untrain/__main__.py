@@ -1,6 +1,6 @@
 """`python -m untrain` is the command line."""
 
-from untrain.cli import main
+from untrain.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from untrain.core.randomness import Streams
 from untrain.data import Examples, Splits, forget_ratio, split
 from untrain.methods import Method, Request
 from untrain.models import CNN, Model, factory
 from untrain.population import SGD, Cosine, Engine, Population, Recipe
-from untrain.randomness import Streams
 
 _RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15, batch_size=32)
 

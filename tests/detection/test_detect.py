@@ -17,18 +17,18 @@ from torch import Tensor, nn
 
 from tests.detection.toys import RECIPE, blobs, build, noisy, subject, trained
 from tests.influence.problems import Slow, problem
+from untrain.core.randomness import Streams
 from untrain.data import Examples, Noisy, load, mislabel, pair_noise, symmetric_noise
 from untrain.detection import SCORERS, Finding, Scorer, Subject, Suspects, build_scorer, detect, inspect
-from untrain.detection.auto import Auto
-from untrain.detection.folds import cross_validate
-from untrain.detection.joint import confident_joint, pruned
+from untrain.detection.confident_learning import confident_joint, pruned
+from untrain.detection.cross_validation import cross_validate
+from untrain.detection.scorers.auto import Auto
 from untrain.errors import ConfigError, InputError, NotSupportedError, UndecidableError
 from untrain.influence import Curvature
 from untrain.models import CNN, MLP, factory
 from untrain.population import SGD, Cosine, Engine, Population, Recipe
 from untrain.population.recipe import batch_bounds
 from untrain.population.training import Training
-from untrain.randomness import Streams
 
 DIGITS = Recipe(
     optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15, batch_size=64
@@ -351,7 +351,7 @@ def test_a_class_to_which_the_joint_gives_nobody_leaves_numbers(monkeypatch: pyt
         counts = np.bincount(labels)
         return np.array([[counts[0], 0, 0], [0, counts[1], 0], [counts[2], 0, 0]])
 
-    monkeypatch.setattr("untrain.detection.auto.confident_joint", without_class_two)
+    monkeypatch.setattr("untrain.detection.scorers.auto.confident_joint", without_class_two)
     found = found_in(noisy())
     assert np.isfinite(found.scores).all()
     np.testing.assert_allclose(np.sum(found.evidence["transition"], axis=1), 1, atol=1e-3)

@@ -13,12 +13,12 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_auc_score
 
 from tests.experiments.clocks import untimed
+from untrain.core.files import read_arrays
 from untrain.detection import detect
 from untrain.errors import ConfigError, InputError
 from untrain.experiments import Mislabel, Noise, read_experiment, run_experiment
 from untrain.experiments.config import packaged
-from untrain.experiments.mislabel import MislabelWork
-from untrain.files import read_arrays
+from untrain.experiments.mislabel.work import MislabelWork
 from untrain.methods import Request, build_method
 from untrain.population import Engine, Population
 from untrain.report import mislabel_grids, mislabel_verdict

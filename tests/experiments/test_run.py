@@ -18,12 +18,12 @@ import pytest
 
 from tests.experiments.clocks import untimed
 from untrain.auditing import final_score, forget_quality
+from untrain.core.files import read_arrays
 from untrain.data import forget_ratio, load, split
 from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
 from untrain.experiments import Progress, read_experiment, run_experiment
-from untrain.experiments.comparison import Arm, ComparisonWork
+from untrain.experiments.comparison.work import Arm, ComparisonWork
 from untrain.experiments.config import Data, Experiment
-from untrain.files import read_arrays
 from untrain.population import Engine
 
 SMALL = Path(__file__).parent / "small.toml"
@@ -325,7 +325,7 @@ def test_two_processes_do_not_work_in_one_directory(tmp_path: Path) -> None:
 
 
 def test_cost_is_compared_with_short_retraining() -> None:
-    from untrain.experiments.comparison_results import _add_ceiling_and_cost
+    from untrain.experiments.comparison.results import _add_ceiling_and_cost
 
     def row(method: str, seconds: float, score: float) -> dict[str, Any]:
         return {
@@ -349,7 +349,7 @@ def test_cost_is_compared_with_short_retraining() -> None:
 
 
 def test_published_figures_stand_beside_ours() -> None:
-    from untrain.experiments.comparison_results import _add_published
+    from untrain.experiments.comparison.results import _add_published
 
     rows: list[dict[str, Any]] = [
         {"dataset": "cifar10", "forget_ratio": 0.02, "method": "gradient-reinit"},

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from untrain.core.randomness import Streams
 from untrain.data import Examples, forget_ratio
 from untrain.errors import ConfigError, NotSupportedError
 from untrain.methods import METHODS, Method, Request, build_method
@@ -19,7 +20,6 @@ from untrain.methods.salun import SalUn
 from untrain.methods.targets import divergence, drawn_labels, relabelled
 from untrain.models import CNN, MLP, Model, factory
 from untrain.population import SGD, Batch, Engine, Population, Recipe, Training
-from untrain.randomness import Streams
 from untrain.testing import check_method
 
 BASELINES = [

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from untrain.core.randomness import Streams
 from untrain.data import Examples, forget_ratio
 from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.methods import METHODS, Request, build_method
@@ -21,9 +22,8 @@ from untrain.methods.reinit_match import ReinitMatch
 from untrain.methods.reset_distill import ResetDistill
 from untrain.methods.transpose import Transpose
 from untrain.models import CNN, MLP, Model, ResNet18, factory
+from untrain.models.weights import Tensors
 from untrain.population import SGD, Batch, Engine, PerEpoch, Population, Recipe, Training
-from untrain.population.engine import Tensors
-from untrain.randomness import Streams
 from untrain.testing import check_method
 
 LATER = ["pseudo-labels", "reset-distill", "random-layers", "reinit-match"]

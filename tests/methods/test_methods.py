@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from untrain.core.randomness import Streams
 from untrain.data import Examples, forget_ratio
 from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.methods import METHODS, Method, Request, build_method, method_names
@@ -20,7 +21,6 @@ from untrain.methods.prune_entropy import PruneEntropy, entropy
 from untrain.methods.transpose import Transpose
 from untrain.models import CNN, MLP, Model, ResNet18, factory
 from untrain.population import SGD, Batch, Engine, Population, Recipe, Training
-from untrain.randomness import Streams
 from untrain.testing import SealedRequest, check_method, toy_problem
 
 PUBLISHED = ["kl-contrast", "gradient-reinit", "conv-noise", "prune-entropy", "transpose"]

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from untrain.data import Examples
 from untrain.models import CNN, MLP, Model, ResNet18, factory
+from untrain.models.weights import state_of
 from untrain.population import SGD, Engine, Population, Recipe
-from untrain.population.engine import state_of, why_not_vectorised
+from untrain.population.engine import why_not_vectorised
 
 RECIPE = Recipe(optimizer=SGD(lr=0.05), epochs=2, batch_size=8)
 

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from untrain.auditing import confidence
+from untrain.core.files import read_arrays, write_arrays
+from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, IntegrityError, NotSupportedError
-from untrain.files import read_arrays, write_arrays
 from untrain.models import CNN, MLP, Factory, ResNet18, factory
 from untrain.population import SGD, Engine, Population, Recipe
 from untrain.population.engine import last_linear
-from untrain.randomness import Streams
 
 BUILD = factory(CNN(widths=(4, 6)), (1, 8, 8), 3)
 RECIPE = Recipe(optimizer=SGD(lr=0.05), epochs=1, batch_size=8)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import CNN, MLP, Model, ResNet18, factory
+from untrain.models.weights import state_of
 from untrain.population import (
     SGD,
     Adam,
@@ -28,7 +29,6 @@ from untrain.population import (
     cross_entropy,
     gradients,
 )
-from untrain.population.engine import state_of
 from untrain.population.recipe import batch_bounds
 
 SHAPES: dict[str, tuple[Model, tuple[int, ...]]] = {

@@ -7,11 +7,11 @@ import msgspec
 import numpy as np
 
 from untrain import __version__
+from untrain.core.estimate import Estimate
 from untrain.records import (
     Applied,
     Audit,
     Chain,
-    Estimate,
     Membership,
     Models,
     Record,
@@ -22,6 +22,7 @@ from untrain.records import (
     state_digest,
     write_record,
 )
+from untrain.records.record import Outcome
 
 KEY = bytes(range(32))
 State = dict[str, np.ndarray[Any, Any]]
@@ -67,7 +68,7 @@ def record(
             certificate={"epsilon": 0.7, "confidence": 0.95}, score=0.08, ceiling=0.19,
             words="Close to retrained models.",
         ),
-        verdict=Verdict(outcome="forgotten", sentences=("The examples are recognised no more than others.",)),
+        verdict=Verdict(outcome=Outcome.FORGOTTEN, sentences=("The examples are recognised no more than others.",)),
         limits=("It says nothing of other models.",),
         previous=chain.link() if chain else None,
     )  # fmt: skip

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from tests.records.samples import KEY, chained, record, state, written
+from untrain.core.files import read_arrays
 from untrain.errors import ConfigError, InputError, IntegrityError
-from untrain.files import read_arrays
 from untrain.records import Chain, Previous, Verdict, new_key, read_chain, read_key, read_record, verify, write_record
 from untrain.records.directory import earlier_files
-from untrain.records.record import record_bytes
+from untrain.records.record import Outcome, record_bytes
 
-KEPT = Verdict(outcome="kept original", sentences=())
+KEPT = Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=())
 
 
 def names(directory: Path) -> list[str]:
@@ -49,7 +49,12 @@ def test_a_directory_has_the_records_before_it(tmp_path: Path) -> None:
 def test_a_chain_knows_what_was_forgotten(tmp_path: Path) -> None:
     chain = None
     for number, (ids, verdict) in enumerate(
-        [(("a", "b"), None), (("c",), KEPT), (("b", "d"), None), (("e",), Verdict(outcome="doubtful", sentences=()))]
+        [
+            (("a", "b"), None),
+            (("c",), KEPT),
+            (("b", "d"), None),
+            (("e",), Verdict(outcome=Outcome.DOUBTFUL, sentences=())),
+        ]
     ):
         changes = {} if verdict is None else {"verdict": verdict}
         write_record(

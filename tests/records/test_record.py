@@ -13,7 +13,7 @@ from tests.records.samples import record, state
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 from untrain.records import Record, Verdict, now, read_record, state_digest
 from untrain.records import record as module
-from untrain.records.record import canonical, content, parse_record, record_bytes, sha256_of_file
+from untrain.records.record import Outcome, canonical, content, parse_record, record_bytes, sha256_of_file
 
 
 def resealed(plain: dict[str, Any]) -> bytes:
@@ -181,4 +181,4 @@ def test_time_is_utc_in_seconds() -> None:
 
 def test_records_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        record().verdict = Verdict(outcome="doubtful", sentences=())  # type: ignore[misc]
+        record().verdict = Verdict(outcome=Outcome.DOUBTFUL, sentences=())  # type: ignore[misc]

@@ -4,8 +4,9 @@ import msgspec
 
 from tests.records.samples import record
 from tests.report.test_report import HOSTILE, Reader
-from untrain.records import Estimate, FileDigest, Previous, Record, Verdict
-from untrain.records.record import content
+from untrain.core.estimate import Estimate
+from untrain.records import FileDigest, Previous, Record, Verdict
+from untrain.records.record import Outcome, content
 from untrain.report.record import EVIDENCE, record_page
 
 
@@ -39,7 +40,7 @@ def test_the_page_says_what_the_record_says() -> None:
 
 
 def test_what_was_not_done_is_said() -> None:
-    kept = Verdict(outcome="kept original", sentences=())
+    kept = Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=())
     made = record(before=1, after=1, verdict=kept, membership=None, audit=None)
     _, reader = page(made)
     for words in (
@@ -86,7 +87,7 @@ def test_nothing_is_fetched_nothing_runs_and_text_is_escaped() -> None:
 
 def test_what_cannot_be_seen_is_written_out() -> None:
     steering = "a\x1b[2J\u202eb\ud800\n\0"
-    verdict = Verdict(outcome="forgotten", sentences=(steering,))
+    verdict = Verdict(outcome=Outcome.FORGOTTEN, sentences=(steering,))
     applied = msgspec.structs.replace(record().applied, settings={steering: steering}, reason="Grüße")
     text, reader = page(record(verdict=verdict, applied=applied, machine={steering: steering}))
     assert reader.text.count(r"a\x1b[2J\u202eb\ud800\n\x00") == 5

@@ -41,7 +41,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, stdtrit
 
-from untrain.auditing.estimates import Array, Estimate, check_level, two_arms
+from untrain.auditing.arms import Array, check_level, two_arms
+from untrain.core.estimate import Estimate
 from untrain.errors import InputError
 
 FEWEST_MODELS = 16

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untrain.auditing.estimates import two_arms
+from untrain.auditing.arms import two_arms
 from untrain.errors import InputError
 
 CAP = 50.0

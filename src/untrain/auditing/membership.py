@@ -29,7 +29,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, expit, logit, stdtrit
 
-from untrain.auditing.estimates import Array, Estimate, check_level
+from untrain.auditing.arms import Array, check_level
+from untrain.core.estimate import Estimate
 from untrain.errors import InputError
 
 FEWEST_EXAMPLES = 10

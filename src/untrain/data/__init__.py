@@ -16,4 +16,4 @@ from untrain.data.splits import forget_ids as forget_ids
 from untrain.data.splits import forget_ratio as forget_ratio
 from untrain.data.splits import read_ids as read_ids
 from untrain.data.splits import split as split
-from untrain.data.synthetic_faces import synthesize_surf as synthesize_surf
+from untrain.data.surf.synthesize import synthesize_surf as synthesize_surf

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from untrain.core.randomness import Streams
 from untrain.data.examples import Examples, Labels
 from untrain.errors import InputError
-from untrain.randomness import Streams
 
 Matrix = npt.NDArray[np.float64]
 

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from untrain.core.randomness import Streams
 from untrain.data.examples import Examples, Labels, Positions
 from untrain.data.images import check_inside, decode, read_bytes, stack
-from untrain.data.surf import NAME as SURF
-from untrain.data.surf import find_surf, read_surf
+from untrain.data.surf.read import NAME as SURF
+from untrain.data.surf.read import find_surf, read_surf
 from untrain.errors import InputError
-from untrain.randomness import Streams
 
 Part = Literal["train", "test"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from untrain.core.randomness import Streams
 from untrain.data.examples import Examples
 from untrain.errors import InputError
-from untrain.randomness import Streams
 
 
 @dataclass(frozen=True)

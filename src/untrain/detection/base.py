@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.data.examples import Labels
 from untrain.errors import InputError, NotSupportedError
 from untrain.population import Population, Recipe, check_logits, settled
-from untrain.randomness import Streams
 
 Scores = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from torch import nn
 from untrain.data import Examples, as_examples
 from untrain.data.examples import Labels, Positions
 from untrain.detection.base import Finding, Scorer, Scores, Subject, check_classes
-from untrain.detection.neighbours import Neighbours
 from untrain.detection.registry import build_scorer
+from untrain.detection.scorers.neighbors import Neighbors
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, train_suited
@@ -161,7 +161,7 @@ def inspect(subject: Subject, scorer: str | Scorer, noise_ratio: float | None = 
 def _with_ratio_of_neighbours(finding: Finding, subject: Subject, name: str, evidence: dict[str, Any]) -> Finding:
     """The same scores, with a noise ratio that somebody else estimates."""
     try:
-        other = Neighbours().score(subject)
+        other = Neighbors().score(subject)
     except NotSupportedError as error:
         raise NotSupportedError(f"{name} only ranks, and nobody can estimate the noise ratio: {error}") from error
     evidence["note"] = f"{name} only ranks; the noise ratio is that of neighbours"

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from untrain.core.registry import Registry
 from untrain.detection.base import Scorer
-from untrain.registry import Registry
 
 SCORERS = Registry("untrain.scorers", Scorer, "scorer", "score")  # type: ignore[type-abstract]
 """All installed scorers."""

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from untrain.core.files import write_file
 from untrain.data import Examples
 from untrain.data.examples import Positions
 from untrain.detection.detect import Suspects
 from untrain.errors import InputError
-from untrain.files import write_file
 
 COLUMNS = ("wrong", "id", "label", "suggested", "score")
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from untrain.core.files import toml_text
 from untrain.data.sources import WITH_TEST_PART
 from untrain.detection import build_scorer
 from untrain.errors import ConfigError
-from untrain.files import toml_text
 from untrain.methods import METHODS, build_method
 from untrain.models import Model
 from untrain.population import Engine, Recipe

@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
+from untrain.core.files import check_writable, sweep, write_file
 from untrain.errors import ConfigError, InputError, InterruptedRunError
-from untrain.experiments.comparison import ComparisonWork
-from untrain.experiments.comparison_results import comparison_results
+from untrain.experiments.comparison.results import comparison_results
+from untrain.experiments.comparison.work import ComparisonWork
 from untrain.experiments.config import AnyExperiment, Declared, Experiment, differences, parse, read_text, to_toml
-from untrain.experiments.executors import available_cores, do_jobs, one_thread
-from untrain.experiments.mislabel import MislabelWork
-from untrain.experiments.mislabel_results import mislabel_results
+from untrain.experiments.executors.processes import available_cores, do_jobs, one_thread
+from untrain.experiments.mislabel.results import mislabel_results
+from untrain.experiments.mislabel.work import MislabelWork
 from untrain.experiments.work import Job, Work
-from untrain.files import check_writable, sweep, write_file
 
 
 @dataclass(frozen=True)

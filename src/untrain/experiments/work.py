@@ -3,7 +3,6 @@
 import abc
 import hashlib
 import json
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -11,12 +10,13 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import torch
 
-import untrain
+from untrain.core.environment import machine, versions
+from untrain.core.files import read_arrays
+from untrain.core.version import __version__
 from untrain.data import Examples, load
 from untrain.data.sources import Part
 from untrain.errors import IntegrityError, UntrainError
 from untrain.experiments.config import Declared
-from untrain.files import read_arrays
 from untrain.models import Factory, factory
 
 
@@ -126,28 +126,13 @@ class Work(abc.ABC, Generic[E, J]):
     @property
     def versions(self) -> list[str]:
         """Of what computes, for fingerprints."""
-        return [untrain.__version__, str(torch.__version__), np.__version__, self.kind]
+        return [__version__, str(torch.__version__), np.__version__, self.kind]
 
     def environment(self) -> dict[str, str]:
         """Versions and hardware, for the record."""
-        return {
-            "untrain": untrain.__version__,
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-            "device": torch.cuda.get_device_name(self.device) if self.kind == "cuda" else _processor(),
-        }
+        return {**versions(), "device": str(machine(self.device)["processor"])}
 
 
 def fingerprint(parts: dict[str, Any]) -> str:
     """What a file's numbers depend on, as 32 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -17,8 +17,9 @@ from torch.func import functional_call, vjp, vmap
 
 from untrain.data import Examples
 from untrain.errors import NotSupportedError
+from untrain.models.weights import Tensors
 from untrain.population import Population
-from untrain.population.engine import Tensors, last_linear, uses
+from untrain.population.engine import last_linear, uses
 
 _BATCH = 256
 _ROWS, _PRODUCTS = 2**23, 2**27

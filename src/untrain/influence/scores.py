@@ -12,7 +12,7 @@ from untrain.errors import InputError
 from untrain.influence.derivatives import Derivatives
 from untrain.influence.loss import Differentiate
 from untrain.influence.solvers import Product, Solver
-from untrain.population.engine import Tensors
+from untrain.models.weights import Tensors
 
 Scores = npt.NDArray[np.float64]
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from untrain.data import Examples
 from untrain.data.splits import ForgetSplit
 from untrain.errors import InputError, NotSupportedError
+from untrain.models.weights import Tensors
 from untrain.population import Batch, Population, Recipe
-from untrain.population.engine import Tensors, last_linear
+from untrain.population.engine import last_linear
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from untrain.data import Examples
 from untrain.influence.derivatives import AllParameters
 from untrain.influence.loss import cross_entropy
 from untrain.methods.base import Method, Request
+from untrain.models.weights import Tensors
 from untrain.population import Population
-from untrain.population.engine import Tensors
 from untrain.population.recipe import NotNegative
 
 _LARGEST, _LARGEST_LAST, _MORE = 1e3, 1e2, 10

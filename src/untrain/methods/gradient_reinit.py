@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from untrain.methods.base import Method, Request, convolutions
+from untrain.models.weights import Tensors
 from untrain.population import SGD, PerEpoch, Population, Recipe, gradients
-from untrain.population.engine import Tensors
 from untrain.population.recipe import NotNegative
 
 

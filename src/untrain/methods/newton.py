@@ -16,8 +16,8 @@ from untrain.data import Examples
 from untrain.influence import Curvature
 from untrain.influence.curvature import SolverName, Which
 from untrain.methods.base import Method, Request
+from untrain.models.weights import Tensors
 from untrain.population import Population
-from untrain.population.engine import Tensors
 from untrain.population.recipe import NotNegative, Positive
 
 STUDY: dict[str, Any] = {"parameters": "last-weight", "dampings": [0.0], "steps": [1.0], "guarded": False}

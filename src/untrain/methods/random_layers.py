@@ -25,8 +25,8 @@ from torch import Tensor
 
 from untrain.errors import InputError
 from untrain.methods.base import Method, Request, learned, output_layer, reset
+from untrain.models.weights import Tensors
 from untrain.population import SGD, PerEpoch, Population, Recipe
-from untrain.population.engine import Tensors
 from untrain.population.recipe import Count, NotNegative
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from untrain.core.registry import Registry
 from untrain.methods.base import Method
-from untrain.registry import Registry
 
 METHODS = Registry("untrain.methods", Method, "method", "forget")  # type: ignore[type-abstract]
 """All installed methods."""

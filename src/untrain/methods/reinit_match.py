@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.methods.base import Method, Request, convolutions, looked_up, reset
 from untrain.population import SGD, Batch, PerEpoch, Population, Recipe
 from untrain.population.recipe import Count, NotNegative
-from untrain.randomness import Streams
 
 
 class ReinitMatch(Method, frozen=True, tag="reinit-match"):

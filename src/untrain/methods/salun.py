@@ -23,8 +23,8 @@ import torch
 
 from untrain.methods.base import Method, Request, check_turns
 from untrain.methods.targets import drawn_labels, relabelled
+from untrain.models.weights import Tensors
 from untrain.population import SGD, Population, Recipe, gradients
-from untrain.population.engine import Tensors
 
 _PUBLISHED = Recipe(optimizer=SGD(lr=0.013, momentum=0.9, weight_decay=5e-4), epochs=10, batch_size=256)
 

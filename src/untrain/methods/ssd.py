@@ -17,8 +17,8 @@ import torch
 
 from untrain.data import Examples
 from untrain.methods.base import Method, Request
+from untrain.models.weights import Tensors
 from untrain.population import Population, gradients
-from untrain.population.engine import Tensors
 from untrain.population.recipe import Count, NotNegative
 
 

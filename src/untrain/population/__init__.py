@@ -9,6 +9,9 @@ from untrain.population.fitting import check_fits as check_fits
 from untrain.population.fitting import check_logits as check_logits
 from untrain.population.fitting import guarded as guarded
 from untrain.population.fitting import settled as settled
+from untrain.population.loss import Batch as Batch
+from untrain.population.loss import Loss as Loss
+from untrain.population.loss import cross_entropy as cross_entropy
 from untrain.population.population import Population as Population
 from untrain.population.recipe import SGD as SGD
 from untrain.population.recipe import Adam as Adam
@@ -17,8 +20,5 @@ from untrain.population.recipe import Constant as Constant
 from untrain.population.recipe import Cosine as Cosine
 from untrain.population.recipe import PerEpoch as PerEpoch
 from untrain.population.recipe import Recipe as Recipe
-from untrain.population.training import Batch as Batch
-from untrain.population.training import Loss as Loss
 from untrain.population.training import Training as Training
-from untrain.population.training import cross_entropy as cross_entropy
 from untrain.population.training import gradients as gradients

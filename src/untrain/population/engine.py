@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from untrain.errors import NotSupportedError
+from untrain.models.weights import Tensors
 
 logger = logging.getLogger("untrain")
 
-Tensors = dict[str, Tensor]
 WIDTHS = (4, 16, 64)
 """Widths that are tried besides 1; beyond 64 nothing was gained on a CPU, where the working set leaves the cache."""
 
@@ -48,11 +48,6 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     width: Annotated[int, msgspec.Meta(ge=1)] = 1
     channels_last: bool = False
     reason: str = "given"
-
-
-def state_of(module: nn.Module) -> Tensors:
-    """Every parameter and buffer by name, tied parameters once."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def attach(module: nn.Module, tensors: Tensors) -> None:

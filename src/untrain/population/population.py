@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,18 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from untrain.auditing import confidence
+from untrain.core.files import read_arrays, write_arrays
+from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
-from untrain.files import read_arrays, write_arrays
 from untrain.models import Factory
-from untrain.population.engine import Chunk, Engine, Tensors, attach, choose_engine, last_linear, seeded, state_of, uses
+from untrain.models.weights import Tensors, check_tensors, state_of
+from untrain.population.engine import Chunk, Engine, attach, choose_engine, last_linear, seeded, uses
+from untrain.population.loss import Loss, cross_entropy
 from untrain.population.recipe import Recipe
-from untrain.population.training import Loss, Training, cross_entropy
-from untrain.randomness import Streams
+from untrain.population.training import Training
 
 _EVALUATION_BATCH = 512
 _RESIDENT_SETS = 8
-Shape = tuple[int, ...]
 
 
 class Population:
@@ -409,17 +410,3 @@ class _Origin(msgspec.Struct):
 
 def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:
     return tensor.to(device, dtype) if tensor.is_floating_point() or tensor.dtype == torch.uint8 else tensor.to(device)
-
-
-def check_tensors(found: Mapping[str, Shape], expected: Mapping[str, Shape], path: str | Path) -> None:
-    """Check that a file holds the tensors of a model, by name and shape.
-
-    Raises:
-        InputError: it does not.
-    """
-    for name in sorted(found.keys() ^ expected.keys())[:1]:
-        where = "the model lacks" if name in found else "the file lacks"
-        raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {name!r}")
-    for name, shape in expected.items():
-        if tuple(found[name]) != tuple(shape):
-            raise InputError(f"expected {name} of shape {tuple(shape)} in {path}, got {tuple(found[name])}")

@@ -1,59 +1,54 @@
 """The one training loop; every method and every retraining goes through it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
-from untrain.population.engine import Chunk, Tensors, seeded
+from untrain.models.weights import Tensors
+from untrain.population.engine import Chunk, seeded
+from untrain.population.loss import Batch, Loss, cross_entropy
 from untrain.population.recipe import Recipe, batch_bounds
 
-if TYPE_CHECKING:
-    from untrain.population.population import Population
 
+class Trainable(Protocol):
+    """What a training needs of a population."""
 
-@dataclass(frozen=True)
-class Batch:
-    """What a loss sees of one step of K models.
+    streams: Streams
+    indices: tuple[int, ...]
 
-    Attributes:
-        logits: `[K, B, C]`.
-        labels: `[K, B]`.
-        positions: `[K, B]`, where the examples stand in the set that is trained on.
-        models: which models of the population these are.
-        class_weights: `[K, C]` or None, by the recipe's `class_balance`.
-        parameters: the trainable tensors of these models `[K, ...]`, by name.
-        beside: the batch drawn from a second set, if there is one; its logits have a gradient, too.
-    """
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
 
-    logits: Tensor
-    labels: Tensor
-    positions: Tensor
-    models: slice
-    class_weights: Tensor | None
-    parameters: Tensors
-    beside: "Batch | None" = None
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the floating-point tensors."""
 
+    @property
+    def cuda_devices(self) -> list[torch.device]:
+        """Devices whose generators matter besides the CPU's."""
 
-Loss = Callable[[Batch], Tensor]
-"""From a batch to one loss for each model, `[K]`."""
+    @property
+    def tensors(self) -> Tensors:
+        """Every parameter and buffer, `[N, ...]`."""
 
+    def __len__(self) -> int: ...
 
-def cross_entropy(batch: Batch) -> Tensor:
-    """Mean cross-entropy of each model `[K]`; with class weights, the weighted mean."""
-    models, count, _ = batch.logits.shape
-    losses = F.cross_entropy(batch.logits.flatten(0, 1), batch.labels.flatten(), reduction="none").view(models, count)
-    if batch.class_weights is None:
-        return losses.mean(1)
-    weights = batch.class_weights.gather(1, batch.labels)
-    return (losses * weights).sum(1) / weights.sum(1)
+    def chunks(self, examples: Examples, batch_size: int = ...) -> Iterator[Chunk]:
+        """The models in runs of the engine's width."""
+
+    def resident(self, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Inputs and labels on the device."""
+
+    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
+        """Accuracy of the models of one chunk, `[K]`."""
 
 
 class Training:
@@ -72,7 +67,7 @@ class Training:
 
     def __init__(
         self,
-        models: "Population",
+        models: Trainable,
         recipe: Recipe,
         *,
         loss: Loss = cross_entropy,
@@ -263,7 +258,7 @@ def _class_weights(labels: Tensor, classes: int, power: float, dtype: torch.dtyp
 
 
 def gradients(
-    models: "Population", examples: Examples, positions: Tensor, batch_size: int, *, squared: bool = False
+    models: Trainable, examples: Examples, positions: Tensor, batch_size: int, *, squared: bool = False
 ) -> Tensors:
     """Sum over batches of the gradient of the mean cross-entropy of a batch, in evaluation mode.
 

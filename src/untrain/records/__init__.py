@@ -14,10 +14,10 @@ from untrain.records.directory import read_chain as read_chain
 from untrain.records.directory import write_record as write_record
 from untrain.records.record import Applied as Applied
 from untrain.records.record import Audit as Audit
-from untrain.records.record import Estimate as Estimate
 from untrain.records.record import FileDigest as FileDigest
 from untrain.records.record import Membership as Membership
 from untrain.records.record import Models as Models
+from untrain.records.record import Outcome as Outcome
 from untrain.records.record import Previous as Previous
 from untrain.records.record import Record as Record
 from untrain.records.record import Requested as Requested
@@ -26,7 +26,7 @@ from untrain.records.record import Verdict as Verdict
 from untrain.records.record import now as now
 from untrain.records.record import read_record as read_record
 from untrain.records.record import state_digest as state_digest
-from untrain.records.signing import sign as sign
-from untrain.records.verifying import Check as Check
-from untrain.records.verifying import Verification as Verification
-from untrain.records.verifying import verify as verify
+from untrain.records.sign import sign as sign
+from untrain.records.verify import Check as Check
+from untrain.records.verify import Verification as Verification
+from untrain.records.verify import verify as verify

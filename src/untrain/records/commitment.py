@@ -24,8 +24,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from untrain.core.files import write_file
 from untrain.errors import InputError, IntegrityError
-from untrain.files import write_file
 from untrain.records.record import Requested, canonical, parse_canonical, read_regular
 
 KEY_BYTES = 32

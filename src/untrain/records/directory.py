@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from untrain.core.files import Arrays, others_in, sweep, write_arrays, write_file
 from untrain.errors import ConfigError, InputError, IntegrityError
-from untrain.files import Arrays, others_in, sweep, write_arrays, write_file
 from untrain.records.commitment import held, key_check, write_key
 from untrain.records.record import (
     Previous,

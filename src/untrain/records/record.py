@@ -6,19 +6,21 @@ a space, is found. This finds accidents. Whoever may write the file may also com
 it.
 """
 
+import enum
 import hashlib
 import json
 import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
+from untrain.core.estimate import Estimate
+from untrain.core.files import Arrays, digest
 from untrain.errors import InputError, IntegrityError, NotSupportedError
-from untrain.files import Arrays, digest
 
 SCHEMA = 1
 """Version of the form of a record."""
@@ -31,14 +33,6 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Part of a record."""
-
-
-class Estimate(_Part, frozen=True, kw_only=True):
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Models(_Part, frozen=True, kw_only=True):
@@ -157,10 +151,18 @@ class Audit(_Part, frozen=True, kw_only=True):
     words: str
 
 
+class Outcome(enum.StrEnum):
+    """What came of a request."""
+
+    FORGOTTEN = "forgotten"
+    DOUBTFUL = "doubtful"
+    KEPT_ORIGINAL = "kept original"
+
+
 class Verdict(_Part, frozen=True, kw_only=True):
     """What came of it; with `kept original` nothing was forgotten."""
 
-    outcome: Literal["forgotten", "doubtful", "kept original"]
+    outcome: Outcome
     sentences: tuple[str, ...]
 
 

@@ -7,8 +7,8 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
+from untrain.core.files import toml_text, write_file
 from untrain.errors import ConfigError, IntegrityError
-from untrain.files import toml_text, write_file
 from untrain.report.mislabel import head, mislabel_grids, mislabel_verdict
 from untrain.report.table import columns, forgotten, groups, is_contender, verdict
 

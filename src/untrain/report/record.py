@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from untrain.printable import printable
+from untrain.core.text import percent, printable
 from untrain.report.html import fill
 
 EVIDENCE = "This is evidence of a procedure, not a legal finding."
@@ -31,7 +31,7 @@ def record_page(content: dict[str, Any]) -> bytes:
         "certificate": {
             printable(name): _text(value) for name, value in ((content["audit"] or {}).get("certificate") or {}).items()
         },
-        "percent": _percent,
+        "percent": percent,
         "points": _points,
         "figure": _figure,
     }
@@ -48,10 +48,6 @@ def _printable(value: Any) -> Any:  # noqa: ANN401 (any plain value)
 
 def _text(value: Any) -> str:  # noqa: ANN401 (any plain value)
     return printable(value if isinstance(value, str) else json.dumps(value))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
 
 
 def _points(estimate: dict[str, float]) -> str:

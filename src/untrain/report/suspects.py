@@ -6,9 +6,9 @@ from typing import Any
 
 import jinja2
 
+from untrain.core.files import write_file
+from untrain.core.text import percent, printable
 from untrain.errors import InputError
-from untrain.files import write_file
-from untrain.printable import printable
 from untrain.report.html import fill
 
 MOST_SHOWN = 200
@@ -23,15 +23,15 @@ def summary(found: dict[str, Any]) -> str:
             `model_error`, and `evidence` with or without a `note`.
     """
     low, high = found["interval"]
-    ratio = _percent(found["noise_ratio"])
-    given = "as given" if low == high else f"95 % interval {_percent(low)} to {_percent(high)}"
+    ratio = percent(found["noise_ratio"], 1)
+    given = "as given" if low == high else f"95 % interval {percent(low, 1)} to {percent(high, 1)}"
     text = (
         f"{len(found['flagged'])} of {found['examples']} labels are taken for wrong by {found['scorer']}; "
         f"noise ratio {ratio} ({given})."
     )
     if found["model_error"] is not None:
         text += (
-            f" Of the labels taken for right, held-out predictions miss {_percent(found['model_error'])}: "
+            f" Of the labels taken for right, held-out predictions miss {percent(found['model_error'], 1)}: "
             "so much may look wrong by the model's own fault."
         )
     note = found["evidence"].get("note")
@@ -76,7 +76,3 @@ def _entry(suspect: dict[str, Any], picture: str | None) -> dict[str, str | None
         "score": f"{suspect['score']:.4g}",
         "picture": picture,
     }
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

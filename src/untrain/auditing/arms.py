@@ -1,0 +1,40 @@
+"""What every audit of two arms of models begins with."""
+
+import numpy as np
+import numpy.typing as npt
+
+from untrain.errors import InputError
+
+Array = npt.NDArray[np.float64]
+
+
+def two_arms(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, models: int, purpose: str) -> tuple[Array, Array]:
+    """The confidences of both arms as float64.
+
+    Args:
+        unlearned: `[N, S]` confidences of S forget examples under N unlearned models.
+        retrained: `[N, S]`, under N models that never saw them.
+        models: the smallest N.
+        purpose: what the arms are for, as it stands in the error.
+
+    Raises:
+        InputError: the shapes differ, N is below `models`, S is 0, or a confidence is not finite.
+    """
+    u, r = np.asarray(unlearned, dtype=np.float64), np.asarray(retrained, dtype=np.float64)
+    if u.ndim != 2 or u.shape != r.shape or u.shape[0] < models or u.shape[1] < 1:
+        raise InputError(
+            f"expected two arrays [N, S] of one shape with N at least {models}, got {u.shape} and {r.shape}, {purpose}"
+        )
+    if not (np.isfinite(u).all() and np.isfinite(r).all()):
+        raise InputError(f"expected finite confidences, got NaN or infinity, {purpose}")
+    return u, r
+
+
+def check_level(level: float, purpose: str) -> None:
+    """Refuse a confidence level that is none.
+
+    Raises:
+        InputError: the level is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"expected a confidence level between 0 and 1, got {level}, {purpose}")

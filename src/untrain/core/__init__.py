@@ -1,0 +1,1 @@
+"""What every other room may use: files, randomness, registries, text, version. No torch here."""

@@ -1,0 +1,39 @@
+"""How texts, shares and times are shown to people, on a terminal, in a table or on a page."""
+
+
+def printable(text: str) -> str:
+    r"""The text with every character that could not be seen, or could steer a terminal, written out.
+
+    >>> print(printable("cat\x1b[2J"))
+    cat\x1b[2J
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share in percent.
+
+    >>> percent(0.5), percent(0.123, 1)
+    ('50.00 %', '12.3 %')
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time, as exact as a person needs it.
+
+    >>> [duration(seconds) for seconds in (0.01, 0.31, 75, 700, 4000)]
+    ['less than 0.1 s', '0.3 s', '1 min 15 s', '12 min', '1 h 07 min']
+    """
+    if seconds < 0.1:
+        return "less than 0.1 s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    if seconds < 600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"

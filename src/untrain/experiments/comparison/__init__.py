@@ -1,0 +1,1 @@
+"""A comparison of unlearning methods: its work and its results."""

@@ -1,0 +1,1 @@
+"""An experiment with wrong labels: its work and its results."""

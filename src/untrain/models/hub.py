@@ -1,0 +1,39 @@
+"""Weights from the Hugging Face hub; needs the extra `hub`.
+
+Only safetensors are fetched: nothing in such a file is run. What is fetched is put into a model by its exact keys, as a
+file of one's own would be.
+"""
+
+import re
+from pathlib import Path
+
+from untrain.core.extras import extra
+from untrain.errors import InputError, first_line
+
+_ADDRESS = re.compile(
+    r"hf://(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+?))?/(?P<file>[\w.-]+(/[\w.-]+)*\.safetensors)"
+)
+"""`hf://owner/repo[@revision]/file.safetensors`; a revision without a slash, or the first part of one."""
+
+
+def fetch_weights(address: str) -> Path:
+    """Fetch a safetensors file, unless it is there already.
+
+    Args:
+        address: `hf://owner/repo/file.safetensors`, or `hf://owner/repo@revision/file.safetensors`.
+
+    Returns:
+        Where it lies.
+
+    Raises:
+        InputError: it is no such address, or the hub does not give the file.
+        NotSupportedError: the extra is not installed.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None or ".." in address:
+        raise InputError(f"expected hf://owner/repo[@revision]/file.safetensors, got {address!r}")
+    hub = extra("hub", "huggingface_hub")
+    try:
+        return Path(hub.hf_hub_download(found["repository"], found["file"], revision=found["revision"]))
+    except Exception as error:
+        raise InputError(f"cannot fetch {address}: {first_line(error)}") from error

@@ -1,0 +1,46 @@
+"""What a loss of many models sees, and the usual one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from untrain.models.weights import Tensors
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss sees of one step of K models.
+
+    Attributes:
+        logits: `[K, B, C]`.
+        labels: `[K, B]`.
+        positions: `[K, B]`, where the examples stand in the set that is trained on.
+        models: which models of the population these are.
+        class_weights: `[K, C]` or None, by the recipe's `class_balance`.
+        parameters: the trainable tensors of these models `[K, ...]`, by name.
+        beside: the batch drawn from a second set, if there is one; its logits have a gradient, too.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    positions: Tensor
+    models: slice
+    class_weights: Tensor | None
+    parameters: Tensors
+    beside: "Batch | None" = None
+
+
+Loss = Callable[[Batch], Tensor]
+"""From a batch to one loss for each model, `[K]`."""
+
+
+def cross_entropy(batch: Batch) -> Tensor:
+    """Mean cross-entropy of each model `[K]`; with class weights, the weighted mean."""
+    models, count, _ = batch.logits.shape
+    losses = F.cross_entropy(batch.logits.flatten(0, 1), batch.labels.flatten(), reduction="none").view(models, count)
+    if batch.class_weights is None:
+        return losses.mean(1)
+    weights = batch.class_weights.gather(1, batch.labels)
+    return (losses * weights).sum(1) / weights.sum(1)

@@ -1,0 +1,449 @@
+"""`untrain forget`, `audit`, `doctor` and `convert`: what is typed, printed and written, and files that mean harm."""
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+import untrain as un
+from tests.typed import call, interrupt
+from untrain.errors import ConfigError, InputError, IntegrityError, NotSupportedError
+from untrain.models import convert as converting
+from untrain.models.convert import convert
+from untrain.models.hub import fetch_weights
+from untrain.records import read_record, verify
+from untrain.records.push import push_directory
+
+OWN = """from torch import nn
+def build(): return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+def few(): return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 9))
+"""
+RECIPE = """epochs = 12
+[optimizer]
+name = "sgd"
+lr = 0.1
+momentum = 0.9
+[schedule]
+name = "cosine"
+"""
+
+
+def build() -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+def write_table(examples: un.Examples, path: Path) -> None:
+    columns = {f"p{number:02d}": column for number, column in enumerate(examples.inputs.reshape(len(examples), 64).T)}
+    labels = {"id": examples.ids.tolist(), "label": [f"digit {label}" for label in examples.labels]}
+    pq.write_table(pa.table({**labels, **columns}), path)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a person has it: a table, a network of their own with its weights, and ids."""
+    folder = tmp_path_factory.mktemp("prepared")
+    parts = un.split(un.load("digits", limit=700), validation=0.3, test=0)
+    write_table(parts.train, folder / "train.parquet")
+    write_table(parts.validation, folder / "val.parquet")
+    train = un.load(str(folder / "train.parquet"))
+    (folder / "recipe.toml").write_text(RECIPE)
+    recipe = un.Recipe(optimizer=un.SGD(lr=0.1, momentum=0.9), schedule=un.Cosine(), epochs=12)
+    module = un.Population.create(build, 1).train(train, recipe).module()
+    torch.save(module.state_dict(), folder / "model.pt")
+    convert(folder / "model.pt", folder / "model.safetensors")
+    (folder / "ids.txt").write_text("\n".join(train.ids[:30]))
+    (folder / "more.txt").write_text("\n".join(train.ids[30:40]))
+    (folder / "own_model.py").write_text(OWN)
+    return folder
+
+
+@pytest.fixture
+def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, to work in."""
+    for path in prepared.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.delitem(sys.modules, "own_model", raising=False)
+    return tmp_path
+
+
+ASKED = ("--model", "own_model:build", "--data", "train.parquet", "--forget", "ids.txt")
+KNOWN = ("--weights", "model.safetensors", "--recipe", "recipe.toml", "--validation", "val.parquet")
+
+
+def test_two_requests_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("forget", *ASKED, *KNOWN, "--out", "one") == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("forgotten, retrain (auto: it trains a new model on what is retained")
+    assert "one/request.key, by which ids can be looked for in the record: keep it apart" in printed.out
+    assert printed.err.splitlines() == [
+        "reading train.parquet", "choosing a method", "forgetting by retrain", "looking at what is left",
+    ]  # fmt: skip
+    ids = (folder / "ids.txt").read_text().split()
+    assert verify("one", ids=ids).ok
+    module = build()
+    module.load_state_dict(safetensors.torch.load_file("one/model.safetensors"))
+
+    more = [*ASKED[:-1], "more.txt", "--validation", "val.parquet", "--previous", "one", "--method", "kl-contrast"]
+    assert call("forget", *more, "--out", "two", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record == json.loads((folder / "two" / "record.json").read_text())
+    assert record["previous"]["forgotten"] == 30
+    assert record["requested"]["retained"] == 490 - 40
+    written = "".join(path.read_text() for path in folder.glob("two/*.json")) + (folder / "two/report.html").read_text()
+    assert not any(name in written for name in ids)
+    assert verify("two", ids=[*ids, *(folder / "more.txt").read_text().split()]).ok
+
+    assert call("forget", *more, "--out", "two") == 3
+    assert "got 'record.json' there: choose another --out" in capsys.readouterr().err
+    key = folder / "one" / "request.key"
+    key.rename(folder / "kept.key")
+    assert call("forget", *more, "--out", "three") == 3
+    assert "got none and no request.key in one" in capsys.readouterr().err
+    assert call("forget", *more, "--out", "three", "--key", "kept.key") == 0
+    assert call("verify", "three") == 0
+
+
+def test_doctor_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    assert call("doctor", *ASKED, *KNOWN) == 0
+    out = capsys.readouterr().out
+    assert "490 training examples of 10 classes; inputs of shape 64, float32." in out
+    assert "auto takes retrain, " in out
+    assert "it changes convolutions, and Sequential has none" in out
+    (folder / "ids.txt").write_text("nobody")
+    assert call("doctor", *ASKED, *KNOWN) == 3
+    assert "problem: expected ids of these 490 examples, got the unknown id 'nobody'" in capsys.readouterr().out
+    assert call("doctor", *ASKED, *KNOWN, "--json") == 3
+    found = json.loads(capsys.readouterr().out)
+    assert (len(found["problems"]), found["options"]) == (1, [])
+    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == before
+
+
+def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8") == 0
+    assert "8 models" in capsys.readouterr().out
+    assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["models"] == 8
+    assert call("forget", *ASKED, *KNOWN, "--method", "finetune", "--audit", "8", "--out", "out") == 0
+    audit = read_record(folder / "out" / "record.json").audit
+    assert audit is not None
+    assert audit.models == 8
+    assert call("audit", *ASKED, *KNOWN[:2]) == 3
+    assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--keep", "kept") == 0
+    assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--keep", "kept") == 0
+    assert len(list((folder / "kept").iterdir())) == 3
+    assert "expected a factory and a recipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([*ASKED], 3, "expected the weights of a trained model, got none: give --weights or --previous"),
+        ([*ASKED, "--weights", "/no/such.safetensors"], 3, "expected weights as a .safetensors file at /no/such"),
+        ([*ASKED, "--weights", "model.pt"], 3, "expected a whole .safetensors file at model.pt"),
+        ([*ASKED, "--weights", "hf://nobody"], 3, "expected hf://owner/repo[@revision]/file.safetensors"),
+        ([*ASKED, "--previous", "nothing"], 3, "expected weights as a .safetensors file at nothing/model.safetensors"),
+        ([*ASKED, *KNOWN, "--model", "own_model:few"], 3, "got logits of shape (2, 9) for 2 examples"),
+        ([*ASKED, *KNOWN, "--method", "amnesia"], 3, "expected one of the methods"),
+        ([*ASKED, *KNOWN, "--method", "transpose"], 3, "transpose changes convolutions, and Sequential has none"),
+        ([*ASKED, *KNOWN[:2], "--method", "retrain"], 3, "expected a factory and a recipe"),
+        ([*ASKED, *KNOWN, "--recipe", "own_model.py"], 3, "expected a recipe in own_model.py"),
+        ([*ASKED, *KNOWN, "--recipe", "/no/such"], 3, "expected a recipe in /no/such: No such file"),
+        ([*ASKED, *KNOWN, "--forget", "/no/such"], 3, "expected a text file with one id a line at /no/such"),
+        ([*ASKED, *KNOWN, "--validation", "train.parquet"], 3, "expected examples to forget outside the validation"),
+        ([*ASKED, *KNOWN, "--validation", "digits"], 3, "expected examples with the 10 classes digit 0"),
+        ([*ASKED, *KNOWN, "--key", "/no/such"], 3, "expected the key of a request at /no/such"),
+        ([*ASKED, *KNOWN, "--key", "ids.txt"], 5, "expected JSON in ids.txt"),
+        ([*ASKED, *KNOWN, "--bound", "7"], 3, "expected a bound on the fall of accuracy in 0..1"),
+        ([*ASKED, *KNOWN, "--seconds", "1e-9"], 3, "found none in less than 0.1 s: allow more seconds, or name one"),
+        ([*ASKED[:-2], *KNOWN], 2, ""),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_sentence_and_write_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    assert call("forget", *arguments) == code
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    if message:
+        assert error.splitlines()[-1].startswith("untrain: ")
+        assert message in error
+    assert not (folder / "forgotten").exists()
+
+
+def test_an_interrupted_forget_leaves_nothing(folder: Path) -> None:
+    interrupt("forget", *ASKED, *KNOWN, at="choosing", by=signal.SIGTERM)
+    assert not (folder / "forgotten").exists()
+
+
+# Weights of torch
+
+
+def test_a_state_dict_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).to(torch.bfloat16)
+    for name, saved in (
+        ("plain", module.state_dict()),
+        ("wrapped", {"epoch": 3, "state_dict": module.state_dict()}),
+        ("other", {"model_state_dict": module.state_dict(), "optimizer": {"lr": 0.1}}),
+    ):
+        torch.save(saved, tmp_path / f"{name}.pt")
+        target = tmp_path / f"{name}.safetensors"
+        assert call("convert", str(tmp_path / f"{name}.pt"), str(target)) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"7 tensors: {target}")
+        assert ("from what stands under" in out) == (name != "plain")
+        found = safetensors.torch.load_file(target)
+        assert found.keys() == module.state_dict().keys()
+        assert all(torch.equal(found[key], tensor) for key, tensor in module.state_dict().items())
+        before = target.read_bytes()
+        assert call("convert", str(tmp_path / f"{name}.pt"), str(target)) == 3
+        assert "nothing is overwritten" in capsys.readouterr().err
+        assert target.read_bytes() == before
+    shared = torch.zeros(4)
+    torch.save({"a": shared, "b": shared, "c": shared[1:3]}, tmp_path / "tied.pt")
+    assert convert(tmp_path / "tied.pt", tmp_path / "tied.safetensors") == (3, None)
+
+
+@dataclass
+class Evil:
+    """Runs code when it is read as a pickle."""
+
+    call: tuple[Any, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+def payloads(mark: str) -> list[Any]:
+    import os
+    import shutil
+
+    return [
+        Evil((os.system, (f"touch {mark}",))),
+        Evil((exec, (f"open({mark!r}, 'w')",))),
+        Evil((eval, (f"open({mark!r}, 'w')",))),
+        Evil((open, (mark, "w"))),
+        Evil((Path.touch, (Path(mark),))),
+        Evil((subprocess.check_call, (["touch", mark],))),
+        Evil((shutil.copy, (__file__, mark))),
+        Evil((torch.load, (mark,))),
+        Evil((__import__, ("antigravity",))),
+        Evil((os.popen, (f"touch {mark}",))),
+    ]
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_no_code_of_a_pickle_is_run(number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mark, source, target = (tmp_path / name for name in ("mark", "evil.pt", "out.safetensors"))
+    evil = payloads(str(mark))[number]
+    for write in (
+        lambda: torch.save({"weight": evil}, source),
+        lambda: torch.save(evil, source),
+        lambda: torch.save({"weight": evil}, source, _use_new_zipfile_serialization=False),
+        lambda: source.write_bytes(pickle.dumps(evil)),
+    ):
+        write()
+        assert call("convert", str(source), str(target)) == 5
+        error = capsys.readouterr().err
+        assert error.startswith("untrain: expected ")
+        assert error.count("\n") == 1
+        assert "weights_only" not in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.pt"]
+
+
+def archive(path: Path, change: Callable[[dict[str, bytes]], None], kind: int = zipfile.ZIP_STORED) -> None:
+    """A state dict whose archive was changed."""
+    torch.save({"weight": torch.zeros(2, 3)}, path)
+    with zipfile.ZipFile(path) as read:
+        entries = {entry.filename.partition("/")[2]: read.read(entry) for entry in read.infolist()}
+    change(entries)
+    with zipfile.ZipFile(path, "w", kind) as write:
+        for name, data in entries.items():
+            write.writestr(f"x/{name}", data)
+
+
+@pytest.mark.parametrize(
+    ("saved", "error", "message"),
+    [
+        ([torch.zeros(1)], InputError, "expected a dictionary of tensors by name in .*, got a list"),
+        ({}, InputError, "got an empty one"),
+        ({"a": 1}, InputError, "got 'a', which is a int: save model.state_dict"),
+        ({1: torch.zeros(1)}, InputError, "got 1, which is a Tensor"),
+        ({"state_dict": {"a": torch.zeros(1)}, "model": {"a": torch.zeros(1)}}, InputError, "got 'state_dict', which"),
+        ({"a": torch.eye(2).to_sparse()}, InputError, "expected ordinary tensors in .*, got 'a'"),
+        ({"a": torch.zeros(2, device="meta")}, InputError, "expected ordinary tensors"),
+        ({"a": torch.zeros(1).expand(10**9)}, IntegrityError, "expected tensors with numbers of their own"),
+        ({"__metadata__": torch.zeros(1)}, InputError, "expected tensors that safetensors can hold"),
+        (nn.Linear(2, 2), IntegrityError, r"a file that asks for more, torch.nn.modules.linear.Linear$"),
+    ],
+)  # fmt: skip
+def test_what_is_no_state_dict_is_refused(saved: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
+    torch.save(saved, tmp_path / "saved.pt")
+    with pytest.raises(error, match=message):
+        convert(tmp_path / "saved.pt", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_damaged_archives_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "model.pt", tmp_path / "out.safetensors"
+    with pytest.raises(InputError, match=r"expected a file that torch.save wrote at .*, found none"):
+        convert(source, target)
+    torch.save({"weight": torch.arange(6.0).view(2, 3)}, source)
+    whole = source.read_bytes()
+    for length in range(0, len(whole), 97):
+        source.write_bytes(whole[:length])
+        with pytest.raises(IntegrityError):
+            convert(source, target)
+
+    for position in range(0, len(whole), 23):
+        source.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+        try:
+            convert(source, target)
+        except IntegrityError:
+            continue
+        assert torch.equal(safetensors.torch.load_file(target)["weight"], torch.arange(6.0).view(2, 3))
+        target.unlink()
+
+    def longer(entries: dict[str, bytes]) -> None:
+        entries["data.pkl"] = entries["data.pkl"].replace(b"K\x02K\x03\x86", b"M\xff\x7fK\x03\x86", 1)
+
+    archive(source, longer)
+    with pytest.raises(IntegrityError):
+        convert(source, target)
+    archive(source, lambda entries: entries.clear())
+    with pytest.raises(IntegrityError):
+        convert(source, target)
+    archive(source, lambda entries: None, zipfile.ZIP_DEFLATED)
+    with pytest.raises(IntegrityError, match="is compressed or occurs twice"):
+        convert(source, target)
+    torch.save({"weight": torch.zeros(2, 3)}, source, _use_new_zipfile_serialization=False)
+    with pytest.raises(IntegrityError, match=r"since version 1.6"):
+        convert(source, target)
+    monkeypatch.setattr(converting, "FLOOR", "99.0")
+    with pytest.raises(NotSupportedError, match=r"expected torch 99.0 or later"):
+        convert(source, target)
+    assert not target.exists()
+
+
+# The hub
+
+
+class Hub:
+    """What huggingface_hub looks like from outside, over a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.private = root, dict[str, bool]()
+
+    def hf_hub_download(self, repository: str, file: str, revision: str | None = None) -> str:
+        path = self.root / repository / (revision or "main") / file
+        if not path.is_file():
+            raise FileNotFoundError(f"404: {repository}\nand much more")
+        return str(path)
+
+    def create_repo(self, repository: str, *, private: bool, exist_ok: bool) -> None:
+        assert exist_ok
+        self.private[repository] = private
+
+    def upload_folder(self, *, repo_id: str, folder_path: str, ignore_patterns: list[str]) -> str:
+        for path in Path(folder_path).rglob("*"):
+            if path.is_file() and path.name not in ignore_patterns:
+                home = self.root / repo_id / "main" / path.relative_to(folder_path)
+                home.parent.mkdir(parents=True, exist_ok=True)
+                home.write_bytes(path.read_bytes())
+        return f"https://hub/{repo_id}"
+
+
+@pytest.fixture
+def hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    hub = Hub(folder / "hub")
+    for repository in ("me/digits/main", "me/digits/v2", "me/other/main"):
+        home = hub.root / repository
+        home.mkdir(parents=True)
+        if "other" in repository:
+            safetensors.torch.save_file({"weight": torch.zeros(3)}, home / "model.safetensors")
+        else:
+            (home / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    return hub
+
+
+def test_weights_come_from_the_hub_strictly(hub: Hub, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for address, expected in (
+        ("hf://me/digits/model.safetensors", "me/digits/main/model.safetensors"),
+        ("hf://me/digits@v2/model.safetensors", "me/digits/v2/model.safetensors"),
+    ):
+        assert fetch_weights(address) == hub.root / expected
+    for address in (
+        "hf://me/model.safetensors", "hf://me/digits/model.pt", "hf://me/digits/../model.safetensors",
+        "https://hub/me/digits/model.safetensors", "hf://me/digits/model.safetensors\n",
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="expected hf://owner/repo"):
+            fetch_weights(address)
+    with pytest.raises(InputError, match=r"cannot fetch hf://me/digits/none.safetensors: 404: me/digits$"):
+        fetch_weights("hf://me/digits/none.safetensors")
+    asked = [*ASKED, "--method", "finetune", "--weights"]
+    assert call("forget", *asked, "hf://me/other/model.safetensors") == 3
+    assert "got a difference: the file lacks '0.bias'" in capsys.readouterr().err
+    assert call("forget", *asked, "hf://me/digits/model.safetensors") == 0
+    assert push_directory("forgotten", "me/forgotten") == "https://hub/me/forgotten"
+    assert call("push", "forgotten", "me/open", "--public") == 0
+    assert capsys.readouterr().out.endswith("commit: https://hub/me/open\n")
+    assert hub.private == {"me/forgotten": True, "me/open": False}
+    assert verify(hub.root / "me/forgotten/main").ok
+    assert not (hub.root / "me/forgotten/main/request.key").exists()
+    (folder / "forgotten" / "report.html").write_text("other")
+    with pytest.raises(IntegrityError, match="page: expected the page that the record makes"):
+        push_directory("forgotten", "me/forgotten")
+
+
+def test_without_the_extra_the_hub_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(NotSupportedError, match=r"pip install 'untrain\[hub\]'"):
+        fetch_weights("hf://me/digits/model.safetensors")
+
+
+def test_a_target_that_is_there_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ConfigError, match="expected no file at"):
+        convert(tmp_path / "no.pt", tmp_path / "out")
+
+
+def test_an_audit_that_cannot_be_made_is_refused_before_anything_is_forgotten(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for extra, message in (
+        ((*ASKED, "--audit", "8"), "expected --recipe to audit with"),
+        ((*ASKED, *KNOWN, "--audit", "4"), "expected at least 8 models"),
+        (
+            (*ASKED, *KNOWN, "--audit", "8", "--keep", "ids.txt"),
+            "expected a directory to write to, got the file ids.txt",
+        ),
+        ((*ASKED, *KNOWN, "--keep", "kept"), "expected --audit with --keep, got --keep kept alone"),
+    ):
+        assert call("forget", *extra, "--method", "finetune", "--out", "out") == 3
+        assert message in capsys.readouterr().err
+        assert not (folder / "out").exists()
+
+
+def test_the_only_copy_of_a_model_is_not_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine").mkdir()
+    before = (folder / "model.safetensors").read_bytes()
+    (folder / "mine" / "model.safetensors").write_bytes(before)
+    assert call("forget", *ASKED, "--method", "finetune", "--out", "mine") == 3
+    assert "no model.safetensors of your own" in capsys.readouterr().err
+    assert (folder / "mine" / "model.safetensors").read_bytes() == before

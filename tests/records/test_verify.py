@@ -1,0 +1,368 @@
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.records.samples import KEY, chained, record, state, written
+from tests.records.test_record import resealed
+from tests.records.test_sign import key_pair
+from untrain.errors import InputError, IntegrityError, NotSupportedError
+from untrain.records import (
+    Record,
+    Verdict,
+    Verification,
+    directory,
+    new_key,
+    read_record,
+    sign,
+    verify,
+    write_key,
+    write_record,
+)
+from untrain.records.record import Outcome, content, record_bytes, sha256_of_file
+
+
+def check(found: Verification, what: str) -> tuple[bool | None, str]:
+    ((ok, words),) = ((each.ok, each.words) for each in found.checks if each.what == what)
+    return ok, words
+
+
+def failed(found: Verification) -> list[str]:
+    return [each.what for each in found.checks if each.ok is False]
+
+
+def test_what_was_written_holds(tmp_path: Path) -> None:
+    private, public = key_pair(tmp_path)
+    last = chained(tmp_path)
+    sign(last, private)
+    found = verify(last, key=KEY, ids=np.array(["2-first", "0-second"]), public_key=public)
+    assert [each.what for each in found.checks] == [
+        "record", "directory", "weights", "page", "chain", "commitment", "key", "ids", "signature",
+    ]  # fmt: skip
+    assert all(each.ok for each in found.checks)
+    assert found.ok
+    found.insist()
+    assert found.record == read_record(last / "record.json")
+    assert check(found, "record")[1] == (
+        "2026-05-04T03:02:01Z, untrain 0.1.0, finetune:default, examples asked for: 2, outcome: forgotten"
+    )
+    assert check(found, "chain")[1] == "requests before: 2, examples forgotten in all: 6"
+    assert check(found, "ids")[1] == "asked for: 2, all that were given; of this request, not given: 1"
+    assert "request.key apart before handing this on" in check(found, "key")[1]
+
+
+def test_what_is_not_asked_is_not_checked(tmp_path: Path) -> None:
+    (written(tmp_path / "a") / "request.key").unlink()
+    found = verify(tmp_path / "a")
+    assert found.ok
+    assert [each.what for each in found.checks if each.ok is None] == ["key", "ids", "signature"]
+    assert check(verify(tmp_path / "a", key=KEY), "key") == (True, "the right one")
+
+
+def flipped(path: Path, bit: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(bit // 8)
+        (byte,) = file.read(1)
+        file.seek(bit // 8)
+        file.write(bytes([byte ^ 1 << bit % 8]))
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The directory of a signed chain of three requests, and the public key."""
+    root = tmp_path_factory.mktemp("signed")
+    private, public = key_pair(root)
+    last = chained(root)
+    sign(last, private)
+    return last, public
+
+
+@pytest.fixture
+def _drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page for each record, so that a thousand verifications do not draw the same page a thousand times."""
+    pages: dict[bytes, bytes] = {}
+
+    def page(made: Record) -> bytes:
+        data = record_bytes(made)
+        if data not in pages:
+            pages[data] = directory.page(made)
+        return pages[data]
+
+    monkeypatch.setattr(importlib.import_module("untrain.records.verify"), "page", page)
+
+
+@pytest.mark.usefixtures("_drawn_once")
+def test_every_changed_bit_is_found(signed: tuple[Path, Path]) -> None:
+    folder, public = signed
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert len(paths) == 7
+    sizes = [8 * path.stat().st_size for path in paths]
+    draw = np.random.default_rng(7)
+    for number in range(1001):
+        place = number % len(paths)
+        bit = int(draw.integers(sizes[place]))
+        flipped(paths[place], bit)
+        found = verify(folder, public_key=public)
+        flipped(paths[place], bit)
+        assert not found.ok, (paths[place], bit)
+        with pytest.raises(IntegrityError):
+            found.insist()
+    assert verify(folder, public_key=public).ok
+
+
+@pytest.mark.usefixtures("_drawn_once")
+def test_without_a_key_every_changed_bit_of_record_weights_page_and_chain_is_found(tmp_path: Path) -> None:
+    folder = chained(tmp_path, 2)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "request.key")
+    draw = np.random.default_rng(8)
+    for number in range(500):
+        path = paths[number % len(paths)]
+        bit = int(draw.integers(8 * path.stat().st_size))
+        flipped(path, bit)
+        assert not verify(folder).ok, (path, bit)
+        flipped(path, bit)
+
+
+def renamed(directory: Path, name: str) -> None:
+    (directory / name).rename(directory / f"{name}.old")
+
+
+def linked(directory: Path, name: str) -> None:
+    (directory / name).rename(directory.parent / "elsewhere")
+    (directory / name).symlink_to(directory.parent / "elsewhere")
+
+
+def removed(directory: Path, name: str) -> None:
+    path = directory / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def emptied(directory: Path, name: str) -> None:
+    removed(directory, name)
+    (directory / name).touch()
+
+
+def a_directory(directory: Path, name: str) -> None:
+    removed(directory, name)
+    (directory / name).mkdir()
+
+
+def a_pipe(directory: Path, name: str) -> None:
+    removed(directory, name)
+    os.mkfifo(directory / name)
+
+
+def grown(directory: Path, name: str) -> None:
+    with (directory / name).open("ab") as file:
+        file.write(b"\0")
+
+
+FILES = ("record.json", "model.safetensors", "report.html", "record.dsse.json", "previous/0001-record.json")
+BY_ANYONE = [
+    *((change, name) for change in (renamed, linked, removed, emptied, a_directory, a_pipe, grown) for name in FILES),
+    *((change, "request.key") for change in (renamed, linked, emptied, a_directory, a_pipe, grown)),
+    *((change, "previous") for change in (renamed, linked, removed, emptied)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "name"), BY_ANYONE, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_every_changed_file_is_found(
+    change: Callable[[Path, str], None], name: str, signed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    directory = tmp_path / "copy"
+    shutil.copytree(signed[0], directory)
+    assert verify(directory, public_key=signed[1]).ok
+    change(directory, name)
+    found = verify(directory, public_key=signed[1])
+    assert not found.ok
+    with pytest.raises(IntegrityError, match="expected "):
+        found.insist()
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.txt", ".hidden", "model.pt", "other.dsse.json", ".record.json.1.tmp", "previous/x", "\x1b[2J"]
+)
+def test_every_added_file_is_found(name: str, signed: tuple[Path, Path], tmp_path: Path) -> None:
+    directory = tmp_path / "copy"
+    shutil.copytree(signed[0], directory)
+    (directory / name).touch()
+    found = verify(directory)
+    assert failed(found)[0] in ("directory", "chain")
+    assert "\x1b" not in " ".join(each.words for each in found.checks)
+
+
+def test_an_empty_folder_for_earlier_records_is_found(tmp_path: Path) -> None:
+    (written(tmp_path / "a") / "previous").mkdir()
+    assert check(verify(tmp_path / "a"), "directory")[1] == (
+        f"expected no other files in {tmp_path / 'a'}, got 'previous'"
+    )
+
+
+def resealed_with(directory: Path, changes: dict[str, Any], page: bool = True) -> None:
+    """Tampering by someone who computes every digest anew."""
+    plain = content(read_record(directory / "record.json"))
+    (directory / "record.json").write_bytes(resealed({**plain, **changes}))
+    if page:
+        from untrain.records.directory import page as made
+
+        (directory / "report.html").write_bytes(made(read_record(directory / "record.json")))
+
+
+def test_who_computes_the_digests_anew_is_found_by_the_signature(signed: tuple[Path, Path], tmp_path: Path) -> None:
+    directory = tmp_path / "copy"
+    shutil.copytree(signed[0], directory)
+    resealed_with(directory, {"verdict": {"outcome": "forgotten", "sentences": ["All is well."]}})
+    found = verify(directory)
+    assert failed(found) == ["signature"]
+    assert "what was signed is not what is here" in check(found, "signature")[1]
+    (directory / "record.dsse.json").unlink()
+    assert verify(directory).ok  # which is why a signature is needed
+    found = verify(directory, public_key=signed[1])
+    assert check(found, "signature") == (
+        False, f"expected a signature in {directory / 'record.dsse.json'}, found none",
+    )  # fmt: skip
+    (tmp_path / "other").mkdir()
+    sign(directory, key_pair(tmp_path / "other")[0])
+    found = verify(directory, public_key=signed[1])
+    assert failed(found) == ["signature"]
+    assert "expected a signature by the key " in check(found, "signature")[1]
+
+
+def test_exchanged_weights_are_found_by_what_the_record_says(tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    write_record(tmp_path / "b", record(after=2), state(2), KEY)
+    shutil.copy(tmp_path / "b" / "model.safetensors", directory)
+    ok, words = check(verify(directory), "weights")
+    assert ok is False
+    assert words.startswith("expected 'model.safetensors': FileDigest(sha256=")
+    files = {"model.safetensors": msgspec.to_builtins(sha256_of_file(directory / "model.safetensors"))}
+    resealed_with(directory, {"files": files})
+    found = verify(directory)
+    assert failed(found) == ["weights"]
+    assert check(found, "weights")[1].startswith(f"expected the state {found.record.model.after} of the record in")  # type: ignore[union-attr]
+    resealed_with(directory, {"files": {}})
+    assert check(verify(directory), "weights")[1].startswith("expected no file as in the record, got FileDigest")
+    resealed_with(directory, {"files": {**files, "../other": files["model.safetensors"]}})
+    assert failed(verify(directory)) == ["weights"]
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F16"])
+def test_weights_that_numpy_does_not_know_are_refused(kind: str, tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    header = msgspec.json.encode({"a": {"dtype": kind, "shape": [2], "data_offsets": [0, 2 if "8" in kind else 4]}})
+    body = len(header).to_bytes(8, "little") + header + bytes(2 if "8" in kind else 4)
+    (directory / "model.safetensors").write_bytes(body)
+    files = {"model.safetensors": msgspec.to_builtins(sha256_of_file(directory / "model.safetensors"))}
+    resealed_with(directory, {"files": files})
+    assert failed(verify(directory)) == ["weights"]
+
+
+def test_a_changed_page_is_found_and_another_versions_is_not_judged(tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    page = (directory / "report.html").read_bytes()
+    (directory / "report.html").write_bytes(page.replace(b"0.94", b"0.99").replace(b"94.00", b"99.00"))
+    assert check(verify(directory), "page") == (
+        False, f"expected the page that the record makes in {directory / 'report.html'}, got another",
+    )  # fmt: skip
+    resealed_with(directory, {"versions": {"untrain": "0.0.9"}}, page=False)
+    found = verify(directory)
+    assert check(found, "page") == (None, "made by untrain '0.0.9', and this is '0.1.0'")
+    assert found.ok
+
+
+def test_a_commitment_that_does_not_fit_is_found(tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    asked = content(read_record(directory / "record.json"))["requested"]
+    resealed_with(directory, {"requested": {**asked, "forgotten": 4}})
+    assert check(verify(directory), "commitment") == (False, "expected a tag for each of 4 examples, got 3")
+
+
+def test_keys_and_ids_are_looked_at(tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    assert check(verify(directory, ids=["a", "b", "a"]), "ids") == (
+        True,
+        "asked for: 2, all that were given; of this request, not given: 1",
+    )
+    assert check(verify(directory, ids=["a", "b", "c"]), "ids")[1].endswith("given, and all that this request names")
+    found = verify(directory, ids=["a", "x", "y"])
+    assert check(found, "ids") == (False, "expected all ids to be among those asked for, got 2 that are not")
+    found = verify(directory, key=new_key(), ids=["a"])
+    assert check(found, "key") == (False, "expected the key that belongs to the record, got another")
+    assert check(found, "ids") == (None, "expected the key that belongs to the record, got another")
+    write_key(directory / "request.key", new_key())
+    assert failed(verify(directory, key=KEY, ids=["a"])) == ["key"]
+    (directory / "request.key").unlink()
+    with pytest.raises(InputError, match=r"expected the key of the request to look for ids, got none, and no request"):
+        verify(directory, ids=["a"])
+
+
+def test_a_request_that_was_not_carried_out_says_so(tmp_path: Path) -> None:
+    verdict = Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=("The loss of accuracy is too large.",))
+    write_record(tmp_path, record(after=0, verdict=verdict), state(0), KEY)
+    assert check(verify(tmp_path, ids=["a", "b"]), "ids") == (
+        True,
+        "asked for: 2, all that were given, but not forgotten, as the original was kept: 2; "
+        "of this request, not given: 1",
+    )
+
+
+def test_what_cannot_be_verified_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected the directory of a request at .*none, found none"):
+        verify(tmp_path / "none")
+    directory = written(tmp_path / "a")
+    plain = content(read_record(directory / "record.json"))
+    (directory / "record.json").write_bytes(resealed({**plain, "schema": 2}))
+    with pytest.raises(NotSupportedError, match=r"expected a record of schema 1 in .*record\.json, got 2"):
+        verify(directory)
+    (directory / "record.json").unlink()
+    found = verify(directory)
+    assert found.record is None
+    with pytest.raises(IntegrityError, match=r"^record: expected a file at .*record\.json, found none"):
+        found.insist()
+
+
+def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = written(tmp_path / "a")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"cannot read .*a: Permission denied"):
+        verify(folder)
+
+
+def test_no_id_is_in_anything_that_is_handed_on(tmp_path: Path) -> None:
+    canaries = tuple(f"canary-{number}-Zaphod" for number in range(20))
+    directory = written(tmp_path / "a", ids=canaries)
+    write_record(tmp_path / "unpacked", record(canaries), state(1), KEY)
+    (directory / "request.key").unlink()
+    for path in directory.rglob("*"):
+        assert b"canary" not in path.read_bytes()
+        assert b"Zaphod" not in path.read_bytes()
+        assert KEY.hex().encode() not in path.read_bytes()
+    words = " ".join(each.words for each in verify(directory, key=KEY, ids=[*canaries, "canary-x"]).checks)
+    assert "canary" not in words
+
+
+def test_torch_is_not_needed(signed: tuple[Path, Path]) -> None:
+    code = (
+        "import sys\nfrom untrain.records import verify\n"
+        f"assert verify({str(signed[0])!r}, ids=['0-first'], public_key={str(signed[1])!r}).ok\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_same_record_has_the_same_bytes(tmp_path: Path) -> None:
+    written(tmp_path / "a")
+    data = (tmp_path / "a" / "record.json").read_bytes()
+    assert record_bytes(read_record(tmp_path / "a" / "record.json")) == data

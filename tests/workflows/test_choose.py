@@ -1,0 +1,211 @@
+"""Which method `auto` takes and why, and what `doctor` says of a model, its data and a request."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor, nn
+
+import untrain as un
+from untrain.errors import ConfigError, NotSupportedError
+from untrain.methods import METHODS, Request, build_method
+from untrain.population import Population, settled
+from untrain.workflows.choose import Situation, candidates, named, nothing_fits, options
+
+RECIPE = un.Recipe(optimizer=un.SGD(lr=0.1, momentum=0.9), epochs=8, batch_size=32)
+COUNT = 300
+ROWS = np.random.default_rng(0).normal(size=(COUNT, 1, 8, 8)).astype(np.float32)
+EXAMPLES = un.Examples.of(ROWS, np.arange(COUNT) % 3)
+HELD_OUT = un.Examples.of(ROWS[:60] + 1, np.arange(60) % 3, [f"v{row}" for row in range(60)])
+
+
+def convolutional() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+
+
+def plain() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+class NoLinear(nn.Module):
+    """A network whose logits come from no linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.1 * un.Population.create(plain, 1).tensors["3.weight"][0, :, :1].repeat(1, 64))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) @ self.weight.T
+
+
+def situation(
+    factory: Callable[[], nn.Module], *, known: bool = False, forgotten: int = 30, seconds: float | None = None,
+    examples: un.Examples = EXAMPLES,
+) -> Situation:  # fmt: skip
+    sets = un.forget_ids(examples, examples.ids[:forgotten].tolist())
+    request = Request(sets.forget, sets.retain, RECIPE, HELD_OUT)
+    return Situation(settled(Population.create(factory, 1)), request, known, seconds)
+
+
+def chosen(asked: Situation) -> list[str]:
+    return [option.method for option in candidates(asked)]
+
+
+def test_the_order_follows_from_what_is_known() -> None:
+    assert chosen(situation(convolutional, known=True))[:2] == ["retrain", "renew"]
+    assert chosen(situation(plain, known=True))[:2] == ["retrain", "renew"]
+    assert chosen(situation(convolutional))[0] == "prune-entropy:small"
+    assert chosen(situation(plain)) == ["prune-entropy:small", "kl-contrast", "finetune"]
+    assert chosen(situation(plain, forgotten=2))[0] == "ssse"
+    assert chosen(situation(convolutional, forgotten=2))[0] == "prune-entropy:small"
+    assert chosen(situation(NoLinear))[0] == "kl-contrast"
+
+
+def test_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass over the data takes ten seconds here: retraining 80, renewal 20, pruning 32, fine-tuning 10."""
+    monkeypatch.setattr(Situation, "pass_seconds", 10.0)
+    assert chosen(situation(convolutional, known=True))[0] == "renew"  # more than a minute for retraining
+    assert chosen(situation(convolutional, known=True, seconds=100))[0] == "retrain"
+    assert chosen(situation(convolutional, known=True, seconds=15)) == ["finetune"]
+    none = situation(convolutional, known=True, seconds=5)
+    assert chosen(none) == []
+    assert "found none in 5.0 s: allow more seconds" in str(nothing_fits(none))
+    (option,) = [each for each in options(none) if each.method == "retrain"]
+    assert (option.fits, option.seconds) == (False, 80.0)
+    assert option.why == "it would take 1 min 20 s, and 5.0 s are allowed"
+
+
+def test_presets_follow_the_size_of_the_data() -> None:
+    count = 64 * 100 + 31
+    rows = un.Examples.of(np.zeros((count, 1, 8, 8), dtype=np.float32), np.arange(count) % 3)
+    large = situation(convolutional, examples=rows, forgotten=30)
+    assert large.spec("prune-entropy") == "prune-entropy"
+    assert situation(convolutional).spec("prune-entropy") == "prune-entropy:small"
+    assert situation(convolutional).spec("kl-contrast") == "kl-contrast"
+
+
+def test_every_method_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
+    asked = situation(plain)
+    before = {name: tensor.clone() for name, tensor in asked.models.tensors.items()}
+    found = {option.method.partition(":")[0]: option for option in options(asked)}
+    assert sorted(found) == METHODS.names()
+    for name, option in found.items():
+        kind = METHODS.of(name)
+        if kind.needs_convolutions:
+            assert option.why == "it changes convolutions, and Sequential has none"
+        elif kind.trains_anew:
+            assert option.why == "it builds new models, and factory and recipe are not known"
+        else:
+            assert option.fits, option
+    assert all((tensor == before[name]).all() for name, tensor in asked.models.tensors.items())
+    assert not caplog.records
+    assert all(option.fits for option in options(situation(convolutional, known=True)))
+    alone = Situation(asked.models, Request(asked.request.forget, asked.request.retain, RECIPE), False)
+    assert "expected validation examples" in str(alone.why_not("reset-distill"))
+
+
+def test_a_method_that_fails_in_any_way_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("out of luck\nand more")
+
+    monkeypatch.setattr(METHODS.of("finetune"), "forget", fail)
+    assert situation(plain).why_not("finetune") == "out of luck"
+
+
+def test_passes_are_those_that_are_made() -> None:
+    for spec, expected in (
+        ("retrain", 8.0), ("short-retrain:half", 4.0), ("transpose", 3.0), ("prune-entropy", 3.2), ("ssd", None),
+    ):  # fmt: skip
+        assert build_method(spec).passes(RECIPE) == expected
+
+
+def test_estimates_are_of_the_right_size() -> None:
+    import time
+
+    asked = situation(convolutional, known=True)
+    estimate = asked.estimate(build_method("retrain"))
+    start = time.perf_counter()
+    build_method("retrain").forget(asked.models.clone(), asked.request)
+    took = time.perf_counter() - start
+    assert estimate is not None
+    assert took / 5 < estimate < 5 * took
+
+
+def test_a_name_stands_for_a_method_that_can_work() -> None:
+    assert named("finetune", True, RECIPE) == build_method("finetune", settings={"recipe": {"epochs": 8}}).__class__(
+        recipe=RECIPE
+    )
+    assert named("finetune", False, None) == build_method("finetune")
+    with pytest.raises(NotSupportedError, match="expected a factory and a recipe, since retrain trains a new model"):
+        named("retrain", False, None)
+    with pytest.raises(ConfigError, match="expected one of the methods"):
+        named("amnesia", True, RECIPE)
+
+
+def test_doctor_tells_what_fits() -> None:
+    said: list[str] = []
+    found = un.doctor(
+        plain(), EXAMPLES, EXAMPLES.ids[:30], HELD_OUT, factory=plain, recipe=RECIPE, progress=said.append
+    )
+    assert found.ok
+    assert found.facts[0] == "300 training examples of 3 classes; inputs of shape 1x8x8, float32."
+    assert found.choice is not None
+    assert found.choice.method == "retrain"
+    assert found.pass_seconds is not None
+    assert len(found.options) == len(METHODS.names())
+    assert said == ["looking at the data", "trying the methods"]
+    assert not found.warnings
+
+
+def test_doctor_says_that_a_network_cannot_be_trained() -> None:
+    class EvaluatedAlone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(64, 3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            if self.training:
+                raise RuntimeError("there is no\ntraining")
+            return self.linear(images.flatten(1))  # type: ignore[no-any-return]
+
+    found = un.doctor(EvaluatedAlone(), EXAMPLES, EXAMPLES.ids[:9].tolist(), HELD_OUT)
+    assert found.problems == ("expected a network that can be trained, got: there is no",)
+    assert not found.ok
+
+
+def test_doctor_tells_all_that_is_wrong_at_once() -> None:
+    wrong = un.doctor(nn.Linear(3, 3), EXAMPLES, ["nobody"], EXAMPLES.select([0]))
+    assert not wrong.ok
+    assert len(wrong.problems) == 3
+    for part in ("unknown id 'nobody'", "outside the training set", "expected a model for inputs of shape"):
+        assert any(part in problem for problem in wrong.problems)
+    assert (wrong.choice, wrong.options) == (None, ())
+    assert un.doctor(plain(), 3, ["1"]).problems[0].startswith("expected Examples")
+    assert un.doctor(plain(), EXAMPLES, ["1"], previous="/no/such").problems == (
+        "expected record.json in /no/such, found none",
+    )
+
+
+def test_doctor_warns_of_odd_data() -> None:
+    rows = ROWS.copy()
+    rows[1], rows[2], rows[3] = rows[0], rows[0], rows[4]
+    labels = np.arange(COUNT) % 3
+    labels[labels == 2] = 0
+    labels[:6] = [0, 0, 1, 2, 2, 1]
+    held_out = un.Examples.of(np.concatenate([rows[:1], rows[:1] + 1]), [0, 1], ["x", "y"], "012")
+    found = un.doctor(plain(), un.Examples.of(rows, labels), ["0", "4"], held_out)
+    for warning in (
+        "3 training examples have exactly the inputs of another; 1 of them another label.",
+        "1 validation examples have exactly the inputs of a training example, so that they tell less.",
+        "Only 1 examples of class '2' are retained.",
+        "3 retained examples have exactly the inputs of a forgotten one, which are not forgotten.",
+    ):
+        assert warning in found.warnings
+    most = un.doctor(plain(), EXAMPLES, [str(row) for row in range(COUNT) if row % 3 or row < 200])
+    assert (
+        "Nothing of class '1' is retained: the model keeps an output for it, and accuracy leaves it out."
+        in most.warnings
+    )
+    assert any(warning.startswith("More is forgotten than retained") for warning in most.warnings)
+    assert any(warning.startswith("No validation examples") for warning in most.warnings)

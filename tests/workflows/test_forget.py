@@ -1,0 +1,462 @@
+"""`forget` in a person's own model: what it does, what it refuses, what it writes down, and chains of requests."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+import untrain as un
+from untrain.errors import ConfigError, InputError, NotSupportedError
+from untrain.methods import METHODS, Method, Request
+from untrain.models.weights import arrays_of
+from untrain.population import Population
+from untrain.records import read_record, state_digest, verify
+from untrain.workflows.forget import NO_AUDIT, Forgotten, forget
+
+RECIPE = un.Recipe(optimizer=un.SGD(lr=0.1, momentum=0.9), schedule=un.Cosine(), epochs=20, batch_size=32)
+
+
+class Own(nn.Module):
+    """A person's own network, with convolutions."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.ReLU())
+        self.head = nn.Linear(8 * 16, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.stem(images).flatten(1))
+        return logits
+
+
+class Words(nn.Module):
+    """Another, for token ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(30, 8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.embedding(tokens).mean(1))
+        return logits
+
+
+@dataclass(frozen=True)
+class Case:
+    train: un.Examples
+    validation: un.Examples
+    module: Own
+    ids: list[str]
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    digits = un.load("digits", limit=900)
+    parts = un.split(digits, validation=0.3, test=0)
+    module = Population.create(Own, 1).train(parts.train, RECIPE).module()
+    assert isinstance(module, Own)
+    return Case(parts.train, parts.validation, module, parts.train.ids[:60].tolist())
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a method of the test's own in the place of `finetune`."""
+
+    def put(change: Callable[[Population, Request], None], **attributes: Any) -> None:
+        def forget(self: Method, models: Population, request: Request) -> Population:
+            change(models, request)
+            return models
+
+        kind = type("StandIn", (Method,), {"forget": forget, **attributes}, frozen=True)
+        own = METHODS.of
+        monkeypatch.setattr(METHODS, "of", lambda name: kind if name == "finetune" else own(name))
+
+    return put
+
+
+def same(left: nn.Module, right: nn.Module) -> bool:
+    return state_digest(arrays_of(left)) == state_digest(arrays_of(right))
+
+
+def test_examples_are_forgotten_in_ones_own_model(case: Case) -> None:
+    before = state_digest(arrays_of(case.module))
+    said: list[str] = []
+    done = forget(
+        case.module, case.train, case.ids, validation=case.validation, factory=Own, recipe=RECIPE, progress=said.append
+    )
+    assert said == ["choosing a method", "forgetting by retrain", "looking at what is left"]
+    assert isinstance(done.model, Own)
+    assert not done.model.training
+    assert not same(done.model, case.module)
+    assert state_digest(arrays_of(case.module)) == before
+    assert done.verdict.outcome == "forgotten"
+    record = done.record
+    assert record.model.architecture == "Own"
+    assert (record.model.before, record.model.after) == (before, state_digest(arrays_of(done.model)))
+    assert (record.requested.forgotten, record.requested.retained) == (60, len(case.train) - 60)
+    assert (record.requested.validation, record.requested.classes) == (len(case.validation), 10)
+    assert (record.applied.method, record.applied.seed) == ("retrain", 0)
+    assert record.applied.reason.startswith("auto: it trains a new model on what is retained")
+    assert record.applied.origin.startswith("untrain ")
+    assert record.applied.settings["recipe of the original"] == msgspec.to_builtins(RECIPE)
+    assert record.utility.after > record.utility.before - record.utility.bound
+    assert record.utility.change.low <= record.utility.after - record.utility.before <= record.utility.change.high
+    assert record.membership is not None
+    assert (record.membership.forgotten, record.audit) == (60, None)
+    assert NO_AUDIT in record.limits
+
+
+def test_the_same_seed_gives_the_same_model(case: Case) -> None:
+    def digest(seed: int, model: nn.Module | Population) -> str:
+        return forget(model, case.train, case.ids, "prune-entropy:small", seed=seed, bound=1).record.model.after
+
+    assert digest(0, case.module) == digest(0, Population.from_module(case.module, seed=7)) != digest(1, case.module)
+
+
+def test_retraining_equals_training_without_them(case: Case) -> None:
+    done = forget(case.module, case.train, case.ids, "retrain", factory=Own, recipe=RECIPE)
+    retain = un.forget_ids(case.train, case.ids).retain
+    streams = un.Streams(0).child("forget")
+    expected = Population.create(Own, 1, seed=streams).train(retain, RECIPE, purpose="retrain").module()
+    for name, tensor in expected.state_dict().items():
+        torch.testing.assert_close(done.model.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_without_recipe_auto_starts_from_the_model(case: Case) -> None:
+    done = forget(case.module, case.train, case.ids, validation=case.validation)
+    assert not METHODS.of(done.record.applied.method.partition(":")[0]).trains_anew
+    assert any("starts from the original" in limit for limit in done.record.limits)
+
+
+def test_a_check_that_could_not_see_anything_before_shows_little(case: Case) -> None:
+    """An untrained network does not know its examples better than others, so nothing can be seen to go away."""
+    done = forget(Population.create(Own, 1).module(), case.train, case.ids, "finetune", case.validation)
+    assert done.verdict.outcome == "forgotten"
+    assert "since the original did not betray them either, this shows little" in done.verdict.sentences[0]
+
+
+def test_tables_token_ids_and_datasets() -> None:
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(400, 6)).astype(np.float32)
+    labels = (rows[:, 0] + rows[:, 1] > 0).astype(int)
+    tokens = generator.integers(30, size=(400, 9))
+    topics = (tokens < 12).sum(1) > 3
+
+    def tabular() -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
+
+    for factory, inputs, wanted in ((tabular, rows, labels), (Words, tokens, topics.astype(int))):
+        dataset = TensorDataset(torch.from_numpy(inputs[:300]), torch.from_numpy(wanted[:300]))
+        held_out = (inputs[300:], wanted[300:])
+        module = Population.create(factory, 1).train(un.as_examples(dataset), RECIPE).module()
+        for method in ("auto", "kl-contrast", "prune-entropy:small"):
+            done = forget(module, dataset, range(20), method, held_out, bound=1)  # type: ignore[arg-type]
+            assert done.verdict.outcome in ("forgotten", "doubtful")
+            assert done.record.requested.retained == 280
+        with pytest.raises(NotSupportedError, match=r"changes convolutions, .* use prune-entropy, kl-contrast"):
+            forget(module, dataset, ["1"], "transpose")
+
+
+# Guards
+
+
+def test_weights_that_do_not_move_are_noticed(case: Case, install: Callable[..., None]) -> None:
+    install(lambda models, request: None)
+    done = forget(case.module, case.train, case.ids, "finetune")
+    assert done.verdict.outcome == "kept original"
+    assert "finetune moved no weight, so that nothing was forgotten" in done.verdict.sentences[0]
+    assert done.model is case.module
+    assert done.record.model.before == done.record.model.after
+
+
+def test_a_model_that_is_spoilt_is_not_handed_out(case: Case, install: Callable[..., None]) -> None:
+    install(lambda models, request: models.tensors["head.weight"].mul_(-1))
+    done = forget(case.module, case.train, case.ids, "finetune", case.validation)
+    assert done.verdict.outcome == "kept original"
+    assert done.model is case.module
+    utility = done.record.utility
+    assert utility.after < 0.1 < 0.8 < utility.before
+    assert utility.change.high < -0.7
+    assert f"from {100 * utility.before:.2f} % to {100 * utility.after:.2f} %" in done.verdict.sentences[0]
+    assert "a fall of more than 2.00 % and one standard error" in done.verdict.sentences[0]
+    lenient = forget(case.module, case.train, case.ids, "finetune", case.validation, bound=1.0)
+    assert lenient.verdict.outcome != "kept original"
+    population = forget(Population.from_module(case.module), case.train, case.ids, "finetune", case.validation)
+    assert same(population.model, case.module)
+
+
+def test_logits_that_are_not_finite_keep_the_original(case: Case, install: Callable[..., None]) -> None:
+    install(lambda models, request: models.tensors["head.bias"].fill_(torch.nan))
+    done = forget(case.module, case.train, case.ids, "finetune", bound=1.0)
+    assert done.verdict.outcome == "kept original"
+    assert "logits that are not finite" in done.verdict.sentences[0]
+
+
+def test_what_is_still_recognised_is_doubtful(case: Case, install: Callable[..., None]) -> None:
+    """Labels at random can only be learned by heart, and a step that moves hardly anything leaves them there."""
+    labels = np.random.default_rng(0).integers(10, size=len(case.train))
+    random = un.Examples.of(case.train.inputs, labels, case.train.ids.tolist(), case.train.classes)
+    held_out = (case.validation.inputs, np.random.default_rng(1).integers(10, size=len(case.validation)))
+    recipe = un.Recipe(optimizer=un.Adam(lr=3e-3), epochs=100)
+    factory = un.factory(un.MLP(widths=(128,)), (1, 8, 8), 10)
+    module = Population.create(factory, 1).train(random, recipe).module()
+    install(lambda models, request: next(iter(models.tensors.values())).mul_(1 + 1e-6))
+    done = forget(module, random, case.ids, "finetune", held_out)
+    assert done.verdict.outcome == "doubtful"
+    assert "still recognised more than held-out ones" in done.verdict.sentences[0]
+    assert done.record.membership is not None
+    assert done.record.membership.after.low > 0.5
+    anew = forget(module, random, case.ids, "retrain", held_out, factory=factory, recipe=recipe, bound=1)
+    assert anew.verdict.outcome == "forgotten"
+
+
+def test_without_held_out_examples_nothing_is_claimed(case: Case) -> None:
+    done = forget(case.module, case.train, case.ids, "kl-contrast")
+    assert done.verdict.outcome == "doubtful"
+    assert done.verdict.sentences[0].startswith("Nothing shows that kl-contrast, which starts from the original")
+    assert "retained training examples, as no validation examples were given" in done.record.utility.on
+    assert any("nothing was checked" in limit for limit in done.record.limits)
+    anew = forget(case.module, case.train, case.ids, "retrain", factory=Own, recipe=RECIPE)
+    assert anew.verdict.outcome == "forgotten"
+
+
+def test_auto_goes_on_where_a_method_spoils_the_model(case: Case, install: Callable[..., None]) -> None:
+    done = forget(case.module, case.train, case.ids, validation=case.validation, bound=0.0)
+    if done.record.applied.method != "prune-entropy:small":
+        assert "prune-entropy:small was tried: " in done.record.applied.reason
+
+
+def test_a_class_can_be_forgotten(case: Case) -> None:
+    ids = case.train.ids[case.train.labels == 3].tolist()
+    done = forget(case.module, case.train, ids, "retrain", case.validation, factory=Own, recipe=RECIPE)
+    assert done.verdict.outcome == "forgotten"
+    assert done.record.utility.examples == (case.validation.labels != 3).sum()
+    assert done.record.utility.on.endswith("of the classes that are retained")
+    assert any(limit.startswith("Nothing is retained of 1 of 10 classes") for limit in done.record.limits)
+    predicted = done.model(torch.from_numpy(case.validation.inputs)).argmax(1)
+    assert not (predicted == 3).any()
+
+
+def test_copies_of_forgotten_examples_are_told(case: Case) -> None:
+    inputs = case.train.inputs.copy()
+    inputs[100], inputs[101] = inputs[0], inputs[1]
+    copied = un.Examples.of(inputs, case.train.labels, case.train.ids.tolist(), case.train.classes)
+    done = forget(case.module, copied, case.ids, "finetune")
+    assert any(limit.startswith("2 retained examples have exactly the inputs") for limit in done.record.limits)
+
+
+def never() -> nn.Module:
+    raise AssertionError("something was computed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"forget": ["nobody"]}, InputError, "unknown id 'nobody'"),
+        ({"forget": "nobody"}, InputError, "expected a list of ids to forget, got the single text 'nobody'"),
+        ({"forget": []}, InputError, "expected at least one example to forget"),
+        ({"method": "amnesia"}, ConfigError, "expected one of the methods"),
+        ({"method": "retrain"}, NotSupportedError, "expected a factory and a recipe, since retrain trains a new model"),
+        ({"method": "retrain", "factory": never}, NotSupportedError, "expected a factory and a recipe"),
+        ({"bound": 2.0}, InputError, r"expected a bound on the fall of accuracy in 0..1, got 2.0"),
+        ({"model": "a"}, InputError, "expected a torch module or a population as model, got str"),
+        ({"model": nn.Linear(3, 2)}, InputError, r"a model for inputs of shape \(1, 8, 8\) and 10 classes, got: "),
+        ({"model": Own(9)}, InputError, r"got logits of shape \(2, 9\) for 2 examples"),
+        ({"examples": 3}, InputError, "^expected Examples"),
+        ({"key": b"short"}, InputError, "expected a key of 32 bytes, got 5"),
+        ({"previous": "/no/such"}, InputError, "expected record.json in /no/such, found none"),
+    ],
+)  # fmt: skip
+def test_requests_that_cannot_be_met(
+    case: Case, install: Callable[..., None], changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    asked: dict[str, Any] = {"model": case.module, "examples": case.train, "forget": case.ids, "method": "finetune"}
+    with pytest.raises(error, match=message) as refusal:
+        forget(**(asked | changes))
+    assert "\n" not in str(refusal.value)
+
+
+def test_ids_that_leak_are_refused(case: Case) -> None:
+    for forgotten, held_out, message in (
+        ([case.ids[0], case.ids[0]], None, "expected each id once"),
+        (case.train.ids.tolist(), None, "expected examples that are retained, got a forget set of all"),
+        (case.ids, case.train.select([0, 1]), "expected examples to forget outside the validation set"),
+        (case.ids, case.train.select([100]), "expected validation examples outside the training set"),
+        (case.ids, case.validation.select([]), "expected at least one validation example"),
+        (case.ids, (np.zeros((2, 5)), [0, 1]), r"got 10 classes 0, 1, 2... and shape \(5,\)"),
+        (case.ids, (np.zeros((2, 1, 8, 8)), ["a", "b"]), "expected labels among 0, 1, 2, 3, 4, ..., got 'a'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            forget(case.module, case.train, forgotten, "finetune", held_out)
+    diverged = Own()
+    diverged.head.bias.data.fill_(torch.nan)
+    with pytest.raises(InputError, match="expected finite logits, got NaN or infinity"):
+        forget(diverged, case.train, case.ids, "finetune")
+
+
+# What is written, and chains
+
+
+def texts(directory: Path) -> str:
+    return (directory / "record.json").read_text() + (directory / "report.html").read_text()
+
+
+def test_nothing_is_written_before_it_is_saved_and_no_id_ever(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ids = [f"patient-{number}-of-ward-7" for number in range(len(case.train))]
+    named = un.Examples.of(case.train.inputs, case.train.labels, ids, case.train.classes)
+    done = forget(case.module, named, ids[:5], "finetune")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match=r"got one that was not: call its save\(\) first"):
+        forget(done.model, named, ids[5:9], "finetune", previous=done)
+    assert done.save("out") == tmp_path / "out"
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "model.safetensors", "record.json", "report.html", "request.key",
+    ]  # fmt: skip
+    assert "patient" not in texts(Path("out"))
+    assert verify("out", ids=ids[:5]).ok
+    assert not verify("out", ids=ids[5:9]).ok
+    loaded = Own()
+    loaded.load_state_dict({name: torch.from_numpy(array) for name, array in arrays_of(done.model).items()})
+    assert same(loaded, done.model)
+    with pytest.raises(ConfigError, match="expected no record in out"):
+        done.save("out")
+
+
+def test_an_interrupted_save_can_be_repeated(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = forget(case.module, case.train, case.ids, "finetune")
+    from untrain.records import directory
+
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(directory, "record_bytes", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            done.save(tmp_path / "out")
+    assert not (tmp_path / "out" / "record.json").exists()
+    done.save(tmp_path / "out")
+    assert verify(tmp_path / "out").ok
+
+
+@pytest.fixture
+def first(case: Case, tmp_path: Path) -> Forgotten:
+    done = forget(case.module, case.train, case.ids, "retrain", case.validation, factory=Own, recipe=RECIPE)
+    done.save(tmp_path / "first")
+    return done
+
+
+def test_a_second_request_never_brings_back_the_first(
+    case: Case, first: Forgotten, tmp_path: Path, install: Callable[..., None]
+) -> None:
+    more = case.train.ids[60:80].tolist()
+    seen: list[Request] = []
+
+    def look(models: Population, request: Request) -> None:
+        seen.append(request)
+        next(iter(models.tensors.values())).mul_(1.001)
+
+    install(look)
+    for previous in (first, tmp_path / "first", str(tmp_path / "first")):
+        second = forget(first.model, case.train, more, "finetune", case.validation, previous=previous)
+        (request,) = seen
+        assert sorted(request.retain.ids) == sorted(case.train.ids[80:])
+        assert sorted(request.forget.ids) == sorted(more)
+        seen.clear()
+    # That the person left the first ones out of the data changes nothing.
+    fewer = case.train.select(range(60, len(case.train)))
+    again = forget(first.model, fewer, more, "finetune", case.validation, previous=first)
+    assert again.record.model.after == second.record.model.after
+    assert second.key == first.key
+    assert second.record.previous is not None
+    assert second.record.previous.forgotten == 60
+    second.save(tmp_path / "second")
+    assert verify(tmp_path / "second", ids=[*case.ids, *more]).ok
+    assert read_record(tmp_path / "second" / "previous" / "0001-record.json") == read_record(
+        tmp_path / "first" / "record.json"
+    )
+    third = forget(second.model, case.train, case.train.ids[80:90].tolist(), "finetune", previous=second)
+    third.save(tmp_path / "third")
+    assert third.record.previous is not None
+    assert third.record.previous.forgotten == 80
+    assert json.loads((tmp_path / "third" / "record.json").read_text())["requested"]["retained"] == len(case.train) - 90
+
+
+def test_a_chain_is_refused_where_it_does_not_fit(case: Case, first: Forgotten, tmp_path: Path) -> None:
+    more = case.train.ids[60:70].tolist()
+    with pytest.raises(InputError, match="expected the model that the request before left, with the digest"):
+        forget(case.module, case.train, more, "finetune", previous=first)
+    with pytest.raises(InputError, match=r"forgotten before, got '.*', which an earlier request of this chain"):
+        forget(first.model, case.train, [more[0], case.ids[3]], "finetune", previous=first)
+    with pytest.raises(InputError, match="expected the key of the requests before"):
+        forget(first.model, case.train, more, "finetune", previous=first, key=bytes(32))
+    fewer = case.train.select(range(60, len(case.train)))
+    with pytest.raises(InputError, match="expected validation examples that were never trained on"):
+        forget(first.model, fewer, more, "finetune", case.train.select([0, 1]), previous=first)
+    (tmp_path / "first" / "request.key").unlink()
+    with pytest.raises(InputError, match=r"expected the key of the requests before, .* got none and no request.key in"):
+        forget(first.model, case.train, more, "finetune", previous=tmp_path / "first")
+    assert forget(first.model, case.train, more, "finetune", previous=first, key=first.key).key == first.key
+
+
+def test_what_was_kept_may_be_asked_for_again(case: Case, tmp_path: Path, install: Callable[..., None]) -> None:
+    install(lambda models, request: None)
+    kept = forget(case.module, case.train, case.ids, "finetune")
+    kept.save(tmp_path / "kept")
+    done = forget(case.module, case.train, case.ids, "retrain", factory=Own, recipe=RECIPE, previous=kept)
+    assert done.verdict.outcome == "forgotten"
+    assert done.record.previous is not None
+    assert done.record.previous.forgotten == 0
+    done.save(tmp_path / "done")
+    assert verify(tmp_path / "done").ok
+
+
+def test_a_model_of_ones_own_is_not_replaced(case: Case, tmp_path: Path) -> None:
+    done = forget(case.module, case.train, case.ids, "finetune", case.validation)
+    (tmp_path / "model.safetensors").write_bytes(b"my only copy")
+    with pytest.raises(ConfigError, match=r"no model\.safetensors of your own"):
+        done.save(tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"my only copy"
+
+
+def test_rows_that_lost_their_names_are_noticed(case: Case, first: Forgotten) -> None:
+    """Without ids of their own, the rows that are left would be called by other numbers than before."""
+    left = np.flatnonzero(~np.isin(case.train.ids, case.ids))
+    fewer = case.train.select(left[5:])
+    with pytest.raises(InputError, match=f"the {len(left)} examples that the request before left, got {len(left) - 5}"):
+        forget(first.model, fewer, [str(fewer.ids[0])], "finetune", previous=first)
+
+
+def test_held_out_examples_that_were_trained_on_do_not_count(case: Case) -> None:
+    """Validation examples with the inputs of training examples would hide that the forgotten ones are recognised."""
+    kept = case.train.select(np.flatnonzero(~np.isin(case.train.ids, case.ids)))
+    done = forget(case.module, case.train, case.ids, "finetune", (kept.inputs, kept.labels))
+    assert done.verdict.outcome == "doubtful"
+    assert done.record.membership is None
+    assert any(f"{len(kept)} validation examples have exactly the inputs" in limit for limit in done.record.limits)
+
+
+def test_a_model_that_cannot_be_trained_is_refused(case: Case) -> None:
+    frozen = Own().requires_grad_(False)
+    with pytest.raises(InputError, match="trainable parameters"):
+        forget(frozen, case.train, case.ids, "finetune")
+
+
+def test_the_key_of_another_chain_is_refused(case: Case, tmp_path: Path, install: Callable[..., None]) -> None:
+    install(lambda models, request: None)  # moves nothing, so that the original is kept
+    kept = forget(case.module, case.train, case.ids, "finetune", case.validation)
+    assert kept.verdict.outcome == "kept original"
+    kept.save(tmp_path)
+    with pytest.raises(InputError, match="the key of the requests before"):
+        forget(case.module, case.train, case.ids, "finetune", case.validation, previous=tmp_path, key=bytes(32))

@@ -1,0 +1,281 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import untrain as un
+from untrain.detection import Finding, Scorer, Subject, read_review, write_review
+from untrain.errors import ConfigError, InputError, NotSupportedError, UndecidableError
+from untrain.population import Population, suited
+from untrain.workflows.compare import Comparison
+from untrain.workflows.repair import _judged
+
+RECIPE = un.Recipe(optimizer=un.SGD(lr=0.1, momentum=0.9), schedule=un.Cosine(), epochs=60, batch_size=32)
+
+
+class Own(nn.Module):
+    """A person's own network, which holds something besides its parameters."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, classes))
+        self.version = "mine"
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.layers(inputs)
+        return logits
+
+
+class Told(Scorer, frozen=True, tag="told"):
+    """Flags what it is told."""
+
+    positions: tuple[int, ...]
+
+    def score(self, subject: Subject) -> Finding:
+        wrong = np.zeros(len(subject.labels), dtype=np.bool_)
+        wrong[list(self.positions)] = True
+        return Finding(scores=wrong.astype(np.float64), wrong=wrong, noise_ratio=float(wrong.mean()))
+
+
+@dataclass
+class Case:
+    parts: un.Splits
+    noisy: un.Noisy
+    original: Population
+
+    @property
+    def examples(self) -> un.Examples:
+        return self.noisy.examples
+
+    @property
+    def wrong(self) -> tuple[int, ...]:
+        return tuple(np.flatnonzero(self.noisy.mislabelled).tolist())
+
+    @property
+    def module(self) -> nn.Module:
+        return self.original.module()
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    parts = un.split(un.load("digits"), validation=0.15, test=0.4)
+    noisy = un.mislabel(parts.train, un.symmetric_noise(10, 0.3))
+    return Case(parts, noisy, Population.create(Own, 1).train(noisy.examples, RECIPE))
+
+
+def accuracy(module: nn.Module, examples: un.Examples) -> float:
+    assert not module.training
+    return float(Population.from_module(module).accuracy(examples)[0])
+
+
+def test_a_repaired_model_is_better_on_clean_data(case: Case) -> None:
+    noisy_validation = un.mislabel(case.parts.validation, un.symmetric_noise(10, 0.3), seed=1).examples
+    said: list[str] = []
+    repaired = un.repair(
+        case.module, case.examples, validation=noisy_validation, factory=Own, recipe=RECIPE, progress=said.append
+    )
+    assert repaired.accepted
+    assert repaired.method == "retrain"
+    assert repaired.forgotten.tolist() == repaired.suspects.flagged.tolist()
+    assert case.noisy.mislabelled[repaired.forgotten].mean() > 0.8
+    assert accuracy(repaired.model, case.parts.test) > case.original.accuracy(case.parts.test)[0] + 0.03
+    assert repaired.before == accuracy(case.module, noisy_validation)
+    assert repaired.after == accuracy(repaired.model, noisy_validation)
+    assert repaired.verdict.startswith(f"Accepted: forgetting {len(repaired.forgotten)} examples by retrain")
+    assert repaired.held_out == f"the {len(noisy_validation)} validation examples, labels as given"
+    assert said == ["looking for wrong labels", f"forgetting {len(repaired.forgotten)} examples"]
+
+
+def test_ones_own_class_comes_back_and_what_went_in_is_unchanged(case: Case) -> None:
+    module = case.module
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    repaired = un.repair(module, case.examples, scorer=Told(positions=case.wrong))
+    assert repaired.accepted
+    assert repaired.method == "ssse"
+    assert isinstance(repaired.model, Own)
+    assert repaired.model is not module
+    assert repaired.model.version == "mine"
+    kept = np.setdiff1d(np.arange(len(case.examples)), case.wrong)
+    assert repaired.held_out == f"the {len(kept)} training examples that are kept, since nothing was held out"
+    assert repaired.after == accuracy(repaired.model, case.examples.select(kept)) > repaired.before
+    assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+
+
+def test_the_method_follows_from_what_is_known(case: Case) -> None:
+    told = Told(positions=case.wrong[:20])
+    known = case.original.with_factory(Own)
+    assert un.repair(known, case.examples, scorer=told, recipe=RECIPE).method == "retrain"
+    assert un.repair(known, case.examples, scorer=told).method == "ssse"
+    with pytest.raises(NotSupportedError, match=r"factory and a recipe, since short-retrain:half trains a new model"):
+        un.repair(known, case.examples, scorer=told, method="short-retrain:half")
+
+
+def test_finetuning_follows_the_recipe_where_it_is_known(case: Case) -> None:
+    told = Told(positions=case.wrong)
+    short = un.repair(case.module, case.examples, scorer=told, method="finetune")
+    whole = un.repair(case.module, case.examples, scorer=told, method="finetune", recipe=RECIPE)
+    same = case.original.clone().train(
+        case.examples.select(np.setdiff1d(np.arange(len(case.examples)), case.wrong)), RECIPE, purpose="finetune"
+    )
+    for name, tensor in same.module().state_dict().items():
+        torch.testing.assert_close(whole.model.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+    assert whole.after > short.after
+
+
+def test_a_repair_that_would_hurt_is_refused(case: Case) -> None:
+    module = case.module
+    threes = np.flatnonzero(case.parts.train.labels == 3)
+    told = Told(positions=tuple(threes.tolist()))
+    validation = case.parts.validation
+    repaired = un.repair(module, case.examples, validation=validation, scorer=told, factory=Own, recipe=RECIPE)
+    assert not repaired.accepted
+    assert repaired.model is module
+    assert repaired.after < repaired.before == accuracy(module, validation)
+    assert repaired.forgotten.tolist() == threes.tolist()
+    assert repaired.verdict.startswith("Refused: ")
+    for share in (repaired.before, repaired.after):
+        assert f"{100 * share:.2f} %" in repaired.verdict
+    population = un.repair(case.original, case.examples, validation=validation, scorer=told, factory=Own, recipe=RECIPE)
+    assert not population.accepted
+    assert all(torch.equal(population.model.state_dict()[name], tensor) for name, tensor in module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "accepted", "verdict"),
+    [
+        (0, 0, True, "Accepted: "), (1, 2, True, "Accepted: "), (1, 0, True, "Accepted, though lower: "),
+        (2, 0, False, "Refused: "), (10, 6, True, "Accepted, though lower: "), (11, 6, False, "Refused: "),
+    ],
+)  # fmt: skip
+def test_a_fall_within_one_standard_error_passes(lost: int, won: int, accepted: bool, verdict: str) -> None:
+    before = np.arange(100) < 50
+    after = before.copy()
+    after[:lost] = False
+    after[50 : 50 + won] = True
+    got, text = _judged(Comparison.of(before, after), "it", "them")
+    assert got == accepted
+    assert text.startswith(verdict)
+    assert f"from 50.00 % to {50 - lost + won}.00 % on them" in text
+
+
+def test_nothing_flagged_changes_nothing(case: Case) -> None:
+    module = case.module
+    repaired = un.repair(module, case.examples, scorer=Told(positions=()))
+    assert repaired.model is module
+    assert not repaired.accepted
+    assert repaired.before == repaired.after == accuracy(module, case.examples)
+    assert repaired.verdict.startswith("No label was flagged: the model stays as it is")
+
+
+def test_a_review_restricts_what_is_forgotten(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "review.csv"
+    write_review(un.detect(case.module, case.examples, Told(positions=case.wrong)), path)
+    head, *lines = path.read_text().splitlines()
+    answered = [f"{'yes' if number in (1, 4) else 'no'}{line}" for number, line in enumerate(lines)]
+    path.write_text("\n".join([head, *answered]))
+    confirmed = [case.wrong[1], case.wrong[4]]
+    assert read_review(path, case.examples).tolist() == confirmed
+    repaired = un.repair(case.module, case.examples, review=path, method="finetune")
+    assert repaired.forgotten.tolist() == confirmed
+    assert repaired.suspects.scorer == "review"
+    assert repaired.suspects.flagged.tolist() == confirmed
+    fresh = un.repair(None, case.examples, review=path, factory=Own, recipe=RECIPE)  # they are not held out
+    trained = fresh.suspects.examples
+    assert trained.ids[fresh.forgotten].tolist() == case.examples.ids[confirmed].tolist()
+    assert fresh.suspects.flagged.tolist() == fresh.forgotten.tolist()
+    path.write_text(head)
+    repaired = un.repair(case.module, case.examples, review=path)
+    assert repaired.verdict.startswith("The review confirms no label as wrong")
+    path.write_text(f"{head}\nyes,nobody,1,2,1")
+    with pytest.raises(InputError, match="unknown id 'nobody' in line 2"):
+        un.repair(None, case.examples, review=path)
+
+
+def test_nothing_but_data_is_needed_to_detect() -> None:
+    digits = un.load("digits")
+    said: list[str] = []
+    found = un.detect(None, digits, progress=said.append)
+    assert said == ["training a network", "looking for wrong labels"]
+    assert found.noise_ratio < 0.02
+    assert len(found.flagged) < 20
+
+
+def test_nothing_but_data_is_needed_to_repair(case: Case) -> None:
+    repaired = un.repair(None, case.examples)
+    held_out = len(case.examples) - len(repaired.suspects.examples)
+    assert held_out == pytest.approx(len(case.examples) / 5, abs=5)
+    assert repaired.held_out == f"{held_out} examples held out at random, labels as given"
+    assert repaired.method == "retrain"
+    wrong = case.noisy.mislabelled[case.examples.positions(repaired.suspects.examples.ids)]
+    assert wrong[repaired.forgotten].mean() > 0.9
+    assert accuracy(repaired.model, case.parts.test) > 0.85
+    same = un.repair(None, un.load("digits"), scorer=Told(positions=()))
+    assert not same.accepted
+    assert same.before > 0.95
+
+
+def test_a_network_is_trained_by_ones_own_recipe_too(case: Case) -> None:
+    told = Told(positions=(0, 1, 2))
+    recipe = un.Recipe(optimizer=un.SGD(lr=0.05), epochs=2, best_from=1)
+    repaired = un.repair(None, case.examples, scorer=told, factory=Own, recipe=recipe)
+    assert isinstance(repaired.model, Own)
+    with pytest.raises(InputError, match="expected validation examples, since the recipe keeps the best state"):
+        un.detect(None, case.examples, told, factory=Own, recipe=recipe)
+
+
+def test_tables_have_a_network_that_suits_them() -> None:
+    digits = un.load("digits", limit=600)
+    table = un.Examples.of(100 * digits.inputs.reshape(600, -1), digits.labels, classes=digits.classes)
+    assert isinstance(suited(table)[0], un.MLP)
+    noisy = un.mislabel(table, un.symmetric_noise(10, 0.2))
+    found = un.detect(None, noisy.examples)
+    assert noisy.mislabelled[found.flagged].mean() > 0.8
+    assert len(found.flagged) > 0.8 * noisy.mislabelled.sum()
+
+
+def test_what_cannot_be_decided_is_said(case: Case) -> None:
+    labels = np.random.default_rng(0).integers(10, size=len(case.examples))
+    random = un.Examples.of(case.examples.inputs, labels)
+    with pytest.raises(UndecidableError, match="nothing can be known"):
+        un.repair(case.module, random, factory=Own, recipe=RECIPE)
+
+
+def test_mistakes_are_found_before_anything_is_trained(case: Case) -> None:
+    def refuse() -> nn.Module:
+        raise AssertionError("trained")
+
+    def other(examples: un.Examples) -> un.Examples:
+        return un.Examples.of(examples.inputs, examples.labels, [f"new{row}" for row in range(len(examples))])
+
+    few = case.examples.select(range(30))
+    small = un.Examples.of(np.zeros((30, 1, 4, 4)), few.labels, few.ids.tolist(), few.classes)
+    renamed = un.Examples.of(few.inputs, few.labels, classes=["c" + name for name in few.classes])
+    for asked, error, message in (
+        ({"scorer": "guess"}, ConfigError, "expected one of the scorers"),
+        ({"method": "amnesia"}, ConfigError, "expected one of the methods"),
+        ({"noise_ratio": 1.5}, InputError, "noise ratio in 0..1, got 1.5"),
+        ({"validation": few}, InputError, "outside the training set"),
+        ({"validation": other(few).select([])}, InputError, "at least one validation example"),
+        ({"validation": renamed}, InputError, "with the 10 classes .* got 10 classes c0, c1, c2"),
+        ({"validation": small}, InputError, r"shape \(1, 8, 8\) .* shape \(1, 4, 4\)"),
+        ({"review": "/no/such.csv"}, InputError, "expected a review file at"),
+    ):
+        with pytest.raises(error, match=message):
+            un.repair(None, case.examples, factory=refuse, **asked)
+    single = un.Examples.of(np.zeros((8, 4)), np.zeros(8, dtype=int))
+    with pytest.raises(InputError, match="at least two classes"):
+        un.repair(None, single, factory=refuse)
+    with pytest.raises(InputError, match="a fifth can be held out"):
+        un.repair(None, un.Examples.of(np.zeros((4, 4)), [0, 0, 1, 1]), factory=refuse)
+    with pytest.raises(InputError, match="expected a torch module or a population"):
+        un.repair("model", case.examples)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="expected Examples"):
+        un.detect(None, [1, 2])
+
+
+def test_not_everything_can_be_forgotten(case: Case) -> None:
+    with pytest.raises(InputError, match="examples of every class to be kept, got none of class '0'"):
+        un.repair(case.module, case.examples, scorer=Told(positions=tuple(range(len(case.examples)))))
