@@ -462,7 +462,7 @@ def test_noise_is_normal_and_each_models_own() -> None:
 def test_every_baseline_says_what_it_reads_and_needs(name: str) -> None:
     kind: type[Method] = METHODS.of(name)
     assert kind.reads_forget == (name not in ("l1-sparse", "fisher"))
-    assert kind.trains_anew == (name == "bad-teacher")
+    assert kind.needs_factory == (name == "bad-teacher")
     assert not kind.needs_convolutions
     assert kind.title
 

@@ -23,7 +23,7 @@ from untrain.methods.reset_distill import ResetDistill
 from untrain.methods.transpose import Transpose
 from untrain.models import CNN, MLP, Model, ResNet18, factory
 from untrain.models.weights import Tensors
-from untrain.population import SGD, Batch, Engine, PerEpoch, Population, Recipe, Training
+from untrain.population import SGD, Batch, Engine, EpochFactors, Population, Recipe, Training
 from untrain.testing import check_method
 
 LATER = ["pseudo-labels", "reset-distill", "random-layers", "reinit-match"]
@@ -159,7 +159,11 @@ def test_the_learning_rate_of_each_epoch(name: str, rates: list[float]) -> None:
 
 def test_settings_that_cannot_work_are_refused() -> None:
     for name, settings, message in (
-        ("random-layers", {"recipe": {"best_from": 2}}, "keeps the last state, .*got best_from 2"),
+        (
+            "random-layers",
+            {"recipe": {"keep_best_from_epoch": 2}},
+            "keeps the last state, .*got keep_best_from_epoch 2",
+        ),
         ("random-layers", {"noise_share": 1.1}, "<= 1"),
         ("random-layers", {"chosen": 0}, ">= 1"),
         ("reinit-match", {"cycles": [1, 1]}, r"cycles of 5 epochs together.*got \[1, 1\]"),
@@ -396,7 +400,7 @@ def test_noise_goes_to_marked_tensors_alone() -> None:
 
 def test_every_epoch_begins_with_a_new_optimizer() -> None:
     models, asked = population(), request()
-    recipe = msgspec.structs.replace(STEP, epochs=2, schedule=PerEpoch(factors=(1, 5)))
+    recipe = msgspec.structs.replace(STEP, epochs=2, schedule=EpochFactors(factors=(1, 5)))
     plain = models.clone()
     reset(plain, "7.weight", "reset")
     RandomLayers(partial_epochs=0, recipe=recipe).forget(models, asked)

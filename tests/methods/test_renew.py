@@ -9,10 +9,12 @@ from untrain.data import Examples, Splits, split
 from untrain.methods import Request, build_method
 from untrain.methods.renew import Renew, matching_factors, sureness
 from untrain.models import CNN, MLP, Model, factory
-from untrain.population import SGD, Adam, Cosine, Engine, PerEpoch, Population, Recipe
+from untrain.population import SGD, Adam, Cosine, Engine, EpochFactors, Population, Recipe
 from untrain.testing import check_method
 
-RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9), schedule=Cosine(), epochs=10, batch_size=16, best_from=5)
+RECIPE = Recipe(
+    optimizer=SGD(lr=0.05, momentum=0.9), schedule=Cosine(), epochs=10, batch_size=16, keep_best_from_epoch=5
+)
 
 
 @pytest.mark.parametrize("model", [CNN(widths=(8, 16)), MLP(widths=(24,))])
@@ -30,7 +32,7 @@ def problem() -> Splits:
 def population(parts: Splits) -> Population:
     build = factory(CNN(widths=(4, 6)), (1, 8, 8), 3)
     return Population.create(build, 2, dtype=torch.float64, engine=Engine(2)).train(
-        parts.train, msgspec.structs.replace(RECIPE, best_from=None)
+        parts.train, msgspec.structs.replace(RECIPE, keep_best_from_epoch=None)
     )
 
 
@@ -71,13 +73,17 @@ def test_weights_shrink_towards_new_ones_and_normalisation_stays() -> None:
         torch.testing.assert_close(models.tensors[name], 0.25 * before[name] + fresh.tensors[name])
 
 
-@pytest.mark.parametrize("schedule", [Cosine(), PerEpoch(factors=(1.0, 0.1))])
-def test_the_recipe_is_the_originals_shortened(schedule: Cosine | PerEpoch) -> None:
+@pytest.mark.parametrize("schedule", [Cosine(), EpochFactors(factors=(1.0, 0.1))])
+def test_the_recipe_is_the_originals_shortened(schedule: Cosine | EpochFactors) -> None:
     recipe = Recipe(
-        optimizer=Adam(lr=1e-3, weight_decay=0.1), schedule=schedule, epochs=30, class_balance=1, best_from=20
+        optimizer=Adam(lr=1e-3, weight_decay=0.1),
+        schedule=schedule,
+        epochs=30,
+        class_balance=1,
+        keep_best_from_epoch=20,
     )
     found = Renew(share=0.1).shortened(recipe)
-    assert found == msgspec.structs.replace(recipe.compressed(0.1), best_from=None)
+    assert found == msgspec.structs.replace(recipe.compressed(0.1), keep_best_from_epoch=None)
     assert found.epochs == Renew(share=0.1).passes(recipe) == 3
 
 

@@ -29,7 +29,7 @@ class BadTeacher(Method, frozen=True, tag="bad-teacher"):
 
     title = "bad teacher"
     reads_forget = True
-    trains_anew = True  # it builds new models, though it does not train them: the factory must be known
+    needs_factory = True  # it builds new models, though it does not train them: the factory must be known
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
     temperature: Positive = 1.0

@@ -60,7 +60,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         title: a few words for tables.
         needs_convolutions: whether it can only work on networks with two-dimensional convolutions.
         off_retain: names of those of its recipes that it does not follow on the retain set.
-        trains_anew: whether it trains new models, so that the original's factory and recipe must be known.
+        needs_factory: whether it trains new models, so that the original's factory and recipe must be known.
         exact: whether nothing of its models comes from the forget set, so that they have forgotten by construction.
     """
 
@@ -69,7 +69,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     title: ClassVar[str] = ""
     needs_convolutions: ClassVar[bool] = False
     off_retain: ClassVar[tuple[str, ...]] = ()
-    trains_anew: ClassVar[bool] = False
+    needs_factory: ClassVar[bool] = False
     exact: ClassVar[bool] = False
 
     @abc.abstractmethod

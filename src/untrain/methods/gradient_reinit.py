@@ -27,7 +27,7 @@ from torch import Tensor
 
 from untrain.methods.base import Method, Request, convolutions
 from untrain.models.weights import Tensors
-from untrain.population import SGD, PerEpoch, Population, Recipe, gradients
+from untrain.population import SGD, EpochFactors, Population, Recipe, gradients
 from untrain.population.recipe import NotNegative
 
 
@@ -43,7 +43,7 @@ class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
     kept_factor: NotNegative = 0.1
     recipe: Recipe = Recipe(
         optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4),
-        schedule=PerEpoch(factors=(1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)),
+        schedule=EpochFactors(factors=(1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)),
         epochs=5,
     )
 

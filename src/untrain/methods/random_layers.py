@@ -26,7 +26,7 @@ from torch import Tensor
 from untrain.errors import InputError
 from untrain.methods.base import Method, Request, learned, output_layer, reset
 from untrain.models.weights import Tensors
-from untrain.population import SGD, PerEpoch, Population, Recipe
+from untrain.population import SGD, EpochFactors, Population, Recipe
 from untrain.population.recipe import Count, NotNegative
 
 
@@ -43,15 +43,15 @@ class RandomLayers(Method, frozen=True, tag="random-layers"):
     partial_epochs: Annotated[int, msgspec.Meta(ge=0)] = 5
     recipe: Recipe = Recipe(
         optimizer=SGD(lr=2e-4, momentum=0.9, weight_decay=5e-4),
-        schedule=PerEpoch(factors=(1, 1, 1, 1, 1, 1, 1, 1, 5)),
+        schedule=EpochFactors(factors=(1, 1, 1, 1, 1, 1, 1, 1, 5)),
         epochs=9,
     )
 
     def __post_init__(self) -> None:
-        if self.recipe.best_from is not None:
+        if self.recipe.keep_best_from_epoch is not None:
             raise InputError(
                 "expected a recipe that keeps the last state, since every epoch of random-layers is a training of its "
-                f"own, got best_from {self.recipe.best_from}"
+                f"own, got keep_best_from_epoch {self.recipe.keep_best_from_epoch}"
             )
 
     def forget(self, models: Population, request: Request) -> Population:

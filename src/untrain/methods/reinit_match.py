@@ -30,7 +30,7 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.methods.base import Method, Request, convolutions, looked_up, reset
-from untrain.population import SGD, Batch, PerEpoch, Population, Recipe
+from untrain.population import SGD, Batch, EpochFactors, Population, Recipe
 from untrain.population.recipe import Count, NotNegative
 
 
@@ -50,7 +50,7 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
     cycles: Annotated[tuple[Count, ...], msgspec.Meta(min_length=1)] = (1, 2, 2)
     recipe: Recipe = Recipe(
         optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4),
-        schedule=PerEpoch(factors=(1, 1, 0.5, 1, 0.5)),
+        schedule=EpochFactors(factors=(1, 1, 0.5, 1, 0.5)),
         epochs=5,
     )
 

@@ -37,7 +37,7 @@ class Renew(Method, frozen=True, tag="renew"):
     """Shrink the weights towards new ones, train again briefly by the recipe, and match the original's sureness."""
 
     title = "ours: renewal"
-    trains_anew = True
+    needs_factory = True
 
     keep: NotNegative = 0.3
     share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.3
@@ -63,7 +63,7 @@ class Renew(Method, frozen=True, tag="renew"):
 
     def shortened(self, recipe: Recipe) -> Recipe:
         """The recipe in `share` of its epochs; the last state is kept."""
-        return msgspec.structs.replace(recipe.compressed(self.share), best_from=None)
+        return msgspec.structs.replace(recipe.compressed(self.share), keep_best_from_epoch=None)
 
     def passes(self, recipe: Recipe) -> float:
         return self.shortened(recipe).epochs

@@ -6,7 +6,7 @@ ordinary autograd; with one, it is the plain module whose tensors are views of t
 work in place on either.
 
 Which width is fastest is measured (`choose_engine`). Whether vectorising is right at all is tested first
-(`why_not_vectorised`): some modules raise under vmap, and some, such as one that assigns a buffer anew, would
+(`why_not_vectorized`): some modules raise under vmap, and some, such as one that assigns a buffer anew, would
 silently be wrong.
 """
 
@@ -165,7 +165,7 @@ class Chunk:
         return result
 
 
-def why_not_vectorised(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) -> str | None:
+def why_not_vectorized(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) -> str | None:
     """Why these models cannot be computed in one call, or None if they can.
 
     Two models take two steps of gradient descent in float64, vectorised and alone; parameters, buffers and
@@ -260,7 +260,7 @@ def choose_engine(make_skeleton: Callable[[], nn.Module], tensors: Tensors, inpu
                 cost = ratio(Engine(1, channels_last=True), best)
                 figures.append(f"channels last {cost:.2f}")
                 best = Engine(1, channels_last=cost < _CLEARLY)
-        if count > 1 and (why := why_not_vectorised(skeleton, tensors, inputs[:8])):
+        if count > 1 and (why := why_not_vectorized(skeleton, tensors, inputs[:8])):
             logger.warning("models are computed one by one, since they cannot be vectorised: %s", why)
             reason = f"cannot be vectorised: {why}"
         elif count > 1:
