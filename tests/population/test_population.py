@@ -40,7 +40,7 @@ def test_evaluation_equals_the_ordinary_module(width: int) -> None:
     np.testing.assert_allclose(models.confidences(some()), confidence(logits.numpy(), some().labels))
 
 
-def test_models_are_initialised_by_their_index() -> None:
+def test_models_are_initialized_by_their_index() -> None:
     whole, part = Population.create(BUILD, 4, seed=3), Population.create(BUILD, 2, seed=3, first=2)
     for name, tensor in part.tensors.items():
         torch.testing.assert_close(tensor, whole.tensors[name][2:], rtol=0, atol=0)

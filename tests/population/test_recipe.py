@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 import untrain
-from untrain import population
+from untrain import auditing, influence, population
 from untrain.methods import build_method
 from untrain.methods.finetune import Finetune
-from untrain.population import SGD, EpochFactors, Recipe
+from untrain.population import SGD, Recipe
 
 TOML = 'epochs = 3\nbest_from = 2\n[optimizer]\nname = "sgd"\nlr = 0.1\n'
 RECIPE = Recipe(optimizer=SGD(lr=0.1), epochs=3, keep_best_from_epoch=2)
@@ -47,9 +47,17 @@ def test_both_names_make_equal_recipes() -> None:
     assert hash(former) == hash(RECIPE)
 
 
-@pytest.mark.parametrize("package", [untrain, population])
-def test_the_former_name_of_the_schedule_is_found(package: object) -> None:
-    with pytest.warns(DeprecationWarning, match="EpochFactors"):
-        assert getattr(package, "PerEpoch") is EpochFactors  # noqa: B009 (mypy does not know it)
+@pytest.mark.parametrize(
+    ("package", "former", "current"),
+    [
+        (untrain, "PerEpoch", "EpochFactors"),
+        (population, "PerEpoch", "EpochFactors"),
+        (influence, "Diagnosis", "SolveQuality"),
+        (auditing, "Membership", "MembershipAttack"),
+    ],
+)
+def test_former_names_of_classes_are_found(package: object, former: str, current: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{former} is now .*{current}"):
+        assert getattr(package, former) is getattr(package, current)
     with pytest.raises(AttributeError, match="Nothing"):
         getattr(package, "Nothing")  # noqa: B009

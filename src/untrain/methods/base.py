@@ -115,7 +115,7 @@ def convolutions(models: Population, method: str) -> Tensors:
     return kernels
 
 
-_NORMALISATIONS = (
+_NORMALIZATIONS = (
     nn.modules.batchnorm._NormBase,  # of all batch and instance norms
     nn.GroupNorm,
     nn.LayerNorm,
@@ -124,17 +124,17 @@ _NORMALISATIONS = (
 
 
 def learned(models: Population) -> list[str]:
-    """Names of the trainable tensors that belong to no normalisation layer, from input to output."""
-    normalising = {
+    """Names of the trainable tensors that belong to no normalization layer, from input to output."""
+    normalizing = {
         f"{prefix}.{name}".lstrip(".")
         for prefix, module in models.skeleton.named_modules()
-        if isinstance(module, _NORMALISATIONS)
+        if isinstance(module, _NORMALIZATIONS)
         for name, _ in module.named_parameters(recurse=False)
     }
     return [
         name
         for name, parameter in models.skeleton.named_parameters()
-        if parameter.requires_grad and name not in normalising
+        if parameter.requires_grad and name not in normalizing
     ]
 
 

@@ -1,15 +1,15 @@
 """Random layers: rank 7 of the NeurIPS 2023 competition (Jiaxi Sun).
 
 The last layer is drawn anew. In each of five epochs on the retain set only nine randomly chosen tensors and the
-normalisation layers learn, and from the second epoch on most of those chosen for the first time get a little noise; in
+normalization layers learn, and from the second epoch on most of those chosen for the first time get a little noise; in
 four more epochs everything learns.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and
 Cadet et al. (2024), "Deep Unlearn" (RNI). Of six learning rates for the last epochs the entry uses the first four, as
 here. Its optimizer begins anew in every epoch.
 
-Departures: the entry knows a normalisation layer by "bn" in its name, so that those of ResNet-18's shortcuts are among
-the tensors to choose from; here every normalisation layer learns in every epoch. Where a network has fewer than nine
+Departures: the entry knows a normalization layer by "bn" in its name, so that those of ResNet-18's shortcuts are among
+the tensors to choose from; here every normalization layer learns in every epoch. Where a network has fewer than nine
 tensors, all of them are chosen.
 
 The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data, and

@@ -73,7 +73,7 @@ class Population:
         engine: Engine | None = None,
         recipe: Recipe | None = None,
     ) -> "Population":
-        """Build `count` freshly initialised models.
+        """Build `count` freshly initialized models.
 
         Args:
             factory: builds one module; called once a model, with torch's generator seeded by that model's
@@ -196,7 +196,7 @@ class Population:
         return parts[0]._with(tensors, [index for part in parts for index in part.indices])
 
     def fresh(self) -> "Population":
-        """As many newly initialised models, with the same streams and indices.
+        """As many newly initialized models, with the same streams and indices.
 
         Raises:
             NotSupportedError: it is not known how to build a new model.
