@@ -288,3 +288,15 @@ def test_a_file_with_a_damaged_recipe_is_refused(text: str, tmp_path: Path) -> N
     write_arrays(path, arrays, {**metadata, "recipe": text})
     with pytest.raises(InputError, match=r"recipe in .*safetensors cannot be read"):
         Population.load(path, BUILD)
+
+
+def test_a_population_is_shown_in_three_lines() -> None:
+    models = Population.create(BUILD, 4, engine=Engine(4))
+    size = sum(parameter.numel() for parameter in BUILD().parameters())
+    first, engine, recipe = repr(models).split("\n")
+    assert first == f"Population of 4 (Sequential, {size:,} parameters each, float32 on cpu)"
+    assert "width=4" in engine
+    assert "not trained here" in recipe
+    trained = repr(models.train(some(), RECIPE))
+    assert "recipe: Recipe(optimizer=SGD(lr=0.05), epochs=1, batch_size=8)" in trained
+    assert "not measured yet" in repr(Population.create(BUILD, 1))

@@ -62,6 +62,12 @@ class Influence:
     _product: Product
     _differentiate: Differentiate
 
+    def __repr__(self) -> str:
+        return (
+            f"Influence of {self._derivatives.count:,} examples on {self._derivatives.size:,} parameters "
+            f"(solver {self.solver_name}, damping {self.damping:g})"
+        )
+
     def self_influence(self, damping: float | None = None) -> Scores:
         """`g_i^T H^-1 g_i`, the influence of each example on itself, `[n]`, at least 0."""
         return _scores(self._solver.self_products(self._damping(damping)), "self-influence")

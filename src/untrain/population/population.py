@@ -140,6 +140,15 @@ class Population:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def __repr__(self) -> str:
+        size = sum(self.tensors[name][0].numel() for name, _ in self.skeleton.named_parameters())
+        kind = f"{type(self.skeleton).__name__}, {size:,} parameters each, {str(self.dtype).removeprefix('torch.')}"
+        return (
+            f"Population of {len(self)} ({kind} on {self.device})\n"
+            f"  engine: {self.engine or 'not measured yet'}\n"
+            f"  recipe: {self.recipe or 'none known (not trained here)'}"
+        )
+
     def _with(self, tensors: Tensors, indices: Sequence[int], streams: Streams | None = None) -> "Population":
         return Population(
             self.skeleton, tensors, streams or self.streams, indices, self.factory, self.engine, self.recipe

@@ -15,7 +15,9 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class SGD(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sgd", tag_field="name"):
+class SGD(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="sgd", tag_field="name"
+):
     """Stochastic gradient descent; `weight_decay` adds to the gradient, as in torch."""
 
     lr: Positive = 0.01
@@ -33,7 +35,9 @@ class SGD(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sgd", ta
         return torch.optim.SGD(parameters, self.lr, self.momentum, 0.0, self.weight_decay, self.nesterov, fused=True)
 
 
-class Adam(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adam", tag_field="name"):
+class Adam(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="adam", tag_field="name"
+):
     """Adam (Kingma, Ba 2015, "Adam: A Method for Stochastic Optimization")."""
 
     lr: Positive = 1e-3
@@ -48,7 +52,9 @@ class Adam(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adam", 
         return torch.optim.Adam(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
 
 
-class AdamW(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adamw", tag_field="name"):
+class AdamW(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="adamw", tag_field="name"
+):
     """Adam with decoupled weight decay (Loshchilov, Hutter 2019, "Decoupled Weight Decay Regularization")."""
 
     lr: Positive = 1e-3
@@ -63,7 +69,9 @@ class AdamW(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adamw"
         return torch.optim.AdamW(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
 
 
-class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="constant", tag_field="name"):
+class Constant(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="constant", tag_field="name"
+):
     """The same learning rate throughout."""
 
     def rate(self, lr: float, progress: float, epochs: float) -> float:
@@ -71,7 +79,9 @@ class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="con
         return lr
 
 
-class Cosine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cosine", tag_field="name"):
+class Cosine(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="cosine", tag_field="name"
+):
     """Half a cosine from the learning rate down to `floor`, stepped once an `epoch` or every `step`."""
 
     floor: NotNegative = 0.0
@@ -84,7 +94,9 @@ class Cosine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cosin
         return self.floor + (lr - self.floor) * (1 + math.cos(math.pi * min(1, done / total))) / 2
 
 
-class EpochFactors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="per-epoch", tag_field="name"):
+class EpochFactors(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="per-epoch", tag_field="name"
+):
     """A factor on the learning rate for each epoch; the last one serves all later epochs."""
 
     factors: Annotated[tuple[NotNegative, ...], msgspec.Meta(min_length=1)]
@@ -94,7 +106,7 @@ class EpochFactors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
         return lr * self.factors[min(math.floor(progress), len(self.factors) - 1)]
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, kw_only=True):
     """How a population is trained.
 
     Attributes:
