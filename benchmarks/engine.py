@@ -78,7 +78,7 @@ def plain_loop(case: Case) -> float:
 
 
 def population(case: Case, models: Population) -> float:
-    """Processor seconds a model of a population, new models and their initialisation included."""
+    """Processor seconds a model of a population, new models and their initialization included."""
     start = time.process_time()
     models.fresh().train(case.examples, case.recipe)
     return (time.process_time() - start) / case.models

@@ -2,7 +2,7 @@
 
     UNTRAIN_DATA=... python benchmarks/influence.py
 
-The network is that of the study of mislabelled examples, 784-50-50-2, with 2,000 zeros and ones of MNIST, a fifth of
+The network is that of the study of mislabeled examples, 784-50-50-2, with 2,000 zeros and ones of MNIST, a fifth of
 the labels wrong. Training is 20 epochs in batches of 32. Everything takes turns, and medians of the ratios of processor
 seconds are printed with their range. Of other libraries, those that can be imported are timed, fitting included, at
 what they compute of it; the rest is named as skipped. The last column tells wrong labels by each score.

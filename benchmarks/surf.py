@@ -32,8 +32,10 @@ def recipe(model: str, epochs: int | None) -> Recipe:
     if model == "resnet18":
         epochs = epochs or 30
         adam = Adam(lr=1e-4, weight_decay=5e-3)
-        best_from = max(1, 2 * epochs // 3)
-        return Recipe(optimizer=adam, schedule=Cosine(), epochs=epochs, class_balance=1, best_from=best_from)
+        keep_best_from_epoch = max(1, 2 * epochs // 3)
+        return Recipe(
+            optimizer=adam, schedule=Cosine(), epochs=epochs, class_balance=1, keep_best_from_epoch=keep_best_from_epoch
+        )
     return Recipe(optimizer=SGD(lr=0.05, momentum=0.9), schedule=Cosine(), epochs=epochs or 12, class_balance=1)
 
 

@@ -212,7 +212,7 @@ def _others(comparison: dict[str, Any], mislabel: dict[str, Any], text: str) -> 
         )),
         (comparison, "model", ({"name": "mlp", "widths": [0]}, {"name": "cnn", "widths": []}, {"name": "cnn"}, {"name": "os.system"}, {"widths": [4]})),
         (comparison, "recipe", (
-            {**comparison["recipe"], "epochs": 0}, {**comparison["recipe"], "batch_size": 0}, {**comparison["recipe"], "best_from": 99},
+            {**comparison["recipe"], "epochs": 0}, {**comparison["recipe"], "batch_size": 0}, {**comparison["recipe"], "keep_best_from_epoch": 99},
             {**comparison["recipe"], "schedule": {"name": "per-epoch", "factors": []}},
             {**comparison["recipe"], "schedule": {"name": "per-epoch", "factors": [math.nan]}},
             {**comparison["recipe"], "optimizer": {"name": "adam", "betas": [2.0, 0.9]}},

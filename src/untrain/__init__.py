@@ -22,6 +22,12 @@ Names are imported when they are first used, so that what needs no torch does no
 
 import lazy_loader
 
+from untrain.core.deprecation import renamed_attributes
 from untrain.core.version import __version__ as __version__
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_current, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_former = renamed_attributes(__name__, PerEpoch="EpochFactors")
+
+
+def __getattr__(name: str) -> object:
+    return _current(name) if name in __all__ else _former(name)

@@ -43,7 +43,7 @@ from .population import Adam as Adam
 from .population import AdamW as AdamW
 from .population import Constant as Constant
 from .population import Cosine as Cosine
-from .population import PerEpoch as PerEpoch
+from .population import EpochFactors as EpochFactors
 from .population import Population as Population
 from .population import Recipe as Recipe
 from .records import verify as verify

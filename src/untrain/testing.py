@@ -39,7 +39,7 @@ class SealedRequest(Request):
 
 
 def toy_problem(seed: int = 0, count: int = 480) -> Splits:
-    """Small images of four kinds, a third of them with a wrong label, so that there is something to memorise."""
+    """Small images of four kinds, a third of them with a wrong label, so that there is something to memorize."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(4, size=count)
     inputs = generator.normal(0, 0.7, size=(count, 1, 8, 8))
@@ -109,7 +109,7 @@ def check_method(method: Method, model: Model | None = None) -> None:
 
 
 def _check_nearer(original: Population, unlearned: Population, request: Request) -> None:
-    """The mean probability of a forgotten example's label moves towards that under retrained models."""
+    """The mean probability of a forgotten example's label moves toward that under retrained models."""
     streams = Streams(3).child("retrained")
     retrained = original.repeat(4, streams=streams).fresh().train(request.retain, request.recipe)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.auditing import slow_scorer
-from untrain.auditing import final_score, forget_quality, mean_epsilon
+from untrain.auditing import final_score, forget_quality, mean_epsilon, rank_energy
 from untrain.errors import InputError
 
 
@@ -140,3 +140,8 @@ def test_one_example_at_512_models_takes_25_milliseconds() -> None:
     start = time.process_time()
     forget_quality(unlearned, retrained)
     assert (time.process_time() - start) / 20 < 0.025
+
+
+def test_a_result_is_shown_without_its_arrays() -> None:
+    arms = np.random.default_rng(0).normal(size=(2, 16, 300))
+    assert "array" not in repr(forget_quality(*arms)) + repr(rank_energy(*arms))

@@ -9,7 +9,7 @@ from scipy.special import expit, logit, ndtri
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from untrain.auditing import Membership, membership, membership_change
+from untrain.auditing import MembershipAttack, membership, membership_change
 from untrain.errors import InputError
 
 Array = npt.NDArray[np.float64]
@@ -26,7 +26,7 @@ def data(seed: int, forget: int, held_out: int, classes: int, auc: float = 0.7) 
     return f, h, forget_labels, held_out_labels
 
 
-def value(found: Membership) -> float:
+def value(found: MembershipAttack) -> float:
     assert found.auc is not None
     return found.auc.value
 
@@ -79,7 +79,7 @@ def test_confidence_of_classes_does_not_matter() -> None:
 
 @pytest.mark.parametrize(
     ("auc", "verdict", "unusual"),
-    [(0.8, "recognised", False), (0.5, "not recognised", False), (0.2, "not recognised", True)],
+    [(0.8, "recognized", False), (0.5, "not recognized", False), (0.2, "not recognized", True)],
 )
 def test_verdicts(auc: float, verdict: str, unusual: bool) -> None:
     found = membership(*data(4, 150, 300, 5, auc))
@@ -88,9 +88,9 @@ def test_verdicts(auc: float, verdict: str, unusual: bool) -> None:
     assert "one attack on one model" in found.limits
 
 
-def test_not_trained_on_is_seldom_called_recognised() -> None:
+def test_not_trained_on_is_seldom_called_recognized() -> None:
     found = [membership(*data(seed, 100, 300, 10, auc=0.5)).verdict for seed in range(300)]
-    assert found.count("recognised") <= 0.05 * 300
+    assert found.count("recognized") <= 0.05 * 300
 
 
 @pytest.mark.parametrize(("forget", "held_out"), [(9, 100), (100, 9), (0, 100)])
@@ -117,16 +117,16 @@ def test_complete_separation_still_has_an_interval() -> None:
     above, below = (membership(f + shift, h, f_labels, h_labels) for shift in (100, -100))
     assert above.auc is not None
     assert below.auc is not None
-    assert (above.auc.value, above.auc.high, above.verdict) == (1, 1, "recognised")
+    assert (above.auc.value, above.auc.high, above.verdict) == (1, 1, "recognized")
     assert binom.pmf(30, 30, above.auc.low) == pytest.approx(0.025)
     assert (below.auc.low, below.auc.high) == pytest.approx((0, 1 - above.auc.low))
     assert below.unusual
 
 
-def test_equal_confidences_are_not_recognised() -> None:
+def test_equal_confidences_are_not_recognized() -> None:
     found = membership(np.ones(30), np.ones(40), np.zeros(30, int), np.zeros(40, int))
     assert found.auc is not None
-    assert (found.auc.value, found.verdict, found.unusual) == (0.5, "not recognised", False)
+    assert (found.auc.value, found.verdict, found.unusual) == (0.5, "not recognized", False)
     assert found.auc.low < 0.35 < 0.65 < found.auc.high
 
 
@@ -136,7 +136,7 @@ def test_change_is_paired() -> None:
     found = membership_change((f + 0.6, h), (f + noise, h), f_labels, h_labels)
     assert found.before == membership(f + 0.6, h, f_labels, h_labels)
     assert found.after == membership(f + noise, h, f_labels, h_labels)
-    assert (found.before.verdict, found.after.verdict) == ("recognised", "not recognised")
+    assert (found.before.verdict, found.after.verdict) == ("recognized", "not recognized")
     assert found.change is not None
     assert found.before.auc is not None
     assert found.change.value == pytest.approx(value(found.after) - value(found.before))

@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_bits() -> None:
 def test_agreement_and_the_early_models_are_counted_epoch_by_epoch() -> None:
     examples = noisy(0.3, spread=0.6).examples
     asked = subject(examples)
-    recipe = msgspec.structs.replace(RECIPE, epochs=8, best_from=2)  # a best state is not looked for
+    recipe = msgspec.structs.replace(RECIPE, epochs=8, keep_best_from_epoch=2)  # a best state is not looked for
     found, folds = cross_validate(asked, recipe, "test"), folds_of(asked)
     assert found.log_p.shape == (8, 300, 3)
     np.testing.assert_allclose(np.exp(found.log_p).sum(2), 1, atol=1e-6)

@@ -42,7 +42,7 @@ def test_the_studys_form(name: str, balance: float) -> None:
         "epochs": 30,
         "batch_size": 64,
         "class_balance": balance,
-        "best_from": 20,
+        "keep_best_from_epoch": 20,
     }
 
 
@@ -90,7 +90,7 @@ def test_faults_in_methods_are_named() -> None:
         ({"forget": [0.02, 0.02]}, "distinct forget settings"),
         ({"methods": ["finetune"], "settings": {"transpose": {}}}, "got settings of 'transpose'"),
         ({"settings": {"transpose": {"recipe": {"epoch": 3}}}}, "unknown field `epoch`"),
-        ({"settings": {"transpose": {"recipe": {"best_from": 9}}}}, "best_from between 1 and 3"),
+        ({"settings": {"transpose": {"recipe": {"keep_best_from_epoch": 9}}}}, "keep_best_from_epoch between 1 and 3"),
         ({"forget": [0.02, "0.02"]}, "distinct forget settings"),
         ({"preset": "smal"}, "preset that some method has, got 'smal'"),
         ({"published": "table9"}, "published tables mislabel, table1, got 'table9'"),

@@ -255,3 +255,10 @@ def test_kfac_needs_a_layer() -> None:
         Curvature(parameters="all", solver="kronecker").fit(models, examples)
     slow = Slow(models, examples, ["scale"])
     check_scores(Curvature(parameters="all").fit(models, examples), slow, slow.gauss_newton(), 1e-3, rtol=1e-8)
+
+
+def test_an_influence_is_shown_in_one_line() -> None:
+    models, examples = problem("binary")
+    shown = repr(Curvature(solver="dense", damping=0.5).fit(models, examples))
+    assert shown.startswith(f"Influence of {len(examples)} examples on ")
+    assert shown.endswith("parameters (solver dense, damping 0.5)")

@@ -19,9 +19,9 @@ def draw(count: int, columns: int, classes: int, seed: int) -> Examples:
     """Examples of overlapping classes."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(classes, size=count)
-    centres = 1.2 * np.random.default_rng(99).normal(size=(classes, columns))
+    centers = 1.2 * np.random.default_rng(99).normal(size=(classes, columns))
     return Examples.of(
-        centres[labels] + generator.normal(size=(count, columns)), labels, classes=[str(c) for c in range(classes)]
+        centers[labels] + generator.normal(size=(count, columns)), labels, classes=[str(c) for c in range(classes)]
     )
 
 
@@ -30,7 +30,7 @@ def without(examples: Examples, left_out: list[int]) -> Examples:
 
 
 def converged(module: nn.Module, examples: Examples, weights: Tensor, penalty: float) -> nn.Module:
-    """Minimise the mean of weighted cross-entropies, plus `penalty / 2 |theta|^2`, until nothing moves, in place."""
+    """Minimize the mean of weighted cross-entropies, plus `penalty / 2 |theta|^2`, until nothing moves, in place."""
     x, y = torch.from_numpy(examples.inputs), torch.from_numpy(examples.labels)
     parameters = list(module.parameters())
     optimizer = torch.optim.LBFGS(
@@ -65,7 +65,7 @@ def losses(module: nn.Module, examples: Examples) -> Tensor:
 
 
 def ridge(examples: Examples, penalty: float) -> Tensor:
-    """Weights with the bias in the last column, `[C, d + 1]`, that minimise half the squared error plus the penalty."""
+    """Weights with the bias in the last column, `[C, d + 1]`, that minimize half the squared error plus the penalty."""
     x = torch.from_numpy(np.c_[examples.inputs, np.ones(len(examples))])
     y = F.one_hot(torch.from_numpy(examples.labels), len(examples.classes)).double()
     found: Tensor = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]), x.T @ y).T

@@ -17,7 +17,7 @@ from untrain.errors import ConfigError, NotSupportedError
 from untrain.methods import METHODS, Method, Request, build_method
 from untrain.methods.fisher import Fisher, information
 from untrain.methods.salun import SalUn
-from untrain.methods.targets import divergence, drawn_labels, relabelled
+from untrain.methods.targets import divergence, drawn_labels, relabeled
 from untrain.models import CNN, MLP, Model, factory
 from untrain.population import SGD, Batch, Engine, Population, Recipe, Training
 from untrain.testing import check_method
@@ -200,7 +200,7 @@ def test_labels_of_ones_own_are_looked_up_by_position() -> None:
     labels = torch.tensor([[0, 1, 2], [2, 1, 0], [1, 1, 1]])
     logits = torch.randn(2, 2, 3, dtype=torch.float64)
     positions = torch.tensor([[2, 0], [1, 2]])
-    found = relabelled(labels)(Batch(logits, torch.zeros(2, 2).long(), positions, slice(1, 3), None, {}))
+    found = relabeled(labels)(Batch(logits, torch.zeros(2, 2).long(), positions, slice(1, 3), None, {}))
     expected = [F.cross_entropy(logits[0], torch.tensor([0, 2])), F.cross_entropy(logits[1], torch.tensor([1, 1]))]
     torch.testing.assert_close(found, torch.stack(expected))
 
@@ -462,7 +462,7 @@ def test_noise_is_normal_and_each_models_own() -> None:
 def test_every_baseline_says_what_it_reads_and_needs(name: str) -> None:
     kind: type[Method] = METHODS.of(name)
     assert kind.reads_forget == (name not in ("l1-sparse", "fisher"))
-    assert kind.trains_anew == (name == "bad-teacher")
+    assert kind.needs_factory == (name == "bad-teacher")
     assert not kind.needs_convolutions
     assert kind.title
 

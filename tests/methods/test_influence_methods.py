@@ -22,7 +22,7 @@ from untrain.testing import check_method
 RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9), epochs=20, batch_size=16)
 
 
-def mislabelled(count: int = 200, seed: int = 0) -> Request:
+def mislabeled(count: int = 200, seed: int = 0) -> Request:
     """Two overlapping classes; the forget set holds the wrong labels, a fifth of all."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(2, size=count)
@@ -55,7 +55,7 @@ def test_conformance(name: str, model: Model, parameters: str) -> None:
 
 @pytest.mark.parametrize(("kind", "over_all"), [(InfluenceUpdate, True), (SSSE, False)])
 def test_one_full_step_is_its_formula(kind: type[NewtonStep], over_all: bool) -> None:
-    request = mislabelled()
+    request = mislabeled()
     models = trained(request, count=2)
     before = models.clone()
     unlearned = kind(parameters="all", dampings=(0.3,), steps=(1.0,), guarded=False).forget(models, request)
@@ -70,7 +70,7 @@ def test_one_full_step_is_its_formula(kind: type[NewtonStep], over_all: bool) ->
 
 
 def test_only_the_last_layer_moves_by_default() -> None:
-    request = mislabelled()
+    request = mislabeled()
     models = trained(request)
     before = models.clone()
     unlearned = build_method("influence").forget(models, request)
@@ -81,7 +81,7 @@ def test_only_the_last_layer_moves_by_default() -> None:
 @pytest.mark.parametrize("kind", [InfluenceUpdate, SSSE])
 @pytest.mark.parametrize("parameters", ["last", "all"])
 def test_the_choice_is_made_for_each_model_by_its_losses(kind: type[NewtonStep], parameters: str) -> None:
-    request = mislabelled()
+    request = mislabeled()
     models = trained(request, count=3)
     before = models.clone()
     method = kind(parameters=parameters)  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ def test_the_choice_is_made_for_each_model_by_its_losses(kind: type[NewtonStep],
 
 
 def test_a_step_that_destroys_is_shortened(caplog: pytest.LogCaptureFixture) -> None:
-    request = mislabelled()
+    request = mislabeled()
     models = trained(request)
     before = models.clone()
     reckless = SSSE(parameters="all", dampings=(1e-9,), steps=(1000.0,), slack=1e-3)
@@ -113,7 +113,7 @@ def test_a_step_that_destroys_is_shortened(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_model_that_no_step_spares_stays_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    request = mislabelled()
+    request = mislabeled()
     models = trained(request, count=2)
     before = models.clone()
     with caplog.at_level(logging.WARNING, logger="untrain"):
@@ -140,7 +140,7 @@ def test_settings_out_of_range_and_networks_without_a_linear_end_are_refused() -
     ):
         with pytest.raises(ConfigError, match=message):
             build_method("ssse", settings=settings)
-    request = mislabelled()
+    request = mislabeled()
     build = torch.nn.Sequential(torch.nn.Linear(6, 2), torch.nn.Tanh()).double()
     with pytest.raises(NotSupportedError, match="linear layer whose output is the logits"):
         build_method("influence").forget(Population.from_module(build), request)

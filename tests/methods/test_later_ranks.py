@@ -23,7 +23,7 @@ from untrain.methods.reset_distill import ResetDistill
 from untrain.methods.transpose import Transpose
 from untrain.models import CNN, MLP, Model, ResNet18, factory
 from untrain.models.weights import Tensors
-from untrain.population import SGD, Batch, Engine, PerEpoch, Population, Recipe, Training
+from untrain.population import SGD, Batch, Engine, EpochFactors, Population, Recipe, Training
 from untrain.testing import check_method
 
 LATER = ["pseudo-labels", "reset-distill", "random-layers", "reinit-match"]
@@ -159,7 +159,11 @@ def test_the_learning_rate_of_each_epoch(name: str, rates: list[float]) -> None:
 
 def test_settings_that_cannot_work_are_refused() -> None:
     for name, settings, message in (
-        ("random-layers", {"recipe": {"best_from": 2}}, "keeps the last state, .*got best_from 2"),
+        (
+            "random-layers",
+            {"recipe": {"keep_best_from_epoch": 2}},
+            "keeps the last state, .*got keep_best_from_epoch 2",
+        ),
         ("random-layers", {"noise_share": 1.1}, "<= 1"),
         ("random-layers", {"chosen": 0}, ">= 1"),
         ("reinit-match", {"cycles": [1, 1]}, r"cycles of 5 epochs together.*got \[1, 1\]"),
@@ -308,11 +312,11 @@ def test_distillation_needs_validation_examples() -> None:
 # random-layers
 
 
-def test_normalisation_layers_are_known_by_their_kind() -> None:
+def test_normalization_layers_are_known_by_their_kind() -> None:
     models = Population.create(factory(ResNet18(), (3, 32, 32), 10), 1)
     parameters = {name for name, _ in models.skeleton.named_parameters()}
-    normalising = {name for name in parameters if "bn" in name or "downsample.1" in name}
-    assert set(learned(models)) == parameters - normalising
+    normalizing = {name for name in parameters if "bn" in name or "downsample.1" in name}
+    assert set(learned(models)) == parameters - normalizing
     assert len(learned(models)) == 22
     frozen = nn.Sequential(nn.Linear(4, 4), nn.GroupNorm(2, 4), nn.LayerNorm(4), nn.Linear(4, 2))
     frozen[0].requires_grad_(requires_grad=False)
@@ -396,7 +400,7 @@ def test_noise_goes_to_marked_tensors_alone() -> None:
 
 def test_every_epoch_begins_with_a_new_optimizer() -> None:
     models, asked = population(), request()
-    recipe = msgspec.structs.replace(STEP, epochs=2, schedule=PerEpoch(factors=(1, 5)))
+    recipe = msgspec.structs.replace(STEP, epochs=2, schedule=EpochFactors(factors=(1, 5)))
     plain = models.clone()
     reset(plain, "7.weight", "reset")
     RandomLayers(partial_epochs=0, recipe=recipe).forget(models, asked)
@@ -429,7 +433,7 @@ def test_six_layers_are_drawn_with_replacement() -> None:
     models = Population.from_module(_Mixed()).repeat(400, streams=Streams(0))
     for tensor in models.tensors.values():
         tensor.fill_(9.0)
-    ReinitMatch().reinitialise(models, 0)
+    ReinitMatch().reinitialize(models, 0)
     drawn = torch.stack(
         [(models.tensors[f"convolutions.{layer}.weight"] != 9).any(1).flatten(1).any(1) for layer in range(8)]
     )
@@ -445,7 +449,7 @@ def test_six_layers_are_drawn_with_replacement() -> None:
     for name in ("shortcut.weight", "shortcut.bias", "fc.weight", "fc.bias"):
         assert set(models.tensors[name].flatten().tolist()) == {9.0}
     first = models.tensors["convolutions.0.weight"].clone()
-    ReinitMatch().reinitialise(models, 1)
+    ReinitMatch().reinitialize(models, 1)
     anew = (models.tensors["convolutions.0.weight"] != first).flatten(1).any(1)[drawn[0]]
     assert anew.double().mean() == pytest.approx(1 - (7 / 8) ** 6, abs=0.15)
 
@@ -459,11 +463,11 @@ def test_a_network_without_larger_convolutions_is_refused() -> None:
 @pytest.mark.parametrize(("name", "expected"), [("reinit-match", "RTRTTRTT"), ("reinit-match:second", "RTTRTRTRT")])
 def test_cycles(monkeypatch: pytest.MonkeyPatch, name: str, expected: str) -> None:
     events: list[str] = []
-    reinitialise, run = ReinitMatch.reinitialise, Training.run
+    reinitialize, run = ReinitMatch.reinitialize, Training.run
 
     def drawing(self: ReinitMatch, models: Population, cycle: int) -> None:
         events.append("R")
-        reinitialise(self, models, cycle)
+        reinitialize(self, models, cycle)
 
     def training(self: Training, part: Examples, *, epochs: float, **options: Any) -> None:
         assert epochs == 1
@@ -471,7 +475,7 @@ def test_cycles(monkeypatch: pytest.MonkeyPatch, name: str, expected: str) -> No
         run(self, part, epochs=epochs, **options)
 
     models = population(count=1)
-    monkeypatch.setattr(ReinitMatch, "reinitialise", drawing)
+    monkeypatch.setattr(ReinitMatch, "reinitialize", drawing)
     monkeypatch.setattr(Training, "run", training)
     build_method(name).forget(models, request())
     assert "".join(events) == expected
@@ -501,7 +505,7 @@ def test_matching_takes_the_steps_of_plain_torch() -> None:
     method = ReinitMatch(noise=0.5, cycles=(1, 1), recipe=recipe)
     teacher, plain = models.module(), models.clone()
     seen = [inputs_of(method.noisy(asked.retain, models.streams, epoch)) for epoch in range(2)]
-    method.reinitialise(plain, 0)
+    method.reinitialize(plain, 0)
     method.forget(models, asked)
     for row in range(2):
         module = plain.module(row).train()
@@ -511,7 +515,7 @@ def test_matching_takes_the_steps_of_plain_torch() -> None:
                 fresh = plain.clone()
                 for name, tensor in module.state_dict().items():
                     fresh.tensors[name][row] = tensor
-                method.reinitialise(fresh, 1)
+                method.reinitialize(fresh, 1)
                 module.load_state_dict({name: tensor[row] for name, tensor in fresh.tensors.items()})
             optimizer.zero_grad()
             F.mse_loss(module(inputs), teacher(inputs).detach()).backward()

@@ -233,11 +233,11 @@ def test_pruning_learns_from_the_teachers_entropy(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(found, expected[None])
 
 
-def test_reinitialisation_changes_thirty_percent_of_each_convolution() -> None:
+def test_reinitialization_changes_thirty_percent_of_each_convolution() -> None:
     models = population(CNN(widths=(16, 32)), count=3)
     before = {name: tensor.clone() for name, tensor in models.tensors.items()}
     method = GradientReinit()
-    masks = method.reinitialise(models, request())
+    masks = method.reinitialize(models, request())
     assert masks.keys() == {"0.weight", "3.weight"}
     for name, mask in masks.items():
         changed = models.tensors[name] != before[name]
@@ -251,7 +251,7 @@ def test_reinitialisation_changes_thirty_percent_of_each_convolution() -> None:
     assert fresh.std().item() == pytest.approx(math.sqrt(2 / (32 * 9)), rel=0.1)  # kaiming_normal, fan_out
 
 
-def test_reinitialisation_takes_the_least_telling_gradients() -> None:
+def test_reinitialization_takes_the_least_telling_gradients() -> None:
     models, asked = population(count=1), request()
     method = GradientReinit()
     module = models.module(0)
@@ -259,7 +259,7 @@ def test_reinitialisation_takes_the_least_telling_gradients() -> None:
     for part, sign in ((asked.retain.select(drawn), 1.0), (asked.forget, -1.0)):
         logits = module(torch.from_numpy(part.inputs))
         (sign * F.cross_entropy(logits, torch.from_numpy(part.labels))).backward()
-    masks = method.reinitialise(models, asked)
+    masks = method.reinitialize(models, asked)
     for name, parameter in module.named_parameters():
         if name in masks:
             assert parameter.grad is not None
@@ -333,7 +333,7 @@ class _Destroying(Method, frozen=True, tag="destroying"):
         return models
 
 
-class _Neighbourly(Method, frozen=True, tag="neighbourly"):
+class _Neighborly(Method, frozen=True, tag="neighborly"):
     title = "lets models see each other"
 
     def forget(self, models: Population, request: Request) -> Population:
@@ -351,7 +351,7 @@ class _Neighbourly(Method, frozen=True, tag="neighbourly"):
         (_Idle, "weights to move"),
         (_Careless, "same seed"),
         (_Destroying, "test accuracy"),
-        (_Neighbourly, "models beside it"),
+        (_Neighborly, "models beside it"),
     ],
 )
 def test_the_conformance_suite_finds_broken_methods(broken: Callable[[], Method], message: str) -> None:

@@ -7,12 +7,14 @@ import torch
 
 from untrain.data import Examples, Splits, split
 from untrain.methods import Request, build_method
-from untrain.methods.renew import Renew, matching_factors, sureness
+from untrain.methods.renew import Renew, log_odds, matching_factors
 from untrain.models import CNN, MLP, Model, factory
-from untrain.population import SGD, Adam, Cosine, Engine, PerEpoch, Population, Recipe
+from untrain.population import SGD, Adam, Cosine, Engine, EpochFactors, Population, Recipe
 from untrain.testing import check_method
 
-RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9), schedule=Cosine(), epochs=10, batch_size=16, best_from=5)
+RECIPE = Recipe(
+    optimizer=SGD(lr=0.05, momentum=0.9), schedule=Cosine(), epochs=10, batch_size=16, keep_best_from_epoch=5
+)
 
 
 @pytest.mark.parametrize("model", [CNN(widths=(8, 16)), MLP(widths=(24,))])
@@ -30,7 +32,7 @@ def problem() -> Splits:
 def population(parts: Splits) -> Population:
     build = factory(CNN(widths=(4, 6)), (1, 8, 8), 3)
     return Population.create(build, 2, dtype=torch.float64, engine=Engine(2)).train(
-        parts.train, msgspec.structs.replace(RECIPE, best_from=None)
+        parts.train, msgspec.structs.replace(RECIPE, keep_best_from_epoch=None)
     )
 
 
@@ -41,12 +43,12 @@ def request(parts: Splits, validation: Examples | None) -> Request:
 
 def test_the_last_layer_alone_is_scaled_until_the_model_is_as_sure_as_it_was() -> None:
     parts = problem()
-    wanted = sureness(population(parts).logits(parts.validation))
+    wanted = log_odds(population(parts).logits(parts.validation))
     method = Renew(share=0.1)
     scaled = method.forget(population(parts), request(parts, parts.validation))
     plain = method.forget(population(parts), request(parts, None))
-    torch.testing.assert_close(sureness(scaled.logits(parts.validation)), wanted)
-    assert (sureness(plain.logits(parts.validation)) < 0.9 * wanted).all()
+    torch.testing.assert_close(log_odds(scaled.logits(parts.validation)), wanted)
+    assert (log_odds(plain.logits(parts.validation)) < 0.9 * wanted).all()
     last = ["7.weight", "7.bias"]
     for name, tensor in plain.tensors.items():
         if name in last:
@@ -59,7 +61,7 @@ def test_the_last_layer_alone_is_scaled_until_the_model_is_as_sure_as_it_was() -
     assert torch.equal(scaled.logits(parts.test).argmax(-1), plain.logits(parts.test).argmax(-1))
 
 
-def test_weights_shrink_towards_new_ones_and_normalisation_stays() -> None:
+def test_weights_shrink_toward_new_ones_and_normalization_stays() -> None:
     parts = problem()
     models = population(parts)
     before = {name: tensor.clone() for name, tensor in models.tensors.items()}
@@ -71,13 +73,17 @@ def test_weights_shrink_towards_new_ones_and_normalisation_stays() -> None:
         torch.testing.assert_close(models.tensors[name], 0.25 * before[name] + fresh.tensors[name])
 
 
-@pytest.mark.parametrize("schedule", [Cosine(), PerEpoch(factors=(1.0, 0.1))])
-def test_the_recipe_is_the_originals_shortened(schedule: Cosine | PerEpoch) -> None:
+@pytest.mark.parametrize("schedule", [Cosine(), EpochFactors(factors=(1.0, 0.1))])
+def test_the_recipe_is_the_originals_shortened(schedule: Cosine | EpochFactors) -> None:
     recipe = Recipe(
-        optimizer=Adam(lr=1e-3, weight_decay=0.1), schedule=schedule, epochs=30, class_balance=1, best_from=20
+        optimizer=Adam(lr=1e-3, weight_decay=0.1),
+        schedule=schedule,
+        epochs=30,
+        class_balance=1,
+        keep_best_from_epoch=20,
     )
     found = Renew(share=0.1).shortened(recipe)
-    assert found == msgspec.structs.replace(recipe.compressed(0.1), best_from=None)
+    assert found == msgspec.structs.replace(recipe.compressed(0.1), keep_best_from_epoch=None)
     assert found.epochs == Renew(share=0.1).passes(recipe) == 3
 
 
@@ -85,7 +91,7 @@ def test_factors_of_two_classes_are_the_ratio_of_mean_margins() -> None:
     """With two classes sureness is the mean difference of the logits, which a factor multiplies."""
     logits = torch.randn(3, 50, 2, dtype=torch.float64)
     margins = (logits[..., 0] - logits[..., 1]).abs().mean(1)
-    torch.testing.assert_close(sureness(logits), margins)
+    torch.testing.assert_close(log_odds(logits), margins)
     wanted = torch.tensor([0.1, 1.0, 10.0], dtype=torch.float64)
     torch.testing.assert_close(matching_factors(logits, wanted), wanted / margins)
 
@@ -94,11 +100,11 @@ def test_factors_reach_what_they_can_and_stop_where_they_cannot() -> None:
     logits = torch.randn(3, 40, 5, dtype=torch.float64)
     wanted = torch.tensor([0.5, 3.0, 1e9], dtype=torch.float64)
     factors = matching_factors(logits, wanted)
-    torch.testing.assert_close(sureness(logits * factors[:, None, None])[:2], wanted[:2])
+    torch.testing.assert_close(log_odds(logits * factors[:, None, None])[:2], wanted[:2])
     torch.testing.assert_close(factors[2], torch.tensor(64.0, dtype=torch.float64))
 
 
-def test_sureness_is_the_mean_log_odds_of_the_prediction() -> None:
+def test_log_odds_are_the_mean_log_odds_of_the_prediction() -> None:
     logits = torch.randn(2, 30, 4, dtype=torch.float64)
     most = logits.softmax(-1).max(-1).values
-    torch.testing.assert_close(sureness(logits), (most / (1 - most)).log().mean(1))
+    torch.testing.assert_close(log_odds(logits), (most / (1 - most)).log().mean(1))

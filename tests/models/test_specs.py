@@ -19,7 +19,7 @@ def test_resnet18_has_torchvisions_names_and_sizes() -> None:
     assert {"layer3.1.conv2.weight", "layer3.0.downsample.1.bias", "fc.bias"} <= state.keys()
 
 
-def test_resnet18_is_initialised_as_torchvisions() -> None:
+def test_resnet18_is_initialized_as_torchvisions() -> None:
     torch.manual_seed(0)
     state = ResNet18().build((3, 32, 32), 10).state_dict()
     for name, fan_out in (("conv1.weight", 64 * 49), ("layer4.1.conv2.weight", 512 * 9)):

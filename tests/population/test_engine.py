@@ -10,13 +10,13 @@ from untrain.data import Examples
 from untrain.models import CNN, MLP, Model, ResNet18, factory
 from untrain.models.weights import state_of
 from untrain.population import SGD, Engine, Population, Recipe
-from untrain.population.engine import why_not_vectorised
+from untrain.population.engine import why_not_vectorized
 
 RECIPE = Recipe(optimizer=SGD(lr=0.05), epochs=2, batch_size=8)
 
 
 class Reassigned(nn.Module):
-    """Assigns a buffer anew, which vectorising would silently lose."""
+    """Assigns a buffer anew, which vectorizing would silently lose."""
 
     mean: Tensor
 
@@ -93,15 +93,15 @@ def examples(shape: tuple[int, ...] = (4,), count: int = 24) -> Examples:
 
 
 @pytest.mark.parametrize("build", [normed, Tied, factory(MLP(), (4,), 3)])
-def test_what_can_be_vectorised(build: Callable[[], nn.Module]) -> None:
+def test_what_can_be_vectorized(build: Callable[[], nn.Module]) -> None:
     models = Population.create(build, 2)
-    assert why_not_vectorised(models.skeleton, models.tensors, torch.randn(6, 4)) is None
+    assert why_not_vectorized(models.skeleton, models.tensors, torch.randn(6, 4)) is None
 
 
 @pytest.mark.parametrize("model", [CNN(widths=(4, 6)), ResNet18()])
-def test_networks_with_batch_norm_can_be_vectorised(model: Model) -> None:
+def test_networks_with_batch_norm_can_be_vectorized(model: Model) -> None:
     models = Population.create(factory(model, (3, 16, 16), 3), 2)
-    assert why_not_vectorised(models.skeleton, models.tensors, torch.randn(4, 3, 16, 16)) is None
+    assert why_not_vectorized(models.skeleton, models.tensors, torch.randn(4, 3, 16, 16)) is None
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_networks_with_batch_norm_can_be_vectorised(model: Model) -> None:
         (dropping, "random"),
     ],
 )
-def test_what_cannot_be_vectorised_is_computed_one_by_one_and_says_so(
+def test_what_cannot_be_vectorized_is_computed_one_by_one_and_says_so(
     build: Callable[[], nn.Module], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "untrain")

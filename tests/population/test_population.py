@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 from untrain.models import CNN, MLP, Factory, ResNet18, factory
-from untrain.population import SGD, Engine, Population, Recipe
+from untrain.population import SGD, Adam, Cosine, Engine, Population, Recipe
 from untrain.population.engine import last_linear
 
 BUILD = factory(CNN(widths=(4, 6)), (1, 8, 8), 3)
 RECIPE = Recipe(optimizer=SGD(lr=0.05), epochs=1, batch_size=8)
+OTHER = Recipe(optimizer=Adam(), schedule=Cosine(), epochs=2, keep_best_from_epoch=2)
 
 
 def some(count: int = 30) -> Examples:
@@ -38,7 +40,7 @@ def test_evaluation_equals_the_ordinary_module(width: int) -> None:
     np.testing.assert_allclose(models.confidences(some()), confidence(logits.numpy(), some().labels))
 
 
-def test_models_are_initialised_by_their_index() -> None:
+def test_models_are_initialized_by_their_index() -> None:
     whole, part = Population.create(BUILD, 4, seed=3), Population.create(BUILD, 2, seed=3, first=2)
     for name, tensor in part.tensors.items():
         torch.testing.assert_close(tensor, whole.tensors[name][2:], rtol=0, atol=0)
@@ -148,7 +150,7 @@ def test_a_file_that_does_not_tell_where_its_models_come_from_is_refused(
     arrays, metadata = read_arrays(path)
     del metadata[name]
     write_arrays(path, arrays, metadata if text is None else {**metadata, name: text})
-    with pytest.raises(InputError, match=r"expected the seeds and indices of a population in .*safetensors, got: "):
+    with pytest.raises(InputError, match=r"seeds, indices or recipe in .*safetensors"):
         Population.load(path, BUILD)
 
 
@@ -227,3 +229,74 @@ def test_looking_for_the_last_layer_leaves_nothing_behind() -> None:
     assert not any(layer._forward_hooks for layer in module.modules())
     module.last.weight.data[0, 0] = torch.nan  # whether logits are finite is for others to say
     assert last_linear(module, inputs)[0] == "last"
+
+
+def test_the_first_training_sets_the_recipe() -> None:
+    models = Population.create(BUILD, 1)
+    assert models.recipe is None
+    models.train(some(), RECIPE, purpose="finetune")  # how a method works is not how the original was trained
+    assert models.recipe is None
+    models.train(some(), RECIPE)
+    models.train(some(), OTHER, validation=some())
+    assert models.recipe == RECIPE
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        Population.clone,
+        Population.fresh,
+        lambda models: models.select([0]),
+        lambda models: models.repeat(2, streams=Streams(1)),
+        lambda models: models.to(dtype=torch.float64),
+        lambda models: models.with_factory(BUILD),
+        lambda models: Population.concatenate([models, models]),
+        lambda models: Population.from_module(models.module(), recipe=models.recipe),
+    ],
+)
+def test_the_recipe_is_kept(derive: Callable[[Population], Population]) -> None:
+    models = Population.create(BUILD, 1, recipe=RECIPE)
+    derived = derive(models)
+    assert derived.recipe == RECIPE
+    assert derived.with_recipe(OTHER).recipe == OTHER
+    assert (derived.recipe, models.recipe) == (RECIPE, RECIPE)
+
+
+def test_the_recipe_is_saved_with_the_models(tmp_path: Path) -> None:
+    path = tmp_path / "models.safetensors"
+    Population.create(BUILD, 1, recipe=OTHER).save(path)
+    assert Population.load(path, BUILD).recipe == OTHER
+    assert Population.load(path, BUILD, recipe=RECIPE).recipe == RECIPE
+    Population.create(BUILD, 1).save(path)
+    assert Population.load(path, BUILD).recipe is None
+
+
+def test_models_that_were_saved_without_a_recipe_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "models.safetensors"
+    Population.create(BUILD, 1, recipe=RECIPE).save(path)
+    arrays, metadata = read_arrays(path)
+    del metadata["recipe"]
+    write_arrays(path, arrays, metadata)
+    assert Population.load(path, BUILD).recipe is None
+
+
+@pytest.mark.parametrize("text", ["", "[" * 5000, "{}", '{"optimizer": {"name": "sgd"}, "epochs": 0}', '"x"'])
+def test_a_file_with_a_damaged_recipe_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "models.safetensors"
+    Population.create(BUILD, 1, recipe=RECIPE).save(path)
+    arrays, metadata = read_arrays(path)
+    write_arrays(path, arrays, {**metadata, "recipe": text})
+    with pytest.raises(InputError, match=r"recipe in .*safetensors cannot be read"):
+        Population.load(path, BUILD)
+
+
+def test_a_population_is_shown_in_three_lines() -> None:
+    models = Population.create(BUILD, 4, engine=Engine(4))
+    size = sum(parameter.numel() for parameter in BUILD().parameters())
+    first, engine, recipe = repr(models).split("\n")
+    assert first == f"Population of 4 (Sequential, {size:,} parameters each, float32 on cpu)"
+    assert "width=4" in engine
+    assert "not trained here" in recipe
+    trained = repr(models.train(some(), RECIPE))
+    assert "recipe: Recipe(optimizer=SGD(lr=0.05), epochs=1, batch_size=8)" in trained
+    assert "not measured yet" in repr(Population.create(BUILD, 1))

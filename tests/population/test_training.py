@@ -23,7 +23,7 @@ from untrain.population import (
     Constant,
     Cosine,
     Engine,
-    PerEpoch,
+    EpochFactors,
     Population,
     Recipe,
     cross_entropy,
@@ -105,7 +105,7 @@ def test_equals_an_ordinary_loop(kind: str, width: int) -> None:
     "recipe",
     [
         Recipe(optimizer=Adam(lr=1e-2, weight_decay=1e-2), epochs=2, batch_size=16),
-        Recipe(optimizer=AdamW(lr=1e-2), schedule=PerEpoch(factors=(0.5, 1.0)), epochs=2, batch_size=16),
+        Recipe(optimizer=AdamW(lr=1e-2), schedule=EpochFactors(factors=(0.5, 1.0)), epochs=2, batch_size=16),
         Recipe(optimizer=SGD(lr=0.1), schedule=Constant(), epochs=2.25, batch_size=16),
     ],
     ids=["adam", "adamw per epoch", "fractional epochs"],
@@ -160,7 +160,7 @@ def test_schedules_equal_torchs() -> None:
         assert Cosine(floor=0.01, per="step").rate(0.3, step / 3, 2) == pytest.approx(expected)
         optimizer.step()
         reference.step()
-    assert [PerEpoch(factors=(0.5, 2)).rate(0.1, progress, 3) for progress in (0, 0.9, 1, 2.5)] == [
+    assert [EpochFactors(factors=(0.5, 2)).rate(0.1, progress, 3) for progress in (0, 0.9, 1, 2.5)] == [
         0.05,
         0.05,
         0.2,
@@ -183,11 +183,11 @@ def test_batches(count: int, size: int, expected: list[tuple[int, int]]) -> None
 
 
 def test_a_compressed_recipe_runs_its_whole_schedule() -> None:
-    recipe = Recipe(optimizer=SGD(lr=1.0), schedule=Cosine(), epochs=20, best_from=10)
-    assert (recipe.compressed(0.25).epochs, recipe.compressed(0.25).best_from) == (5, 2)
+    recipe = Recipe(optimizer=SGD(lr=1.0), schedule=Cosine(), epochs=20, keep_best_from_epoch=10)
+    assert (recipe.compressed(0.25).epochs, recipe.compressed(0.25).keep_best_from_epoch) == (5, 2)
     assert recipe.compressed(0.001).epochs == 1
-    steps = Recipe(optimizer=SGD(lr=1.0), schedule=PerEpoch(factors=(1, 0.5, 0.1, 0.01)), epochs=4).compressed(0.5)
-    assert steps.schedule == PerEpoch(factors=(0.5, 0.01))
+    steps = Recipe(optimizer=SGD(lr=1.0), schedule=EpochFactors(factors=(1, 0.5, 0.1, 0.01)), epochs=4).compressed(0.5)
+    assert steps.schedule == EpochFactors(factors=(0.5, 0.01))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_compressed_recipe_runs_its_whole_schedule() -> None:
         lambda: Recipe(optimizer=SGD(lr=0.1), epochs=-1),
         lambda: Recipe(optimizer=SGD(lr=0.1), epochs=float("inf")),
         lambda: Recipe(optimizer=SGD(lr=0.1), epochs=1, batch_size=0),
-        lambda: Recipe(optimizer=SGD(lr=0.1), epochs=3, best_from=4),
+        lambda: Recipe(optimizer=SGD(lr=0.1), epochs=3, keep_best_from_epoch=4),
         lambda: SGD(lr=0.0),
         lambda: SGD(lr=0.1, nesterov=True),
         lambda: Adam(betas=(0.9, 1.0)),
@@ -218,7 +218,7 @@ def test_the_best_state_is_kept(width: int) -> None:
         models.training(recipe).run(train, epochs=epochs)
     scores = np.stack([models.accuracy(validation) for models in by_epoch])
     kept = Population.create(build, 2, engine=Engine(width))
-    best = Recipe(optimizer=SGD(lr=0.5), epochs=6, batch_size=16, best_from=3)
+    best = Recipe(optimizer=SGD(lr=0.5), epochs=6, batch_size=16, keep_best_from_epoch=3)
     kept.train(train, best, validation=validation)
     for model in range(2):
         epoch = 2 + int(np.argmax(scores[2:, model]))
@@ -414,7 +414,7 @@ RECIPES = {
     "plain": msgspec.structs.replace(SGD_RECIPE, class_balance=0.0),
     "class balance": msgspec.structs.replace(SGD_RECIPE, class_balance=1.0),
     "fractional epochs": msgspec.structs.replace(SGD_RECIPE, epochs=1.25),
-    "best epoch": msgspec.structs.replace(SGD_RECIPE, epochs=3, best_from=1),
+    "best epoch": msgspec.structs.replace(SGD_RECIPE, epochs=3, keep_best_from_epoch=1),
 }
 
 
@@ -433,7 +433,7 @@ def test_a_model_with_a_subset_is_a_model_trained_on_it_alone(recipe: Recipe, ki
         alone.train(examples.select(subsets[position]), recipe, validation=validation)
         for name, tensor in alone.tensors.items():
             torch.testing.assert_close(models.tensors[name][position], tensor[0], rtol=1e-9, atol=1e-9)
-            if width == 1 and recipe.best_from is None:
+            if width == 1 and recipe.keep_best_from_epoch is None:
                 torch.testing.assert_close(models.tensors[name][position], tensor[0], rtol=0, atol=0)
 
 

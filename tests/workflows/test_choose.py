@@ -94,7 +94,7 @@ def test_every_method_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
         kind = METHODS.of(name)
         if kind.needs_convolutions:
             assert option.why == "it changes convolutions, and Sequential has none"
-        elif kind.trains_anew:
+        elif kind.needs_factory:
             assert option.why == "it builds new models, and factory and recipe are not known"
         else:
             assert option.fits, option

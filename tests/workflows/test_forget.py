@@ -133,7 +133,7 @@ def test_retraining_equals_training_without_them(case: Case) -> None:
 
 def test_without_recipe_auto_starts_from_the_model(case: Case) -> None:
     done = forget(case.module, case.train, case.ids, validation=case.validation)
-    assert not METHODS.of(done.record.applied.method.partition(":")[0]).trains_anew
+    assert not METHODS.of(done.record.applied.method.partition(":")[0]).needs_factory
     assert any("starts from the original" in limit for limit in done.record.limits)
 
 

@@ -219,10 +219,10 @@ def test_nothing_but_data_is_needed_to_repair(case: Case) -> None:
 
 def test_a_network_is_trained_by_ones_own_recipe_too(case: Case) -> None:
     told = Told(positions=(0, 1, 2))
-    recipe = un.Recipe(optimizer=un.SGD(lr=0.05), epochs=2, best_from=1)
+    recipe = un.Recipe(optimizer=un.SGD(lr=0.05), epochs=2, keep_best_from_epoch=1)
     repaired = un.repair(None, case.examples, scorer=told, factory=Own, recipe=recipe)
     assert isinstance(repaired.model, Own)
-    with pytest.raises(InputError, match="expected validation examples, since the recipe keeps the best state"):
+    with pytest.raises(InputError, match="keeps the best state"):
         un.detect(None, case.examples, told, factory=Own, recipe=recipe)
 
 

@@ -8,11 +8,14 @@ from untrain.auditing.competition import final_score as final_score
 from untrain.auditing.competition import forget_quality as forget_quality
 from untrain.auditing.competition import mean_epsilon as mean_epsilon
 from untrain.auditing.confidence import confidence as confidence
-from untrain.auditing.membership import Membership as Membership
+from untrain.auditing.membership import MembershipAttack as MembershipAttack
 from untrain.auditing.membership import MembershipChange as MembershipChange
 from untrain.auditing.membership import membership as membership
 from untrain.auditing.membership import membership_change as membership_change
 from untrain.auditing.rank_energy import RankEnergy as RankEnergy
 from untrain.auditing.rank_energy import rank_energy as rank_energy
 from untrain.auditing.rank_energy import rank_energy_difference as rank_energy_difference
+from untrain.core.deprecation import renamed_attributes
 from untrain.core.estimate import Estimate as Estimate
+
+__getattr__ = renamed_attributes(__name__, Membership="MembershipAttack")

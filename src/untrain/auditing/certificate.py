@@ -6,7 +6,7 @@ decides from an example's confidence which kind of model it sees would err so of
     epsilon >= log((1 - delta - FPR) / FNR)    and    epsilon >= log((1 - delta - FNR) / FPR),
 
 FPR and FNR being its error rates over models and examples together. Half of the models train such an attack: for each
-example a likelihood ratio of two normal distributions, whose distance, widths and ratio of widths are shrunk towards
+example a likelihood ratio of two normal distributions, whose distance, widths and ratio of widths are shrunk toward
 those of all examples, and one threshold for all. The other half of the models count its errors. Upper limits of both
 rates, of which each holds at half the allowed error, give the bound, which the largest epsilon among the examples
 cannot lie below. That confidences be normal is not assumed: where they are not, the attack is worse and the bound
@@ -134,13 +134,13 @@ class _Attack:
     """Two normal distributions for each example; all arrays `[S]`.
 
     Attributes:
-        centre: the middle between their means.
+        center: the middle between their means.
         width: geometric mean of their standard deviations.
         shift: unlearned mean less retrained mean, in widths.
         ratio: log of the unlearned standard deviation over the retrained one.
     """
 
-    centre: Array
+    center: Array
     width: Array
     shift: Array
     ratio: Array
@@ -154,7 +154,7 @@ class _Attack:
         mean_u, mean_r = unlearned.mean(axis=0), retrained.mean(axis=0)
         width = np.exp(_shrink(np.log((wide_u + wide_r) / 2) / 2, 1 / (2 * (n + m - 2))))
         return cls(
-            centre=(mean_u + mean_r) / 2,
+            center=(mean_u + mean_r) / 2,
             width=width,
             shift=_shrink((mean_u - mean_r) / width, 1 / n + 1 / m),
             ratio=_shrink(np.log(wide_u / wide_r) / 2, 1 / (2 * (n - 1)) + 1 / (2 * (m - 1))),
@@ -162,7 +162,7 @@ class _Attack:
 
     def scores(self, confidences: Array) -> Array:
         """`[n, S]`: log-likelihood of unlearned less that of retrained."""
-        z = (confidences - self.centre) / self.width
+        z = (confidences - self.center) / self.width
         from_r = (z + self.shift / 2) ** 2 * np.exp(self.ratio)
         from_u = (z - self.shift / 2) ** 2 * np.exp(-self.ratio)
         scores: Array = (from_r - from_u) / 2 - self.ratio
@@ -170,7 +170,7 @@ class _Attack:
 
 
 def _shrink(values: Array, noise: float) -> Array:
-    """`[S]` values moved towards their mean by the share of their variance that is sampling noise."""
+    """`[S]` values moved toward their mean by the share of their variance that is sampling noise."""
     if len(values) == 1:
         return values
     signal = max(values.var(ddof=1) - noise, 0.0)

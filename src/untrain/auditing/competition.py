@@ -21,7 +21,7 @@ composition theorem for differential privacy".
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,7 @@ class ForgetQuality:
     """
 
     score: float
-    epsilon: Array
+    epsilon: Array = field(repr=False)
     buckets: int
     models: int
     capped: int

@@ -1,4 +1,4 @@
-"""Is the forget set still recognised? A check of one model that needs no retraining, and cannot replace it.
+"""Is the forget set still recognized? A check of one model that needs no retraining, and cannot replace it.
 
 A model is more confident in what it was trained on. So take a forget example and a held-out one of the same class,
 and ask which has the higher confidence: the chance that it is the forget example is the AUC of the simplest
@@ -45,17 +45,17 @@ LIMITS = (
 
 _NO_SPREAD = 1e-9
 
-Verdict = Literal["recognised", "not recognised", "cannot say"]
+Verdict = Literal["recognized", "not recognized", "cannot say"]
 
 
 @dataclass(frozen=True)
-class Membership:
+class MembershipAttack:
     """How well one model's confidences tell the forget set from held-out data.
 
     Attributes:
         auc: chance that a forget example has a higher confidence than a held-out one of its class, ties half, with its
             interval; None if the verdict is "cannot say".
-        verdict: "recognised" if the interval lies above 1/2, "not recognised" if it reaches 1/2 or lies below, "cannot
+        verdict: "recognized" if the interval lies above 1/2, "not recognized" if it reaches 1/2 or lies below, "cannot
             say" if there are too few examples to compare.
         unusual: the interval lies below 1/2: forgetting went too far, or the forget examples are harder ones.
         forget: number of forget examples that were compared.
@@ -84,8 +84,8 @@ class MembershipChange:
             None where nothing could be said.
     """
 
-    before: Membership
-    after: Membership
+    before: MembershipAttack
+    after: MembershipAttack
     change: Estimate | None
 
 
@@ -95,8 +95,8 @@ def membership(
     forget_labels: npt.ArrayLike,
     held_out_labels: npt.ArrayLike,
     level: float = 0.95,
-) -> Membership:
-    """Whether a model still recognises its forget set more than held-out data.
+) -> MembershipAttack:
+    """Whether a model still recognizes its forget set more than held-out data.
 
     Nothing changes under a strictly increasing map of all confidences of a class.
 
@@ -108,7 +108,7 @@ def membership(
         level: of the interval.
 
     Returns:
-        A `Membership`.
+        A `MembershipAttack`.
 
     Raises:
         InputError: the shapes do not fit, a label is no whole number, a confidence is not finite, or the level is not
@@ -120,7 +120,7 @@ def membership(
     >>> labels = np.arange(200) % 5
     >>> found = membership(generator.normal(1, 1, 200), generator.normal(0, 1, 200), labels, labels)
     >>> found.verdict, found.unusual, round(found.auc.value, 2)
-    ('recognised', False, 0.79)
+    ('recognized', False, 0.79)
     """
     check_level(level, "for the membership check")
     return _judge(_compare(forget, held_out, forget_labels, held_out_labels), level)
@@ -155,7 +155,7 @@ def membership_change(
     >>> forget = generator.normal(0, 1, 200)
     >>> found = membership_change((forget + 1, held_out), (forget, held_out), labels, labels)
     >>> found.before.verdict, found.after.verdict, found.change.high < 0
-    ('recognised', 'not recognised', True)
+    ('recognized', 'not recognized', True)
     """
     check_level(level, "for the membership check")
     first, second = (_compare(*confidences, forget_labels, held_out_labels) for confidences in (before, after))
@@ -220,8 +220,8 @@ class _Comparison:
 def _compare(
     forget: npt.ArrayLike, held_out: npt.ArrayLike, forget_labels: npt.ArrayLike, held_out_labels: npt.ArrayLike
 ) -> _Comparison:
-    f, f_labels = _labelled(forget, forget_labels, "forget set")
-    h, h_labels = _labelled(held_out, held_out_labels, "held-out data")
+    f, f_labels = _labeled(forget, forget_labels, "forget set")
+    h, h_labels = _labeled(held_out, held_out_labels, "held-out data")
     classes = [(c, f[f_labels == c], h[h_labels == c]) for c in np.unique(f_labels).tolist()]
     pairs = [(own, others) for _, own, others in classes if len(others) > 1]
     return _Comparison(
@@ -231,7 +231,7 @@ def _compare(
     )
 
 
-def _labelled(
+def _labeled(
     confidences: npt.ArrayLike, labels: npt.ArrayLike, name: str
 ) -> tuple[Array, npt.NDArray[np.integer[Any]]]:
     values, numbers = np.asarray(confidences, dtype=np.float64), np.asarray(labels)
@@ -253,12 +253,12 @@ def _share_below(values: Array, others: Array) -> Array:
     return share
 
 
-def _judge(comparison: _Comparison, level: float) -> Membership:
+def _judge(comparison: _Comparison, level: float) -> MembershipAttack:
     auc = _interval(comparison, level) if comparison.enough else None
     verdict: Verdict = "cannot say"
     if auc is not None:
-        verdict = "recognised" if auc.low > 0.5 else "not recognised"
-    return Membership(
+        verdict = "recognized" if auc.low > 0.5 else "not recognized"
+    return MembershipAttack(
         auc=auc,
         verdict=verdict,
         unusual=auc is not None and auc.high < 0.5,

@@ -29,7 +29,7 @@ dispersions" (the fold); Kott (2001), "The delete-a-group jackknife"; Busing, Me
 "Delete-m jackknife for unequal m".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -66,8 +66,8 @@ class RankEnergy:
     total: Estimate
     energy: Estimate
     folded: Estimate
-    energy_of_examples: Array
-    folded_of_examples: Array
+    energy_of_examples: Array = field(repr=False)
+    folded_of_examples: Array = field(repr=False)
     design_effect: float
     models: int
 

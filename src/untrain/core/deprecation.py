@@ -1,6 +1,7 @@
-"""Old names of parameters, which go on working for one version."""
+"""Old names of parameters and of classes, which keep working for one version."""
 
 import functools
+import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
@@ -54,3 +55,28 @@ def renamed(positional: Sequence[str] = (), **names: str) -> Callable[[Callable[
         return call
 
     return decorate
+
+
+def renamed_attributes(module: str, **names: str) -> Callable[[str], object]:
+    """The `__getattr__` of a module whose attributes were renamed: an old name gives the new attribute and a warning.
+
+    Args:
+        module: its `__name__`.
+        names: new names by old ones.
+
+    >>> attribute = renamed_attributes("math", tau_half="pi")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     attribute("tau_half")
+    3.141592653589793
+    >>> print(caught[0].message)
+    math.tau_half is now math.pi
+    """
+
+    def attribute(name: str) -> object:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is now {module}.{names[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(module), names[name])
+
+    return attribute

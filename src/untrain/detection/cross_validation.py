@@ -70,7 +70,7 @@ def cross_validate(
     Cost: four trainings by this recipe on what is kept, and a forward pass of five models an epoch.
     """
     streams, folds = subject.streams.child(name), folds_of(subject)
-    recipe = msgspec.structs.replace(recipe, best_from=None)
+    recipe = msgspec.structs.replace(recipe, keep_best_from_epoch=None)
     rows = [np.flatnonzero((folds != fold) & (True if keep is None else keep)) for fold in range(FOLDS)]
     # Models of one population learn from equally many examples; which ones are too many is drawn.
     size = min(len(row) for row in rows)

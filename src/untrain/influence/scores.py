@@ -18,7 +18,7 @@ Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class SolveQuality:
     """How far a fitted curvature can be trusted.
 
     Attributes:
@@ -62,6 +62,12 @@ class Influence:
     _product: Product
     _differentiate: Differentiate
 
+    def __repr__(self) -> str:
+        return (
+            f"Influence of {self._derivatives.count:,} examples on {self._derivatives.size:,} parameters "
+            f"(solver {self.solver_name}, damping {self.damping:g})"
+        )
+
     def self_influence(self, damping: float | None = None) -> Scores:
         """`g_i^T H^-1 g_i`, the influence of each example on itself, `[n]`, at least 0."""
         return _scores(self._solver.self_products(self._damping(damping)), "self-influence")
@@ -97,7 +103,7 @@ class Influence:
         solved = self._solved(derivatives.pull(self._residuals(derivatives)), damping)
         return {name: tensor[None] for name, tensor in derivatives.named(solved).items()}
 
-    def diagnose(self, damping: float | None = None) -> Diagnosis:
+    def diagnose(self, damping: float | None = None) -> SolveQuality:
         """Solve for the mean gradient, put the solution back into the equation, and tell what is left.
 
         Cost: one solve and one product with H, each twice without damping.
@@ -110,7 +116,7 @@ class Influence:
         left = self._product(solution) + damping * solution - target
         residual = float(left.norm() / target.norm().clamp_min(torch.finfo(target.dtype).tiny))
         smallest, largest = self._solver.extremes or (None, None)
-        return Diagnosis(self.solver_name, self._derivatives.size, damping, residual, smallest, largest)
+        return SolveQuality(self.solver_name, self._derivatives.size, damping, residual, smallest, largest)
 
     def _damping(self, damping: float | None) -> float:
         chosen = self.damping if damping is None else damping

@@ -1,7 +1,7 @@
 """Bad teacher: imitate the original on what is kept, and a network that knows nothing on what is forgotten.
 
 The student begins as the original and is trained on the forget set and on 30 % of the retain set, drawn for each model,
-towards the predictions of two teachers: of a newly initialised network on the forget set, of the original on the rest.
+toward the predictions of two teachers: of a newly initialized network on the forget set, of the original on the rest.
 
 Source: Chundawat, Tarun, Mandal, Kankanhalli (2023), "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks
 Using an Incompetent Teacher", with the constants of their code. The divergence is averaged over the classes, too, as
@@ -29,7 +29,7 @@ class BadTeacher(Method, frozen=True, tag="bad-teacher"):
 
     title = "bad teacher"
     reads_forget = True
-    trains_anew = True  # it builds new models, though it does not train them: the factory must be known
+    needs_factory = True  # it builds new models, though it does not train them: the factory must be known
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
     temperature: Positive = 1.0

@@ -60,7 +60,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         title: a few words for tables.
         needs_convolutions: whether it can only work on networks with two-dimensional convolutions.
         off_retain: names of those of its recipes that it does not follow on the retain set.
-        trains_anew: whether it trains new models, so that the original's factory and recipe must be known.
+        needs_factory: whether it trains new models, so that the original's factory and recipe must be known.
         exact: whether nothing of its models comes from the forget set, so that they have forgotten by construction.
     """
 
@@ -69,7 +69,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     title: ClassVar[str] = ""
     needs_convolutions: ClassVar[bool] = False
     off_retain: ClassVar[tuple[str, ...]] = ()
-    trains_anew: ClassVar[bool] = False
+    needs_factory: ClassVar[bool] = False
     exact: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -115,7 +115,7 @@ def convolutions(models: Population, method: str) -> Tensors:
     return kernels
 
 
-_NORMALISATIONS = (
+_NORMALIZATIONS = (
     nn.modules.batchnorm._NormBase,  # of all batch and instance norms
     nn.GroupNorm,
     nn.LayerNorm,
@@ -124,17 +124,17 @@ _NORMALISATIONS = (
 
 
 def learned(models: Population) -> list[str]:
-    """Names of the trainable tensors that belong to no normalisation layer, from input to output."""
-    normalising = {
+    """Names of the trainable tensors that belong to no normalization layer, from input to output."""
+    normalizing = {
         f"{prefix}.{name}".lstrip(".")
         for prefix, module in models.skeleton.named_modules()
-        if isinstance(module, _NORMALISATIONS)
+        if isinstance(module, _NORMALIZATIONS)
         for name, _ in module.named_parameters(recurse=False)
     }
     return [
         name
         for name, parameter in models.skeleton.named_parameters()
-        if parameter.requires_grad and name not in normalising
+        if parameter.requires_grad and name not in normalizing
     ]
 
 

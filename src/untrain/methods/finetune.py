@@ -1,6 +1,6 @@
 """Fine-tuning: keep training the original on the retain set.
 
-The competition's starter method, with its constants. It removes little of what was memorised, which is why it
+The competition's starter method, with its constants. It removes little of what was memorized, which is why it
 is the baseline.
 
 There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on

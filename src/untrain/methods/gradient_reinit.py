@@ -1,4 +1,4 @@
-"""Gradient-based re-initialisation: rank 2 of the NeurIPS 2023 competition (Kookmin University).
+"""Gradient-based re-initialization: rank 2 of the NeurIPS 2023 competition (Kookmin University).
 
 Weights whose gradients on retained and forgotten examples are alike cannot tell the two apart by further
 training. So the gradient of the loss on the forget set is taken from that on as many random retained
@@ -27,14 +27,14 @@ from torch import Tensor
 
 from untrain.methods.base import Method, Request, convolutions
 from untrain.models.weights import Tensors
-from untrain.population import SGD, PerEpoch, Population, Recipe, gradients
+from untrain.population import SGD, EpochFactors, Population, Recipe, gradients
 from untrain.population.recipe import NotNegative
 
 
 class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
     """Draw the convolution weights with the least telling gradients anew, then fine-tune."""
 
-    title = "2nd: gradient re-initialisation"
+    title = "2nd: gradient re-initialization"
     reads_forget = True
     needs_convolutions = True
     presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1e-2}}}}
@@ -43,16 +43,16 @@ class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
     kept_factor: NotNegative = 0.1
     recipe: Recipe = Recipe(
         optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4),
-        schedule=PerEpoch(factors=(1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)),
+        schedule=EpochFactors(factors=(1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)),
         epochs=5,
     )
 
     def forget(self, models: Population, request: Request) -> Population:
-        masks = self.reinitialise(models, request)
+        masks = self.reinitialize(models, request)
         models.training(self.recipe, purpose="finetune", masks=masks).run(request.retain, validation=request.validation)
         return models
 
-    def reinitialise(self, models: Population, request: Request) -> Tensors:
+    def reinitialize(self, models: Population, request: Request) -> Tensors:
         """Draw the selected weights anew and return the factors on the gradients, by kernel name."""
         difference = self._gradient_difference(models, request)
         masks = {}

@@ -4,7 +4,7 @@
 examples, is to first order where training without the forget set would have ended. Curvature is that of Gauss-Newton.
 
 Source: Koh, Liang (2017), "Understanding Black-box Predictions via Influence Functions"; as an unlearning method in the
-study of mislabelled examples by Sugiura, Okamura, Yamashita and Yanai, whose settings are the preset `study`: the last
+study of mislabeled examples by Sugiura, Okamura, Yamashita and Yanai, whose settings are the preset `study`: the last
 layer's weight, a pseudo-inverse, one full step, nothing chosen.
 
 Departures: by default damping and length of the step are chosen by the losses; see `untrain.methods.newton`. Weight

@@ -1,6 +1,6 @@
 """KL and contrast: rank 1 of the NeurIPS 2023 competition (fanchuan).
 
-First erase: one pass over the forget set that pulls its predictions towards the uniform distribution. Then,
+First erase: one pass over the forget set that pulls its predictions toward the uniform distribution. Then,
 in each of eight epochs, a contrastive round that makes a forget example equally similar to all retained ones,
 and a pass of ordinary training on the retain set, which comes last. Three optimizers, each with its own
 momentum, live side by side.

@@ -1,7 +1,7 @@
 """L1-sparse: fine-tuning on the retain set that also pulls the weights to zero.
 
 To the cross-entropy is added `alpha(e) ||theta||_1` over all parameters, with alpha falling on a line from its full
-value in the first epoch towards zero after the last. What the retain set does not hold up fades.
+value in the first epoch toward zero after the last. What the retain set does not hold up fades.
 
 Source: Jia, Liu, Ram, Yao, Liu, Liu, Sharma, Liu (2023), "Model Sparsity Can Simplify Machine Unlearning", with the
 constants of their code for CIFAR-10, but for alpha.

@@ -8,7 +8,7 @@ of their code; the batch sizes are those that Cadet et al. (2024), "Deep Unlearn
 
 Departures: networks are in training mode, as in the authors' general loop; for their smallest data they keep evaluation
 mode and add a penalty on the distance from the original. The two batches go through the network one after the other, so
-that batch norm normalises each by itself.
+that batch norm normalizes each by itself.
 
 There is no preset `small`: on small data, too, `benchmarks/tune.py` found no learning rate better by a point on
 validation data.

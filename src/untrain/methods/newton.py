@@ -21,7 +21,7 @@ from untrain.population import Population
 from untrain.population.recipe import NotNegative, Positive
 
 STUDY: dict[str, Any] = {"parameters": "last-weight", "dampings": [0.0], "steps": [1.0], "guarded": False}
-"""Settings of the study of mislabelled examples."""
+"""Settings of the study of mislabeled examples."""
 
 _HALVINGS = 10
 logger = logging.getLogger("untrain")

@@ -29,7 +29,7 @@ from untrain.population.recipe import NotNegative
 
 
 class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
-    """Draw the smallest weights anew, then fine-tune towards the original's entropy."""
+    """Draw the smallest weights anew, then fine-tune toward the original's entropy."""
 
     title = "4th: pruning and entropy"
     presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1.5e-2}}}}

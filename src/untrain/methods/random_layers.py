@@ -1,15 +1,15 @@
 """Random layers: rank 7 of the NeurIPS 2023 competition (Jiaxi Sun).
 
 The last layer is drawn anew. In each of five epochs on the retain set only nine randomly chosen tensors and the
-normalisation layers learn, and from the second epoch on most of those chosen for the first time get a little noise; in
+normalization layers learn, and from the second epoch on most of those chosen for the first time get a little noise; in
 four more epochs everything learns.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and
 Cadet et al. (2024), "Deep Unlearn" (RNI). Of six learning rates for the last epochs the entry uses the first four, as
 here. Its optimizer begins anew in every epoch.
 
-Departures: the entry knows a normalisation layer by "bn" in its name, so that those of ResNet-18's shortcuts are among
-the tensors to choose from; here every normalisation layer learns in every epoch. Where a network has fewer than nine
+Departures: the entry knows a normalization layer by "bn" in its name, so that those of ResNet-18's shortcuts are among
+the tensors to choose from; here every normalization layer learns in every epoch. Where a network has fewer than nine
 tensors, all of them are chosen.
 
 The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data, and
@@ -26,7 +26,7 @@ from torch import Tensor
 from untrain.errors import InputError
 from untrain.methods.base import Method, Request, learned, output_layer, reset
 from untrain.models.weights import Tensors
-from untrain.population import SGD, PerEpoch, Population, Recipe
+from untrain.population import SGD, EpochFactors, Population, Recipe
 from untrain.population.recipe import Count, NotNegative
 
 
@@ -43,15 +43,15 @@ class RandomLayers(Method, frozen=True, tag="random-layers"):
     partial_epochs: Annotated[int, msgspec.Meta(ge=0)] = 5
     recipe: Recipe = Recipe(
         optimizer=SGD(lr=2e-4, momentum=0.9, weight_decay=5e-4),
-        schedule=PerEpoch(factors=(1, 1, 1, 1, 1, 1, 1, 1, 5)),
+        schedule=EpochFactors(factors=(1, 1, 1, 1, 1, 1, 1, 1, 5)),
         epochs=9,
     )
 
     def __post_init__(self) -> None:
-        if self.recipe.best_from is not None:
+        if self.recipe.keep_best_from_epoch is not None:
             raise InputError(
                 "expected a recipe that keeps the last state, since every epoch of random-layers is a training of its "
-                f"own, got best_from {self.recipe.best_from}"
+                f"own, got keep_best_from_epoch {self.recipe.keep_best_from_epoch}"
             )
 
     def forget(self, models: Population, request: Request) -> Population:

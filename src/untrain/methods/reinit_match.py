@@ -1,4 +1,4 @@
-"""Re-initialisation and matching: rank 8 of the NeurIPS 2023 competition (Forget).
+"""Re-initialization and matching: rank 8 of the NeurIPS 2023 competition (Forget).
 
 In each of a few cycles some random convolutions are drawn anew, and the network learns to give the original's outputs
 on noisy retained examples. The defaults are the team's first algorithm; the preset `second` is its second.
@@ -30,14 +30,14 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.methods.base import Method, Request, convolutions, looked_up, reset
-from untrain.population import SGD, Batch, PerEpoch, Population, Recipe
+from untrain.population import SGD, Batch, EpochFactors, Population, Recipe
 from untrain.population.recipe import Count, NotNegative
 
 
 class ReinitMatch(Method, frozen=True, tag="reinit-match"):
     """Draw random convolutions anew, then match the original's outputs, in cycles."""
 
-    title = "8th: re-initialisation and matching"
+    title = "8th: re-initialization and matching"
     needs_convolutions = True
     presets = {
         "kaggle": {},
@@ -50,7 +50,7 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
     cycles: Annotated[tuple[Count, ...], msgspec.Meta(min_length=1)] = (1, 2, 2)
     recipe: Recipe = Recipe(
         optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4),
-        schedule=PerEpoch(factors=(1, 1, 0.5, 1, 0.5)),
+        schedule=EpochFactors(factors=(1, 1, 0.5, 1, 0.5)),
         epochs=5,
     )
 
@@ -69,14 +69,14 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
 
         training = models.training(self.recipe, loss=loss, purpose="match")
         for cycle, epochs in enumerate(self.cycles):
-            self.reinitialise(models, cycle)
+            self.reinitialize(models, cycle)
             for _ in range(epochs):
                 seen = self.noisy(request.retain, models.streams, training.epoch)
                 wanted = original.logits(seen)
                 training.run(seen, epochs=1, validation=request.validation)
         return models
 
-    def reinitialise(self, models: Population, cycle: int) -> None:
+    def reinitialize(self, models: Population, cycle: int) -> None:
         """Draw `layers` convolutions of each model, one perhaps more than once, and their weights anew."""
         kernels = convolutions(models, "reinit-match")
         pool = [name for name, kernel in kernels.items() if kernel.shape[-2:] != (1, 1)]

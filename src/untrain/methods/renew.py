@@ -1,7 +1,7 @@
 """Renewal: our own method. Shrink what was learned, learn again for a short time, and become as sure as before.
 
-1. Every weight outside the normalisation layers is multiplied by `keep` and a newly initialised weight is added, so
-   that what was memorised of single examples fades while rough features stay, and each model gets a chance of its own.
+1. Every weight outside the normalization layers is multiplied by `keep` and a newly initialized weight is added, so
+   that what was memorized of single examples fades while rough features stay, and each model gets a chance of its own.
 2. The network then learns the retain set by the recipe of the original, compressed to `share` of its epochs; the forget
    set is never read.
 3. So short a training leaves a network less sure of itself than a whole one, which any comparison of confidences sees.
@@ -34,10 +34,10 @@ _HALVINGS = 40
 
 
 class Renew(Method, frozen=True, tag="renew"):
-    """Shrink the weights towards new ones, train again briefly by the recipe, and match the original's sureness."""
+    """Shrink the weights toward new ones, train again briefly by the recipe, and match the original's sureness."""
 
     title = "ours: renewal"
-    trains_anew = True
+    needs_factory = True
 
     keep: NotNegative = 0.3
     share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.3
@@ -45,7 +45,7 @@ class Renew(Method, frozen=True, tag="renew"):
     def forget(self, models: Population, request: Request) -> Population:
         last = output_layer(models, request.retain)
         unseen = request.validation
-        wanted = None if unseen is None else sureness(models.logits(unseen))
+        wanted = None if unseen is None else log_odds(models.logits(unseen))
         self.mix(models)
         models.train(request.retain, self.shortened(request.recipe), purpose="renew")
         if unseen is not None and wanted is not None:
@@ -56,20 +56,20 @@ class Renew(Method, frozen=True, tag="renew"):
         return models
 
     def mix(self, models: Population) -> None:
-        """Shrink every weight outside the normalisation layers, and add a newly initialised one."""
+        """Shrink every weight outside the normalization layers, and add a newly initialized one."""
         fresh = models.fresh()
         for name in learned(models):
             models.tensors[name].mul_(self.keep).add_(fresh.tensors[name])
 
     def shortened(self, recipe: Recipe) -> Recipe:
         """The recipe in `share` of its epochs; the last state is kept."""
-        return msgspec.structs.replace(recipe.compressed(self.share), best_from=None)
+        return msgspec.structs.replace(recipe.compressed(self.share), keep_best_from_epoch=None)
 
     def passes(self, recipe: Recipe) -> float:
         return self.shortened(recipe).epochs
 
 
-def sureness(logits: Tensor) -> Tensor:
+def log_odds(logits: Tensor) -> Tensor:
     """Mean over examples of the log-odds of the most probable class, logits `[N, n, C]` to `[N]`."""
     most, others = logits.topk(1, dim=-1).values, logits.sort(dim=-1).values[..., :-1]
     return (most[..., 0] - others.logsumexp(-1)).mean(1)
@@ -85,6 +85,6 @@ def matching_factors(logits: Tensor, wanted: Tensor) -> Tensor:
     high = -low
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        too_sure = sureness(logits * middle.exp()[:, None, None]) > wanted
+        too_sure = log_odds(logits * middle.exp()[:, None, None]) > wanted
         low, high = torch.where(too_sure, low, middle), torch.where(too_sure, middle, high)
     return ((low + high) / 2).exp()

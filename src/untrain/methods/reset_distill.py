@@ -1,7 +1,7 @@
 """Reset layers and distillation: rank 6 of the NeurIPS 2023 competition (Algorithmic Amnesiacs).
 
 The first and the last layer are drawn anew. The network then learns from the original's softened predictions: first on
-validation examples, which the original never learned, so that it cannot hand on what it memorised; then on the retain
+validation examples, which the original never learned, so that it cannot hand on what it memorized; then on the retain
 set, along with the labels.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and

@@ -12,7 +12,7 @@ class Retrain(Method, frozen=True, tag="retrain"):
     """Train from nothing on the retain set."""
 
     title = "retraining"
-    trains_anew = True
+    needs_factory = True
     exact = True
 
     def forget(self, models: Population, request: Request) -> Population:

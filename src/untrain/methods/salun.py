@@ -22,7 +22,7 @@ import msgspec
 import torch
 
 from untrain.methods.base import Method, Request, check_turns
-from untrain.methods.targets import drawn_labels, relabelled
+from untrain.methods.targets import drawn_labels, relabeled
 from untrain.models.weights import Tensors
 from untrain.population import SGD, Population, Recipe, gradients
 
@@ -49,7 +49,7 @@ class SalUn(Method, frozen=True, tag="salun"):
         repair = models.training(self.repair, purpose="repair", masks=masks)
         for epoch in range(round(self.repair.epochs)):
             if epoch < self.relabel.epochs:
-                relabel.loss = relabelled(drawn_labels(models, request.forget, f"labels/{epoch}", wrong=False))
+                relabel.loss = relabeled(drawn_labels(models, request.forget, f"labels/{epoch}", wrong=False))
                 relabel.run(request.forget, epochs=1)
             repair.run(request.retain, epochs=1, validation=request.validation)
         return models

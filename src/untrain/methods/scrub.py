@@ -1,7 +1,7 @@
 """SCRUB: a student that keeps to the original where it should remember and leaves it where it should forget.
 
 The student begins as a copy of its teacher, the original. In each of the first epochs it passes once over the forget
-set, away from the teacher's predictions; in every epoch it then passes over the retain set, towards labels and teacher:
+set, away from the teacher's predictions; in every epoch it then passes over the retain set, toward labels and teacher:
 `gamma CE + alpha KL(teacher || student)`. Divergences are taken at a temperature T, times T^2.
 
 Source: Kurmanji, Triantafillou, Hayes, Triantafillou (2023), "Towards Unbounded Machine Unlearning", with the constants
@@ -63,11 +63,11 @@ class Scrub(Method, frozen=True, tag="scrub"):
         def away(batch: Batch) -> Tensor:
             return -self._distance(forgotten, batch)
 
-        def towards(batch: Batch) -> Tensor:
+        def toward(batch: Batch) -> Tensor:
             return self.gamma * cross_entropy(batch) + self.alpha * self._distance(retained, batch)
 
         leave = models.training(self.leave, loss=away, purpose="leave")
-        follow = models.training(self.follow, loss=towards, purpose="follow")
+        follow = models.training(self.follow, loss=toward, purpose="follow")
         for epoch in range(round(self.follow.epochs)):
             if epoch < self.leave.epochs:
                 leave.run(request.forget, epochs=1)

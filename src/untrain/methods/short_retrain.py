@@ -17,7 +17,7 @@ class ShortRetrain(Method, frozen=True, tag="short-retrain"):
     """Train from nothing on the retain set in `share` of the recipe's epochs."""
 
     title = "short retraining"
-    trains_anew = True
+    needs_factory = True
     exact = True
     presets = {
         "twentieth": {"share": 0.05},

@@ -4,7 +4,7 @@
 n - m of the retain set, is exact where the loss is quadratic. Curvature is that of Gauss-Newton.
 
 Source: Peste, Alistarh, Lampert (2021), "SSSE: Efficiently Erasing Samples from Trained Machine Learning Models"; the
-settings of the study of mislabelled examples by Sugiura, Okamura, Yamashita and Yanai are the preset `study`: the last
+settings of the study of mislabeled examples by Sugiura, Okamura, Yamashita and Yanai are the preset `study`: the last
 layer's weight, a pseudo-inverse, one full step, nothing chosen.
 
 Departures: the authors estimate the curvature by the empirical Fisher matrix; here it is Gauss-Newton's, which does not

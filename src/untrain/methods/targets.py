@@ -1,4 +1,4 @@
-"""What methods train towards instead of the labels given: labels drawn at random, and what a teacher predicts."""
+"""What methods train toward instead of the labels given: labels drawn at random, and what a teacher predicts."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def drawn_labels(models: Population, examples: Examples, purpose: str, *, wrong:
     return (models.resident(examples)[1] + torch.from_numpy(np.stack(shifts)).to(models.device)) % classes
 
 
-def relabelled(labels: Tensor) -> Loss:
+def relabeled(labels: Tensor) -> Loss:
     """Cross-entropy with labels `[N, n]` of each model's own, instead of those of the examples."""
     return lambda batch: cross_entropy(replace(batch, labels=labels[batch.models].gather(1, batch.positions)))
 

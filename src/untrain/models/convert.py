@@ -140,7 +140,7 @@ def _check(found: dict[str, Tensor], size: int, source: Path) -> None:
     for name, tensor in found.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
             raise InputError(
-                f"expected ordinary tensors in {source}, got {name!r}, which is sparse, quantised or without numbers"
+                f"expected ordinary tensors in {source}, got {name!r}, which is sparse, quantized or without numbers"
             )
         storage = tensor.untyped_storage()
         memory[storage.data_ptr()] = storage.nbytes()

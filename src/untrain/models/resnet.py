@@ -1,4 +1,4 @@
-"""ResNet-18 without torchvision: the same layers, initialisation and state-dict names.
+"""ResNet-18 without torchvision: the same layers, initialization and state-dict names.
 
 Source: He, Zhang, Ren, Sun (2016), "Deep Residual Learning for Image Recognition".
 """

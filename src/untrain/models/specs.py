@@ -60,7 +60,7 @@ class CNN(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cnn", ta
 
 
 class ResNet18(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="resnet18", tag_field="name"):
-    """ResNet-18 with torchvision's architecture, initialisation and state-dict names.
+    """ResNet-18 with torchvision's architecture, initialization and state-dict names.
 
     Attributes:
         stem: `imagenet` (7x7 convolution of stride 2 and max pooling, as torchvision has it and the competition used it

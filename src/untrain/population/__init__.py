@@ -1,5 +1,6 @@
 """N networks as one: state, forward pass, training, evaluation, storage."""
 
+from untrain.core.deprecation import renamed_attributes
 from untrain.population.defaults import suited as suited
 from untrain.population.defaults import suited_recipe as suited_recipe
 from untrain.population.defaults import train_suited as train_suited
@@ -18,7 +19,9 @@ from untrain.population.recipe import Adam as Adam
 from untrain.population.recipe import AdamW as AdamW
 from untrain.population.recipe import Constant as Constant
 from untrain.population.recipe import Cosine as Cosine
-from untrain.population.recipe import PerEpoch as PerEpoch
+from untrain.population.recipe import EpochFactors as EpochFactors
 from untrain.population.recipe import Recipe as Recipe
 from untrain.population.training import Training as Training
 from untrain.population.training import gradients as gradients
+
+__getattr__ = renamed_attributes(__name__, PerEpoch="EpochFactors")

@@ -1,12 +1,12 @@
-"""How a population is computed: a width of models in one vectorised call, or one model after another.
+"""How a population is computed: a width of models in one vectorized call, or one model after another.
 
 Parameters and buffers are stacked on a leading model axis. A `Chunk` is a run of consecutive models. With
 more than one model, its forward pass is `torch.func.vmap` over the stacked tensors, differentiated by
 ordinary autograd; with one, it is the plain module whose tensors are views of the population's. Optimizers
 work in place on either.
 
-Which width is fastest is measured (`choose_engine`). Whether vectorising is right at all is tested first
-(`why_not_vectorised`): some modules raise under vmap, and some, such as one that assigns a buffer anew, would
+Which width is fastest is measured (`choose_engine`). Whether vectorizing is right at all is tested first
+(`why_not_vectorized`): some modules raise under vmap, and some, such as one that assigns a buffer anew, would
 silently be wrong.
 """
 
@@ -39,7 +39,7 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a population is computed.
 
     Attributes:
-        width: models in one vectorised call; 1 computes one after another.
+        width: models in one vectorized call; 1 computes one after another.
         channels_last: give a single model its images with the channels innermost, which convolutions on a CPU may
             like better.
         reason: why, for people.
@@ -165,10 +165,10 @@ class Chunk:
         return result
 
 
-def why_not_vectorised(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) -> str | None:
+def why_not_vectorized(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) -> str | None:
     """Why these models cannot be computed in one call, or None if they can.
 
-    Two models take two steps of gradient descent in float64, vectorised and alone; parameters, buffers and
+    Two models take two steps of gradient descent in float64, vectorized and alone; parameters, buffers and
     logits must agree.
 
     Args:
@@ -189,8 +189,8 @@ def why_not_vectorised(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) ->
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
     for name, tensor in pair_together.items():
         if not torch.allclose(tensor, pair_alone[name], rtol=1e-7, atol=1e-10, equal_nan=True):
-            return f"{name} differs between a vectorised and a plain step"
-    return None if torch.allclose(together, alone, rtol=1e-7, atol=1e-10) else "logits differ when vectorised"
+            return f"{name} differs between a vectorized and a plain step"
+    return None if torch.allclose(together, alone, rtol=1e-7, atol=1e-10) else "logits differ when vectorized"
 
 
 def _double(tensor: Tensor) -> Tensor:
@@ -260,9 +260,9 @@ def choose_engine(make_skeleton: Callable[[], nn.Module], tensors: Tensors, inpu
                 cost = ratio(Engine(1, channels_last=True), best)
                 figures.append(f"channels last {cost:.2f}")
                 best = Engine(1, channels_last=cost < _CLEARLY)
-        if count > 1 and (why := why_not_vectorised(skeleton, tensors, inputs[:8])):
-            logger.warning("models are computed one by one, since they cannot be vectorised: %s", why)
-            reason = f"cannot be vectorised: {why}"
+        if count > 1 and (why := why_not_vectorized(skeleton, tensors, inputs[:8])):
+            logger.warning("models are computed one by one, since they cannot be vectorized: %s", why)
+            reason = f"cannot be vectorized: {why}"
         elif count > 1:
             for width in dict.fromkeys(min(width, count) for width in WIDTHS):
                 try:

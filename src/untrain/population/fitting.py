@@ -10,7 +10,7 @@ from torch import nn
 from untrain.data import Examples
 from untrain.errors import InputError, UntrainError, first_line
 from untrain.models import Factory
-from untrain.population.engine import Engine, why_not_vectorised
+from untrain.population.engine import Engine, why_not_vectorized
 from untrain.population.population import Population
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def rule_of_thumb(models: Population, examples: Examples) -> Engine:
     """
     inputs, _ = models.resident(examples)
     size = sum(tensor[0].numel() for tensor in models.tensors.values())
-    alone = size > _FEW or models.weights(nn.Conv2d) or why_not_vectorised(models.skeleton, models.tensors, inputs[:8])
+    alone = size > _FEW or models.weights(nn.Conv2d) or why_not_vectorized(models.skeleton, models.tensors, inputs[:8])
     return Engine(1 if alone else len(models))
 
 

@@ -40,6 +40,7 @@ class Population:
         skeleton: a module of the architecture; its own tensors are never used.
         factory: builds a new module with fresh weights, or None if that is not known.
         engine: how it is computed; None until it has been measured.
+        recipe: how the models were trained, or None if that is not known; the first `train` sets it.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class Population:
         indices: Sequence[int],
         factory: Factory | None,
         engine: Engine | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.skeleton, self.tensors, self.streams = skeleton, tensors, streams
-        self.indices, self.factory, self.engine = tuple(indices), factory, engine
+        self.indices, self.factory, self.engine, self.recipe = tuple(indices), factory, engine, recipe
         self._single: nn.Module | None = None
         self._resident: dict[int, tuple[Examples, tuple[Tensor, Tensor]]] = {}
 
@@ -69,8 +71,9 @@ class Population:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         engine: Engine | None = None,
+        recipe: Recipe | None = None,
     ) -> "Population":
-        """Build `count` freshly initialised models.
+        """Build `count` freshly initialized models.
 
         Args:
             factory: builds one module; called once a model, with torch's generator seeded by that model's
@@ -81,6 +84,7 @@ class Population:
             device: where the tensors live.
             dtype: of floating-point tensors.
             engine: how to compute them; default None measures it when it is first needed.
+            recipe: how they are going to be trained; default None leaves that to the first `train`.
 
         Raises:
             InputError: `count` is below 1, or the factory does not build a module.
@@ -88,7 +92,7 @@ class Population:
         if count < 1:
             raise InputError(f"expected at least one model, got {count}")
         streams = seed if isinstance(seed, Streams) else Streams(seed)
-        return cls._built(factory, streams, range(first, first + count), device, dtype, engine)
+        return cls._built(factory, streams, range(first, first + count), device, dtype, engine, recipe)
 
     @classmethod
     def _built(
@@ -99,6 +103,7 @@ class Population:
         device: str | torch.device,
         dtype: torch.dtype,
         engine: Engine | None,
+        recipe: Recipe | None,
     ) -> "Population":
         """Build the models with these indices, one after another."""
         skeleton: nn.Module | None = None
@@ -115,19 +120,39 @@ class Population:
             for name, tensor in state.items():
                 tensors[name][row] = tensor
         assert skeleton is not None  # noqa: S101 (there is at least one index)
-        return cls(skeleton, tensors, streams, indices, factory, engine)
+        return cls(skeleton, tensors, streams, indices, factory, engine, recipe)
 
     @classmethod
-    def from_module(cls, module: nn.Module, *, seed: int = 0, factory: Factory | None = None) -> "Population":
-        """A population of one, holding a copy of this module's parameters and buffers."""
+    def from_module(
+        cls, module: nn.Module, *, seed: int = 0, factory: Factory | None = None, recipe: Recipe | None = None
+    ) -> "Population":
+        """A population of one, holding a copy of this module's parameters and buffers.
+
+        Args:
+            module: left as it is.
+            seed: root of the random streams.
+            factory: builds a new module of the same architecture; default not known.
+            recipe: how the module was trained; default not known.
+        """
         tensors = {name: tensor.detach().clone()[None] for name, tensor in state_of(module).items()}
-        return cls(copy.deepcopy(module), tensors, Streams(seed), [0], factory)
+        return cls(copy.deepcopy(module), tensors, Streams(seed), [0], factory, recipe=recipe)
 
     def __len__(self) -> int:
         return len(self.indices)
 
+    def __repr__(self) -> str:
+        size = sum(self.tensors[name][0].numel() for name, _ in self.skeleton.named_parameters())
+        kind = f"{type(self.skeleton).__name__}, {size:,} parameters each, {str(self.dtype).removeprefix('torch.')}"
+        return (
+            f"Population of {len(self)} ({kind} on {self.device})\n"
+            f"  engine: {self.engine or 'not measured yet'}\n"
+            f"  recipe: {self.recipe or 'none known (not trained here)'}"
+        )
+
     def _with(self, tensors: Tensors, indices: Sequence[int], streams: Streams | None = None) -> "Population":
-        return Population(self.skeleton, tensors, streams or self.streams, indices, self.factory, self.engine)
+        return Population(
+            self.skeleton, tensors, streams or self.streams, indices, self.factory, self.engine, self.recipe
+        )
 
     def clone(self) -> "Population":
         """A copy that shares nothing that training changes."""
@@ -152,11 +177,15 @@ class Population:
         if len(self) != 1:
             raise InputError(f"expected a population of one model to repeat, got {len(self)}")
         tensors = {name: tensor.expand(count, *tensor.shape[1:]).clone() for name, tensor in self.tensors.items()}
-        return Population(self.skeleton, tensors, streams, range(first, first + count), self.factory)
+        return Population(self.skeleton, tensors, streams, range(first, first + count), self.factory, None, self.recipe)
 
     def with_factory(self, factory: Factory) -> "Population":
         """The same models, for which it is known how to build new ones."""
-        return Population(self.skeleton, self.tensors, self.streams, self.indices, factory, self.engine)
+        return Population(self.skeleton, self.tensors, self.streams, self.indices, factory, self.engine, self.recipe)
+
+    def with_recipe(self, recipe: Recipe) -> "Population":
+        """The same models, for which it is known how they were trained."""
+        return Population(self.skeleton, self.tensors, self.streams, self.indices, self.factory, self.engine, recipe)
 
     @staticmethod
     def concatenate(parts: Sequence["Population"]) -> "Population":
@@ -176,7 +205,7 @@ class Population:
         return parts[0]._with(tensors, [index for part in parts for index in part.indices])
 
     def fresh(self) -> "Population":
-        """As many newly initialised models, with the same streams and indices.
+        """As many newly initialized models, with the same streams and indices.
 
         Raises:
             NotSupportedError: it is not known how to build a new model.
@@ -185,7 +214,9 @@ class Population:
             raise NotSupportedError(
                 "expected a factory that builds a new model to train from nothing, got none: pass factory="
             )
-        return Population._built(self.factory, self.streams, self.indices, self.device, self.dtype, self.engine)
+        return Population._built(
+            self.factory, self.streams, self.indices, self.device, self.dtype, self.engine, self.recipe
+        )
 
     def module(self, position: int = 0) -> nn.Module:
         """One model as an ordinary module with its own copies of the tensors, in evaluation mode."""
@@ -250,12 +281,15 @@ class Population:
     ) -> "Population":
         """Train in place by a recipe with mean cross-entropy, and return itself. See `training` for other losses.
 
-        The order of the examples follows from streams, purpose and epoch: a second call needs another purpose.
+        The order of the examples follows from streams, purpose and epoch: a second call needs another purpose. The
+        first call with the purpose `train` also sets the population's recipe, unless it is known already.
 
         Raises:
             InputError: there are no examples, or no validation examples although the recipe keeps the best state.
         """
         self.training(recipe, purpose=purpose).run(examples, validation=validation)
+        if self.recipe is None and purpose == "train":
+            self.recipe = recipe
         return self
 
     def training(
@@ -357,13 +391,14 @@ class Population:
     # Storing
 
     def save(self, path: str | Path) -> None:
-        """Write all models to one safetensors file with a digest; streams and indices are kept with them."""
+        """Write all models to one safetensors file with a digest, and with them streams, indices and recipe."""
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self.tensors.items()}
         metadata = {
             "format": "untrain.population.1",
             "root": json.dumps(self.streams.root),
             "path": json.dumps(self.streams.path),
             "indices": json.dumps(self.indices),
+            "recipe": msgspec.json.encode(self.recipe).decode(),
         }
         write_arrays(Path(path), arrays, metadata)
 
@@ -375,8 +410,16 @@ class Population:
         *,
         device: str | torch.device = "cpu",
         engine: Engine | None = None,
+        recipe: Recipe | None = None,
     ) -> "Population":
         """Read what `save` wrote into the architecture that `factory` builds.
+
+        Args:
+            path: of the file.
+            factory: builds one module.
+            device: where the tensors live.
+            engine: how to compute the models; default None measures it when it is first needed.
+            recipe: how they were trained; default what the file says.
 
         Raises:
             InputError: the file is missing, is no population, or holds other tensors than the architecture has.
@@ -386,10 +429,11 @@ class Population:
         if metadata.get("format") != "untrain.population.1":
             raise InputError(f"expected a saved population at {path}, got format {metadata.get('format')!r}")
         try:
-            plain = {name: json.loads(metadata[name]) for name in ("root", "path", "indices")}
-            saved = msgspec.convert(plain, _Origin)
-        except (KeyError, ValueError, RecursionError) as error:
-            raise InputError(f"expected the seeds and indices of a population in {path}, got: {error}") from error
+            saved = msgspec.convert(
+                {name: json.loads(metadata[name]) for name in _Origin.__struct_fields__ if name in metadata}, _Origin
+            )
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"The seeds, indices or recipe in {path} cannot be read: {error}") from error
         skeleton = factory()
         check_tensors(
             {name: array.shape for name, array in arrays.items()},
@@ -397,7 +441,9 @@ class Population:
             path,
         )
         tensors = {name: torch.from_numpy(arrays[name]).to(device) for name in state_of(skeleton)}
-        return cls(skeleton, tensors, Streams(saved.root, saved.path), saved.indices, factory, engine)
+        return cls(
+            skeleton, tensors, Streams(saved.root, saved.path), saved.indices, factory, engine, recipe or saved.recipe
+        )
 
 
 class _Origin(msgspec.Struct):
@@ -406,6 +452,7 @@ class _Origin(msgspec.Struct):
     root: int
     path: tuple[str, ...]
     indices: tuple[int, ...]
+    recipe: Recipe | None = None
 
 
 def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:

@@ -1,6 +1,7 @@
 """A recipe says how a population is trained; it is data, checked when it is made from a file."""
 
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -14,7 +15,9 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class SGD(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sgd", tag_field="name"):
+class SGD(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="sgd", tag_field="name"
+):
     """Stochastic gradient descent; `weight_decay` adds to the gradient, as in torch."""
 
     lr: Positive = 0.01
@@ -32,7 +35,9 @@ class SGD(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sgd", ta
         return torch.optim.SGD(parameters, self.lr, self.momentum, 0.0, self.weight_decay, self.nesterov, fused=True)
 
 
-class Adam(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adam", tag_field="name"):
+class Adam(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="adam", tag_field="name"
+):
     """Adam (Kingma, Ba 2015, "Adam: A Method for Stochastic Optimization")."""
 
     lr: Positive = 1e-3
@@ -47,7 +52,9 @@ class Adam(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adam", 
         return torch.optim.Adam(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
 
 
-class AdamW(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adamw", tag_field="name"):
+class AdamW(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="adamw", tag_field="name"
+):
     """Adam with decoupled weight decay (Loshchilov, Hutter 2019, "Decoupled Weight Decay Regularization")."""
 
     lr: Positive = 1e-3
@@ -62,7 +69,9 @@ class AdamW(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="adamw"
         return torch.optim.AdamW(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
 
 
-class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="constant", tag_field="name"):
+class Constant(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="constant", tag_field="name"
+):
     """The same learning rate throughout."""
 
     def rate(self, lr: float, progress: float, epochs: float) -> float:
@@ -70,7 +79,9 @@ class Constant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="con
         return lr
 
 
-class Cosine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cosine", tag_field="name"):
+class Cosine(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="cosine", tag_field="name"
+):
     """Half a cosine from the learning rate down to `floor`, stepped once an `epoch` or every `step`."""
 
     floor: NotNegative = 0.0
@@ -83,7 +94,9 @@ class Cosine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cosin
         return self.floor + (lr - self.floor) * (1 + math.cos(math.pi * min(1, done / total))) / 2
 
 
-class PerEpoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="per-epoch", tag_field="name"):
+class EpochFactors(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="per-epoch", tag_field="name"
+):
     """A factor on the learning rate for each epoch; the last one serves all later epochs."""
 
     factors: Annotated[tuple[NotNegative, ...], msgspec.Meta(min_length=1)]
@@ -93,49 +106,62 @@ class PerEpoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="per
         return lr * self.factors[min(math.floor(progress), len(self.factors) - 1)]
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, kw_only=True):
     """How a population is trained.
 
     Attributes:
         optimizer: `SGD`, `Adam` or `AdamW` with their settings.
-        schedule: `Constant`, `Cosine` or `PerEpoch`.
+        schedule: `Constant`, `Cosine` or `EpochFactors`.
         epochs: passes over the data; 3.2 stops a fifth through the fourth.
         batch_size: examples a step. The last batch of an epoch may be smaller; a last batch of a single
             example joins the one before it, since batch norm cannot train on one.
         class_balance: power p of the class weights `count ** -p` in the loss: 0 for none, 1 for inverse
             frequency. Counts are those of the examples that are trained on.
-        best_from: keep the state with the best validation accuracy among those after this epoch (counted from
-            1) and later ones, the first of equals; None keeps the last state.
+        keep_best_from_epoch: keep the state with the best validation accuracy among those after this epoch (counted
+            from 1) and later ones, the first of equals; None keeps the last state.
+        best_from: the former name of `keep_best_from_epoch`, which still sets it.
 
     Raises:
-        InputError: a value is out of range, or `best_from` lies after the last epoch.
+        InputError: a value is out of range, or `keep_best_from_epoch` lies after the last epoch.
     """
 
     optimizer: SGD | Adam | AdamW
-    schedule: Constant | Cosine | PerEpoch = Constant()
+    schedule: Constant | Cosine | EpochFactors = Constant()
     epochs: Positive
     batch_size: Count = 64
     class_balance: NotNegative = 0.0
-    best_from: Count | None = None
+    keep_best_from_epoch: Count | None = None
+    best_from: Count | msgspec.UnsetType | None = msgspec.UNSET
 
     def __post_init__(self) -> None:
+        if self.best_from is not msgspec.UNSET:
+            warnings.warn("Recipe.best_from is now Recipe.keep_best_from_epoch", DeprecationWarning, stacklevel=3)
+            msgspec.structs.force_setattr(self, "keep_best_from_epoch", self.best_from)
+            msgspec.structs.force_setattr(self, "best_from", msgspec.UNSET)
         if not (0 < self.epochs < math.inf) or self.batch_size < 1 or not 0 <= self.class_balance < math.inf:
             raise InputError(
                 "expected epochs above 0, a batch size of at least 1 and a class balance of at least 0, "
                 f"got {self.epochs}, {self.batch_size} and {self.class_balance}"
             )
-        if self.best_from is not None and not 1 <= self.best_from <= math.ceil(self.epochs):
-            raise InputError(f"expected best_from between 1 and {math.ceil(self.epochs)} epochs, got {self.best_from}")
+        first, last = self.keep_best_from_epoch, math.ceil(self.epochs)
+        if first is not None and not 1 <= first <= last:
+            raise InputError(f"expected keep_best_from_epoch between 1 and {last}, the last epoch, got {first}")
 
     def compressed(self, share: float) -> "Recipe":
         """The same recipe in `share` of its epochs, at least one: the schedule is compressed, not cut."""
         epochs = max(1, round(self.epochs * share))
         schedule = self.schedule
-        if isinstance(schedule, PerEpoch):
+        if isinstance(schedule, EpochFactors):
             middles = [(epoch + 0.5) * self.epochs / epochs for epoch in range(epochs)]
-            schedule = PerEpoch(factors=tuple(schedule.rate(1.0, middle, self.epochs) for middle in middles))
-        best_from = None if self.best_from is None else max(1, round(self.best_from * epochs / self.epochs))
-        return msgspec.structs.replace(self, epochs=epochs, schedule=schedule, best_from=best_from)
+            schedule = EpochFactors(factors=tuple(schedule.rate(1.0, middle, self.epochs) for middle in middles))
+        keep_best_from_epoch = (
+            None
+            if self.keep_best_from_epoch is None
+            else max(1, round(self.keep_best_from_epoch * epochs / self.epochs))
+        )
+        return msgspec.structs.replace(
+            self, epochs=epochs, schedule=schedule, keep_best_from_epoch=keep_best_from_epoch
+        )
 
 
 def _check_rates(lr: float, weight_decay: float, *betas: float) -> None:

@@ -118,10 +118,11 @@ class Training:
                 f"expected positions from 0 to {len(examples) - 1} for each of {len(self.models)} models, "
                 f"got {subsets.dtype} of shape {subsets.shape} from {subsets.min()} to {subsets.max()}"
             )
-        best_from = self.recipe.best_from
-        if best_from is not None and (validation is None or not len(validation)):
+        keeps_best = self.recipe.keep_best_from_epoch is not None
+        if keeps_best and (validation is None or not len(validation)):
             raise InputError(
-                f"expected validation examples, since the recipe keeps the best state from epoch {best_from} on"
+                "The recipe keeps the best state (keep_best_from_epoch), which needs validation examples: "
+                "pass validation=."
             )
         epochs = self.recipe.epochs if epochs is None else epochs
         if not self._parts:
@@ -152,7 +153,11 @@ class Training:
             chunk.collect()
             left -= len(bounds)
             epoch += 1
-            if self.recipe.best_from is not None and validation is not None and epoch >= self.recipe.best_from:
+            if (
+                self.recipe.keep_best_from_epoch is not None
+                and validation is not None
+                and epoch >= self.recipe.keep_best_from_epoch
+            ):
                 best.consider(self.models.chunk_accuracy(chunk, validation))
         if epoch >= self.recipe.epochs:
             best.restore()

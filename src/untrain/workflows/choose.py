@@ -93,7 +93,7 @@ class Situation:
         Cost: as many steps on a few examples as the method has epochs.
         """
         kind, network = METHODS.of(spec.partition(":")[0]), type(self.models.skeleton).__name__
-        if kind.trains_anew and not self.known:
+        if kind.needs_factory and not self.known:
             return "it builds new models, and factory and recipe are not known"
         if kind.needs_convolutions and not self.convolutions:
             return f"it changes convolutions, and {network} has none"
@@ -236,7 +236,7 @@ def named(spec: str, known: bool, recipe: Recipe | None) -> Method:
     """
     continued = spec == "finetune" and recipe is not None
     way = build_method(spec, settings={"recipe": msgspec.to_builtins(recipe)} if continued else None)
-    if way.trains_anew and not known:
+    if way.needs_factory and not known:
         raise NotSupportedError(
             f"expected a factory and a recipe, since {spec} trains a new model: pass factory= and recipe=, "
             "or take ssse or finetune, which start from the model as it is"

@@ -253,7 +253,7 @@ class _Judge:
         if way.exact:
             grounds.append(f"{spec} makes a new model, which never saw the forgotten examples.")
         if membership is not None and membership.after.auc is not None:
-            little = membership.before.verdict != "recognised" and not way.exact
+            little = membership.before.verdict != "recognized" and not way.exact
             grounds.append(
                 "The forgotten examples are not recognised more than held-out ones, AUC "
                 f"{membership.after.auc}, and {membership.before.auc} before"
@@ -271,7 +271,7 @@ def _doubt(spec: str, way: Method, found: MembershipChange | None) -> str | None
             f"Nothing shows that {spec}, which starts from the original, has made it forget: there were too few "
             "held-out examples of the same classes to compare with."
         )
-    if found.after.verdict == "recognised":
+    if found.after.verdict == "recognized":
         why = "are copies of them retained?" if way.exact else f"{spec} has not made it forget them."
         return f"The examples are still recognised more than held-out ones, AUC {found.after.auc}: {why}"
     if found.after.unusual and not found.before.unusual and not way.exact:

@@ -27,7 +27,7 @@ class Margin(Scorer, frozen=True, tag="margin"):
 
     def score(self, subject: Subject) -> Finding:
         """Cost: one training, and a forward pass an epoch."""
-        recipe = msgspec.structs.replace(subject.trainable("margin"), best_from=None)
+        recipe = msgspec.structs.replace(subject.trainable("margin"), keep_best_from_epoch=None)
         rows, labels = np.arange(len(subject.labels)), subject.labels
         model = subject.untrained(1, subject.streams.child("margin"))
         model.engine = Engine()
