@@ -78,7 +78,7 @@ def _write_repair(repaired: "Repaired", inputs: Question, review: Path | None, o
         "method": repaired.method,
         "before": repaired.before,
         "after": repaired.after,
-        "held_out": repaired.held_out,
+        "held_out": repaired.measured_on,
         "review": None if review is None else str(review),
         "forgotten": [str(name) for name in repaired.suspects.examples.ids[repaired.forgotten]],
     }

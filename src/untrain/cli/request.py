@@ -81,8 +81,8 @@ class GivenRequest:
         from untrain.workflows.forget import forget
 
         return forget(
-            self.module, self.examples, self.ids, method, self.validation, self.seed,
-            seconds=seconds, bound=bound, progress=self.status.show, **self.own, **self.chain,
+            self.module, self.examples, self.ids, method=method, validation=self.validation, seed=self.seed,
+            time_budget=seconds, max_accuracy_drop=bound, progress=self.status.show, **self.own, **self.chain,
         )  # fmt: skip
 
     def audit(self, method: str, models: int, keep: Path | None) -> "Audit":
@@ -91,7 +91,7 @@ class GivenRequest:
 
         return audit(
             self.module, self.examples, self.ids, method=method, models=models, validation=self.validation,
-            seed=self.seed, keep=keep, progress=self.status.show, **self.own, **self.chain,
+            seed=self.seed, checkpoint_dir=keep, progress=self.status.show, **self.own, **self.chain,
         )  # fmt: skip
 
     def diagnosis(self, seconds: float | None) -> "Diagnosis":
@@ -99,6 +99,6 @@ class GivenRequest:
         from untrain.workflows.doctor import doctor
 
         return doctor(
-            self.module, self.examples, self.ids, self.validation,
-            seconds=seconds, progress=self.status.show, **self.own, **self.chain,
+            self.module, self.examples, self.ids, validation=self.validation,
+            time_budget=seconds, progress=self.status.show, **self.own, **self.chain,
         )  # fmt: skip
