@@ -12,6 +12,10 @@ from untrain.auditing.membership import MembershipAttack as MembershipAttack
 from untrain.auditing.membership import MembershipChange as MembershipChange
 from untrain.auditing.membership import membership as membership
 from untrain.auditing.membership import membership_change as membership_change
+from untrain.auditing.memory import Memory as Memory
+from untrain.auditing.memory import MethodMemory as MethodMemory
+from untrain.auditing.memory import memory as memory
+from untrain.auditing.memory import memory_of_method as memory_of_method
 from untrain.auditing.rank_energy import RankEnergy as RankEnergy
 from untrain.auditing.rank_energy import rank_energy as rank_energy
 from untrain.auditing.rank_energy import rank_energy_difference as rank_energy_difference
