@@ -60,7 +60,7 @@ def test_the_commitment_tells_nothing_of_order_and_nothing_without_the_key() -> 
 
 
 def test_ids_come_once() -> None:
-    with pytest.raises(InputError, match="2 of the 5 ids .* repeated"):
+    with pytest.raises(InputError, match=r"2 of the 5 ids .* repeated"):
         asked(("a", "b", "a", "b", "c"))
 
 

@@ -132,7 +132,7 @@ def test_a_wrong_count_along_the_chain_is_found(chain: Chain) -> None:
     link = chain.records[2].previous
     assert link is not None
     broken = replaced(chain, 2, previous=Previous(record=link.record, forgotten=3))
-    with pytest.raises(IntegrityError, match="with 4 examples forgotten in all, got one .* with 3 examples"):
+    with pytest.raises(IntegrityError, match=r"with 4 examples forgotten in all, got one .* with 3 examples"):
         broken.check()
 
 
