@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
+import tyro
+
 from untrain.cli.options import (
     File,
     OptionalCount,
@@ -74,7 +76,7 @@ class Inputs:
         """Read the data."""
         from untrain.data import load
 
-        status.show(f"Reading {self.data}")
+        status.show(f"reading {self.data}")
         return load(self.data, data_dir=self.data_dir, limit=self.limit, label=self.label, seed=self.seed)
 
     def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
@@ -96,6 +98,9 @@ class Inputs:
             return None, {**training, "recipe": given or suited}
         load_weights(module, _local(self.weights))
         return module.to("cuda" if torch.cuda.is_available() else "cpu"), training
+
+
+InputOptions = Annotated[Inputs, tyro.conf.arg(name="data and network")]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -30,7 +30,7 @@ class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
     """The content of `suspects.json`: what a detection found.
 
     Attributes:
-        schema: version of the format, of `repair.json` as well.
+        schema: version of the format, also that of `repair.json`.
         data: source of the data.
         seed: root of all random numbers.
         examples: number of examples.
@@ -45,7 +45,7 @@ class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
         flagged: the suspects, the most suspicious first.
     """
 
-    schema: int = 1
+    schema: int = 2
     data: str
     seed: int
     examples: int
@@ -99,7 +99,7 @@ class RepairFile(SuspectsFile, frozen=True, kw_only=True):
         method: unlearning method, `name` or `name:preset`.
         before: accuracy of the original model, in 0..1.
         after: accuracy of the repaired model, in 0..1.
-        held_out: description of the examples that both were measured on.
+        measured_on: description of the examples that both were measured on.
         review: path of the review file, or None.
         forgotten: ids of the forgotten examples.
     """
@@ -109,7 +109,7 @@ class RepairFile(SuspectsFile, frozen=True, kw_only=True):
     method: str
     before: float
     after: float
-    held_out: str
+    measured_on: str
     review: str | None
     forgotten: list[str]
 
@@ -122,7 +122,7 @@ def check_directory(out: Path, names: Iterable[str]) -> None:
     """
     expected = sorted(names)
     if others := others_in(out, expected):
-        raise ConfigError(f"{out} already contains {others[0]!r}, which this command did not write; choose another --out.")
+        raise ConfigError(f"{out} contains {others[0]!r}, which is not from this command; choose another --out.")
 
 
 def check_unanswered(review: Path) -> None:
@@ -143,7 +143,7 @@ def json_text(value: object) -> str:
     return json.dumps(plain(value), indent=1, allow_nan=False) + "\n"
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> Any:  # noqa: ANN401 (a dictionary, for a struct)
     """Any value as dictionaries, lists, texts and finite numbers."""
     return _finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_listed))
 

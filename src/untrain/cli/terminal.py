@@ -23,7 +23,7 @@ class Status:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
-        self._spinner = self._console.status("Starting")
+        self._spinner = self._console.status("starting")
         self._next_line = 0.0
 
     def __enter__(self) -> "Status":

@@ -40,6 +40,7 @@ class Population:
         skeleton: a module of the architecture; its own tensors are never used.
         factory: builds a new module with fresh weights, or None if that is not known.
         engine: how it is computed; None until it has been measured.
+        recipe: how the models were trained, or None if that is not known; the first `train` sets it.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class Population:
         indices: Sequence[int],
         factory: Factory | None,
         engine: Engine | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.skeleton, self.tensors, self.streams = skeleton, tensors, streams
-        self.indices, self.factory, self.engine = tuple(indices), factory, engine
+        self.indices, self.factory, self.engine, self.recipe = tuple(indices), factory, engine, recipe
         self._single: nn.Module | None = None
         self._resident: dict[int, tuple[Examples, tuple[Tensor, Tensor]]] = {}
 
@@ -127,7 +129,9 @@ class Population:
         return len(self.indices)
 
     def _with(self, tensors: Tensors, indices: Sequence[int], streams: Streams | None = None) -> "Population":
-        return Population(self.skeleton, tensors, streams or self.streams, indices, self.factory, self.engine)
+        return Population(
+            self.skeleton, tensors, streams or self.streams, indices, self.factory, self.engine, self.recipe
+        )
 
     def clone(self) -> "Population":
         """A copy that shares nothing that training changes."""
@@ -152,11 +156,11 @@ class Population:
         if len(self) != 1:
             raise InputError(f"expected a population of one model to repeat, got {len(self)}")
         tensors = {name: tensor.expand(count, *tensor.shape[1:]).clone() for name, tensor in self.tensors.items()}
-        return Population(self.skeleton, tensors, streams, range(first, first + count), self.factory)
+        return Population(self.skeleton, tensors, streams, range(first, first + count), self.factory, None, self.recipe)
 
     def with_factory(self, factory: Factory) -> "Population":
         """The same models, for which it is known how to build new ones."""
-        return Population(self.skeleton, self.tensors, self.streams, self.indices, factory, self.engine)
+        return Population(self.skeleton, self.tensors, self.streams, self.indices, factory, self.engine, self.recipe)
 
     @staticmethod
     def concatenate(parts: Sequence["Population"]) -> "Population":
@@ -256,6 +260,8 @@ class Population:
             InputError: there are no examples, or no validation examples although the recipe keeps the best state.
         """
         self.training(recipe, purpose=purpose).run(examples, validation=validation)
+        if self.recipe is None and purpose == "train":
+            self.recipe = recipe
         return self
 
     def training(

@@ -153,6 +153,10 @@ class Audit(_Part, frozen=True, kw_only=True):
     ceiling: float | None = None
     words: str
 
+    def __repr__(self) -> str:
+        """What the figures mean."""
+        return self.words
+
 
 class Outcome(enum.StrEnum):
     """Outcome of a request."""

@@ -16,20 +16,19 @@ from untrain.methods import Request
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled, suited
-from untrain.records import Chain, new_key, read_chain, read_key, state_digest
+from untrain.records import Chain, Outcome, new_key, read_chain, read_key, state_digest
 from untrain.records.commitment import key_check
 from untrain.records.directory import KEY
-from untrain.records.record import Outcome
-from untrain.workflows.compare import check_validation, copies, logits_of
+from untrain.workflows.compare import check_validation, find_copies, logits_of
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The requests before, and the key of all.
+    """The earlier requests of a chain, and its key.
 
     Attributes:
         key: 32 bytes, of the chain or new.
-        chain: the records of the requests before, or None.
+        chain: records of the earlier requests, or None.
     """
 
     key: bytes
@@ -37,37 +36,34 @@ class History:
 
     @classmethod
     def read(cls, previous: str | Path | None, key: bytes | None) -> "History":
-        """Read it from the directory of the request before, if there is one.
+        """Read the history from the directory of the previous request, if there is one.
 
         Raises:
             InputError: there is no record, or no key of the chain.
-            IntegrityError: a record is not what was written.
+            IntegrityError: a record was changed.
         """
         if previous is None:
             return cls(new_key() if key is None else key, None)
         directory = Path(previous)
         chain = read_chain(directory)
         if key is None and not (directory / KEY).exists():
-            raise InputError(
-                f"expected the key of the requests before, by which one sees what was forgotten, got none and no {KEY} "
-                f"in {directory}: pass key="
-            )
+            raise InputError(f"The key of the earlier requests is missing: {directory} holds no {KEY}; pass key=.")
         key = read_key(directory / KEY) if key is None else key
         if key_check(key) != chain.records[-1].requested.key_check:
-            raise InputError(f"expected the key of the requests before in {directory}, got another")
+            raise InputError(f"The key is not that of the earlier requests in {directory}; pass the key of this chain.")
         return cls(key, chain)
 
     @property
-    def left(self) -> int | None:
-        """How many examples the request before left to train on; None if there was none."""
+    def remaining(self) -> int | None:
+        """Number of examples that the previous request left to train on; None without one."""
         if self.chain is None:
             return None
         last = self.chain.records[-1]
-        kept = last.verdict.outcome == Outcome.KEPT_ORIGINAL
-        return last.requested.retained + (last.requested.forgotten if kept else 0)
+        kept_original = last.verdict.outcome is Outcome.KEPT_ORIGINAL
+        return last.requested.retained + (last.requested.forgotten if kept_original else 0)
 
     def forgotten(self, ids: npt.NDArray[np.str_]) -> set[str]:
-        """Those of `ids` that were forgotten before."""
+        """Those of `ids` that were forgotten earlier."""
         return set() if self.chain is None else self.chain.forgotten_before(self.key, ids.tolist())
 
 
@@ -77,21 +73,21 @@ class Case:
 
     Attributes:
         original: a population of one.
-        request: what is to be forgotten; the retain set is without what was forgotten before.
-        on: what accuracy is compared on.
-        where: what that is, in words.
-        right: which of them the original has right, `[n]`.
-        known: whether factory and recipe are known.
+        request: what is to be forgotten; its retain set leaves out what was forgotten earlier.
+        evaluation_set: examples that accuracy is compared on.
+        measured_on: what these are, in words.
+        correct: which of them the original classifies correctly, `[n]`.
+        recipe: how the original was trained, or None if that is not known.
         seed: root of all random draws.
-        history: the requests before.
+        history: the earlier requests.
     """
 
     original: Population
     request: Request
-    on: Examples
-    where: str
-    right: npt.NDArray[np.bool_]
-    known: bool
+    evaluation_set: Examples
+    measured_on: str
+    correct: npt.NDArray[np.bool_]
+    recipe: Recipe | None
     seed: int
     history: History
 
@@ -100,18 +96,23 @@ class Case:
         """`state_digest` of the original."""
         return state_digest(arrays_of(self.original.module()))
 
+    @property
+    def can_retrain(self) -> bool:
+        """Whether factory and recipe of the original are known."""
+        return self.recipe is not None and self.original.factory is not None
+
     @cached_property
-    def known_copies(self) -> npt.NDArray[np.bool_]:
+    def validation_copies(self) -> npt.NDArray[np.bool_]:
         """Which validation examples, if there are any, have exactly the inputs of a training example."""
-        held_out = self.request.validation
-        return np.zeros(0, np.bool_) if held_out is None else copies(self.request.training_set, held_out)
+        validation = self.request.validation
+        return np.zeros(0, np.bool_) if validation is None else find_copies(self.request.training_set, validation)
 
 
-def ask(
+def check_request(
     model: nn.Module | Population,
     data: object,
     ids: Iterable[str],
-    held_out: object | None,
+    validation: object | None,
     history: History,
     *,
     factory: Factory | None,
@@ -123,79 +124,91 @@ def ask(
     Raises:
         InputError: see there.
 
-    Cost: one pass over what is compared on.
+    Cost: one pass over the examples that accuracy is compared on.
     """
     examples = as_examples(data)
-    validation = None
-    if held_out is not None:
-        validation = as_examples(held_out, classes=examples.classes, prefix="validation/")
-    forget, retain = _divided(examples, ids, validation, history)
+    if validation is not None:
+        validation = as_examples(validation, classes=examples.classes, prefix="validation/")
+    forget, retain = _split(examples, ids, validation, history)
     models = settled(as_population(model, factory=factory))
     check_fits(models, examples)
     if not any(parameter.requires_grad for parameter in models.skeleton.parameters()):
-        raise InputError("expected a model with trainable parameters, got none: set requires_grad_(True)")
+        raise InputError("The model has no trainable parameters; call requires_grad_(True) on it.")
     _check_previous(models, history.chain)
-    known = recipe is not None and models.factory is not None
+    recipe = recipe or models.recipe
     request = Request(forget, retain, recipe or suited(examples)[1], validation)
-    on, where = _measured_on(request)
-    logits = logits_of(models, on)
-    check_logits(logits, on)
+    evaluation_set, measured_on = _evaluation_set(request)
+    logits = logits_of(models, evaluation_set)
+    check_logits(logits, evaluation_set)
     original = models.repeat(1, streams=Streams(seed).child("forget"))
     original.engine = models.engine
-    return Case(original, request, on, where, logits.argmax(1) == on.labels, known, seed, history)
+    return Case(
+        original,
+        request,
+        evaluation_set,
+        measured_on,
+        correct=logits.argmax(1) == evaluation_set.labels,
+        recipe=recipe,
+        seed=seed,
+        history=history,
+    )
 
 
-def _divided(
+def _split(
     examples: Examples, ids: Iterable[str], validation: Examples | None, history: History
 ) -> tuple[Examples, Examples]:
-    """Forget and retain set; what was forgotten before is in neither."""
+    """Forget and retain set; what was forgotten earlier is in neither."""
     if isinstance(ids, str | bytes):
-        raise InputError(f"expected a list of ids to forget, got the single text {ids!r}")
+        raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
     wanted = [str(name) for name in ids]
     if validation is not None:
-        for leak in np.intersect1d(np.asarray(wanted, dtype=np.str_), validation.ids)[:1]:
-            raise InputError(f"expected examples to forget outside the validation set, got {str(leak)!r}")
-        check_validation(examples, validation)
-        for again in sorted(history.forgotten(validation.ids))[:1]:
-            raise InputError(
-                f"expected validation examples that were never trained on, got {again!r}, which an earlier request of "
-                "this chain has forgotten"
-            )
+        _check_leaks(examples, wanted, validation, history)
     parts = forget_ids(examples, wanted)
-    before = history.forgotten(examples.ids)
-    if history.left is not None and (got := len(examples) - len(before)) != history.left:
+    earlier = history.forgotten(examples.ids)
+    if history.remaining is not None and (count := len(examples) - len(earlier)) != history.remaining:
         raise InputError(
-            f"expected the {history.left} examples that the request before left, got {got}: give the same "
-            "examples by the ids that they had then"
+            f"The previous request left {history.remaining} examples, but {count} of those given were not forgotten "
+            "earlier: give the same examples, with the ids that they had then."
         )
-    for again in sorted(before.intersection(wanted))[:1]:
+    if repeated := sorted(earlier.intersection(wanted)):
+        raise InputError(f"An earlier request of this chain has already forgotten {repeated[0]!r}; leave this id out.")
+    remaining = ~np.isin(parts.retain.ids, np.asarray(sorted(earlier), dtype=np.str_))
+    return parts.forget, parts.retain.select(np.flatnonzero(remaining))
+
+
+def _check_leaks(examples: Examples, wanted: list[str], validation: Examples, history: History) -> None:
+    """Refuse validation examples that the model was trained on, now or before an earlier request."""
+    leaks = np.intersect1d(np.asarray(wanted, dtype=np.str_), validation.ids)
+    if len(leaks):
+        raise InputError(f"The example {str(leaks[0])!r} is to be forgotten and in the validation set; leave one out.")
+    check_validation(examples, validation)
+    if forgotten := sorted(history.forgotten(validation.ids)):
         raise InputError(
-            f"expected ids that were not forgotten before, got {again!r}, which an earlier request of this chain has "
-            "forgotten: leave it out"
+            f"The validation example {forgotten[0]!r} was trained on, since an earlier request of this chain has "
+            "forgotten it; leave it out."
         )
-    kept = ~np.isin(parts.retain.ids, np.asarray(sorted(before), dtype=np.str_))
-    return parts.forget, parts.retain.select(np.flatnonzero(kept))
 
 
 def _check_previous(models: Population, chain: Chain | None) -> None:
-    """Refuse a model that is not the one that the request before left."""
+    """Refuse a model that is not the one that the previous request left."""
     if chain is None:
         return
-    found, expected = state_digest(arrays_of(models.module())), chain.records[-1].model.after
-    if found != expected:
+    digest, expected = state_digest(arrays_of(models.module())), chain.records[-1].model.after
+    if digest != expected:
         raise InputError(
-            f"expected the model that the request before left, with the digest {expected}, got another, {found}: load "
-            "the model.safetensors beside its record"
+            f"The model is not the one that the previous request left (digest {digest}, expected {expected}): load the "
+            "model.safetensors beside its record."
         )
 
 
-def _measured_on(request: Request) -> tuple[Examples, str]:
-    """What accuracy is compared on: without classes of which nothing is left, which the model need not know."""
-    whole, words = request.retain, "retained training examples, as no validation examples were given"
+def _evaluation_set(request: Request) -> tuple[Examples, str]:
+    """Examples to compare accuracy on, in words too; a class of which nothing is retained is left out."""
+    examples, words = request.retain, "retained training examples, as no validation examples were given"
     if request.validation is not None:
-        whole, words = request.validation, "validation examples"
-    there = np.flatnonzero(np.isin(whole.labels, request.retain.labels))
-    if not len(there):
-        raise InputError("expected validation examples of classes that are retained, got none")
-    on = whole if len(there) == len(whole) else whole.select(there)
-    return on, f"{len(on)} {words}" + ("" if on is whole else ", of the classes that are retained")
+        examples, words = request.validation, "validation examples"
+    positions = np.flatnonzero(np.isin(examples.labels, request.retain.labels))
+    if not len(positions):
+        raise InputError("No validation example has a class that is retained; add some that do.")
+    if len(positions) == len(examples):
+        return examples, f"{len(examples)} {words}"
+    return examples.select(positions), f"{len(positions)} {words}, of the retained classes"

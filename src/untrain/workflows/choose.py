@@ -1,4 +1,4 @@
-"""Which method suits a request: what `auto` takes and why, and what `doctor` says of every method."""
+"""Which method suits a request: what `auto` chooses and why, and what `doctor` says of every method."""
 
 import functools
 import logging
@@ -11,6 +11,7 @@ import msgspec
 import torch
 from torch import nn
 
+from untrain.core.registry import base_name
 from untrain.core.text import duration
 from untrain.data import Examples
 from untrain.errors import NotSupportedError, UntrainError, first_line
@@ -19,16 +20,16 @@ from untrain.population import SGD, Population, Recipe
 from untrain.population.fitting import guarded
 
 PATIENCE = 60.0
-"""Seconds for which training anew is waited for where no limit is given."""
+"""Time budget of retraining in seconds, where none is given."""
 
 _FEW = 0.01
-"""Share of the training set up to which a single Newton step is worth trying first."""
+"""Share of the training set below which a single Newton step is tried first."""
 
 _SMALL_EPOCH, _BATCH = 100, 64
-"""An epoch of fewer steps than this, at this batch size, is small: constants found for large data do too little."""
+"""Data are small if an epoch has fewer steps than this at this batch size: settings for large data do too little."""
 
 _TRIED, _TIMED = 16, 3
-"""Examples of each set on which a method is tried, and steps that are timed."""
+"""Number of examples of each set on which a method is tried, and of steps that are timed."""
 
 logger = logging.getLogger("untrain")
 
@@ -40,14 +41,14 @@ class Situation:
     Attributes:
         models: the original, a population of one; it is not changed.
         request: what is to be forgotten.
-        known: whether the original's factory and recipe are known.
-        seconds: that forgetting may take, or None.
+        can_retrain: whether the original's factory and recipe are known.
+        time_budget: of forgetting in seconds, or None.
     """
 
     models: Population
     request: Request
-    known: bool
-    seconds: float | None = None
+    can_retrain: bool
+    time_budget: float | None = None
 
     @functools.cached_property
     def convolutions(self) -> bool:
@@ -56,12 +57,12 @@ class Situation:
 
     @property
     def share(self) -> float:
-        """Of the training set that is to be forgotten."""
+        """Share of the training set that is to be forgotten."""
         return len(self.request.forget) / (len(self.request.forget) + len(self.request.retain))
 
     @functools.cached_property
     def pass_seconds(self) -> float:
-        """Seconds of one pass over the retain set, forwards and backwards, by a few steps of a copy.
+        """Seconds of one forward and backward pass over the retain set, extrapolated from a few steps of a copy.
 
         Raises:
             InputError: the network cannot be trained.
@@ -72,13 +73,13 @@ class Situation:
         few = self.request.retain.select(range(min(_TIMED * batch, len(self.request.retain))))
         recipe = Recipe(optimizer=SGD(lr=1e-6), epochs=2, batch_size=batch)
         training = self.models.clone().training(recipe, purpose="timing")
-        guarded("a network that can be trained", lambda: training.run(few, epochs=1))  # which also warms it up
+        guarded("a network that can be trained", lambda: training.run(few, epochs=1))  # also the warm-up
         start = _wall(self.models)
         training.run(few, epochs=1)
         return (_wall(self.models) - start) * len(self.request.retain) / len(few)
 
     def estimate(self, method: Method) -> float | None:
-        """Seconds that a method will take, roughly, or None if that is not known."""
+        """Approximate seconds that a method will take, or None if that is not known."""
         passes = method.passes(self.request.recipe)
         return None if passes is None else passes * self.pass_seconds
 
@@ -88,35 +89,35 @@ class Situation:
         return f"{name}:small" if small and "small" in METHODS.of(name).presets else name
 
     def why_not(self, spec: str) -> str | None:
-        """Why a method does not fit, or None if it does: by what it says of itself, and by a trial on a few examples.
+        """Why a method does not fit, or None if it does, by its declared needs and by a trial on a few examples.
 
         Cost: as many steps on a few examples as the method has epochs.
         """
-        kind, network = METHODS.of(spec.partition(":")[0]), type(self.models.skeleton).__name__
-        if kind.trains_anew and not self.known:
-            return "it builds new models, and factory and recipe are not known"
+        kind, network = METHODS.of(base_name(spec)), type(self.models.skeleton).__name__
+        if kind.trains_anew and not self.can_retrain:
+            return "it builds new models, which takes a factory and a recipe"
         if kind.needs_convolutions and not self.convolutions:
             return f"it changes convolutions, and {network} has none"
         seconds = self.estimate(build_method(spec))
-        if self.seconds is not None and seconds is not None and seconds > self.seconds:
-            return f"it would take {duration(seconds)}, and {duration(self.seconds)} are allowed"
+        if self.time_budget is not None and seconds is not None and seconds > self.time_budget:
+            return f"it would take {duration(seconds)}; the time budget is {duration(self.time_budget)}"
         return self._refusal(spec)
 
     def _refusal(self, spec: str) -> str | None:
-        """What a method says, or how it fails, when it is tried on a few examples."""
+        """The error of a method that fails when it is tried on a few examples, or None."""
         request = self.request
         recipe = request.recipe.compressed(1e-9)  # one epoch, however long the original was trained
         validation = None if request.validation is None else _first(request.validation)
         trial = Request(_first(request.forget), _first(request.retain), recipe, validation)
-        was, logger.disabled = logger.disabled, True  # what is said of so few examples would mislead
+        disabled, logger.disabled = logger.disabled, True  # warnings about so few examples would mislead
         try:
             build_method(spec).forget(self.models.clone(), trial)
         except UntrainError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 (whatever a method or a network raises, it does not fit)
+        except Exception as error:  # noqa: BLE001 (a method that fails in any way does not fit)
             return first_line(error)
         finally:
-            logger.disabled = was
+            logger.disabled = disabled
         return None
 
 
@@ -138,8 +139,8 @@ class Option:
         method: `name` or `name:preset`.
         title: a few words.
         fits: whether it can be used.
-        why: it is taken, or does not fit; empty if there is nothing to say.
-        seconds: that it will take, roughly, or None if that is not known.
+        why: reason to choose it, or reason why it does not fit; may be empty.
+        seconds: approximate time that it will take, or None if that is not known.
     """
 
     method: str
@@ -148,63 +149,73 @@ class Option:
     why: str
     seconds: float | None
 
+    @property
+    def cost(self) -> str:
+        """The time that it will take, in words."""
+        return "unknown time" if self.seconds is None else f"about {duration(self.seconds)}"
+
 
 @dataclass(frozen=True)
 class _Rule:
-    """A method that `auto` takes in some situations."""
+    """A method that `auto` chooses in some situations."""
 
     method: str
     applies: Callable[[Situation], bool]
     why: str
 
 
-def _quick(situation: Situation) -> bool:
-    """Whether training anew is soon done; a limit of one's own is looked at for every method."""
+def _retraining_is_quick(situation: Situation) -> bool:
+    """Whether retraining takes little time; with a time budget, `why_not` compares every method with it."""
     seconds = situation.estimate(build_method("retrain"))
-    return situation.known and (situation.seconds is not None or (seconds is not None and seconds <= PATIENCE))
+    within = situation.time_budget is not None or (seconds is not None and seconds <= PATIENCE)
+    return situation.can_retrain and within
 
 
 _POLICY = (
-    _Rule("retrain", _quick, "it trains a new model on what is retained, which forgets by construction"),
+    _Rule(
+        "retrain",
+        _retraining_is_quick,
+        "it trains a new model on the retained examples, which forgets by construction",
+    ),
     _Rule(
         "renew",
-        lambda situation: situation.known,
-        "it shrinks every weight and trains again, for a part of the time that retraining takes",
+        lambda situation: situation.can_retrain,
+        "it shrinks every weight and trains again, in a fraction of the time of retraining",
     ),
     _Rule(
         "prune-entropy",
         lambda situation: situation.convolutions,
-        "of the methods that start from the model it came nearest to retraining on networks with convolutions",
+        "of the methods that start from the model, it came nearest to retraining on networks with convolutions",
     ),
     _Rule(
         "ssse",
         lambda situation: situation.share < _FEW,
-        "the forget set is less than 1 % of the training set, which one Newton step may take away",
+        "the forget set is less than 1 % of the training set, which one Newton step may remove",
     ),
-    _Rule("prune-entropy", lambda _: True, "it relearns most weights, and works on any network with linear layers"),
-    _Rule("kl-contrast", lambda _: True, "it works on any network, and costs little accuracy"),
+    _Rule("prune-entropy", lambda _: True, "it relearns most weights and works on any network with linear layers"),
+    _Rule("kl-contrast", lambda _: True, "it works on any network and costs little accuracy"),
     _Rule("finetune", lambda _: True, "it works on any network, though it removes little"),
-    _Rule("retrain", lambda situation: situation.known, "nothing faster fits"),
+    _Rule("retrain", lambda situation: situation.can_retrain, "no faster method fits"),
 )
-"""What `auto` takes, in this order: the first method whose rule applies and that fits."""
+"""What `auto` chooses, in this order: the first method whose rule applies and that fits."""
 
 
 def candidates(situation: Situation) -> Iterator[Option]:
-    """What `auto` would take, best first; each is tried on a few examples when it is asked for."""
+    """What `auto` would choose, best first; each is tried on a few examples when the iterator reaches it."""
     seen = set()
     for rule in _POLICY:
         if rule.method in seen or rule.method not in METHODS.names() or not rule.applies(situation):
             continue
         seen.add(rule.method)
-        found = option(situation, situation.spec(rule.method))
-        if found.fits:
-            yield replace(found, why=rule.why)
+        candidate = option(situation, situation.spec(rule.method))
+        if candidate.fits:
+            yield replace(candidate, why=rule.why)
 
 
 def option(situation: Situation, spec: str) -> Option:
     """Whether a method fits, and what it will cost."""
     why = situation.why_not(spec)
-    title = METHODS.of(spec.partition(":")[0]).title
+    title = METHODS.of(base_name(spec)).title
     return Option(spec, title, why is None, why or "", situation.estimate(build_method(spec)))
 
 
@@ -217,28 +228,32 @@ def options(situation: Situation) -> list[Option]:
 
 
 def nothing_fits(situation: Situation) -> NotSupportedError:
-    """What to raise where there are no candidates."""
-    limit = "" if situation.seconds is None else f" in {duration(situation.seconds)}: allow more seconds, or name one"
-    return NotSupportedError(f"expected a method that fits this model and request, found none{limit}")
+    """The error to raise where there are no candidates."""
+    if situation.time_budget is None:
+        return NotSupportedError("No method that auto knows fits this model and request; name a method.")
+    return NotSupportedError(
+        f"No method that auto knows fits this model and request within {duration(situation.time_budget)}; allow more "
+        "time or name a method."
+    )
 
 
-def named(spec: str, known: bool, recipe: Recipe | None) -> Method:
-    """The method of a name, where it can work.
+def resolve_method(spec: str, can_retrain: bool, recipe: Recipe | None) -> Method:
+    """The method that a name stands for, if it can be used.
 
     Args:
-        spec: `name` or `name:preset`. A plain `finetune` continues the training by the recipe, where that is known.
-        known: whether there are a factory and a recipe.
+        spec: `name` or `name:preset`. A plain `finetune` continues the training by the recipe, if there is one.
+        can_retrain: whether factory and recipe are known.
         recipe: how the original was trained, or None.
 
     Raises:
-        NotSupportedError: it builds new models, and it is not known how.
+        NotSupportedError: the method builds new models, and factory or recipe are not known.
         ConfigError: there is no such method.
     """
     continued = spec == "finetune" and recipe is not None
-    way = build_method(spec, settings={"recipe": msgspec.to_builtins(recipe)} if continued else None)
-    if way.trains_anew and not known:
+    method = build_method(spec, settings={"recipe": msgspec.to_builtins(recipe)} if continued else None)
+    if method.trains_anew and not can_retrain:
         raise NotSupportedError(
-            f"expected a factory and a recipe, since {spec} trains a new model: pass factory= and recipe=, "
-            "or take ssse or finetune, which start from the model as it is"
+            f"{spec} builds new models, which takes a factory and a recipe: pass factory= and recipe=, or use ssse or "
+            "finetune, which start from the given model."
         )
-    return way
+    return method

@@ -1,4 +1,4 @@
-"""`forget`: make one's own model forget some examples, look whether it did, and record it."""
+"""`forget`: make one's own model forget some examples, check whether it did, and record it."""
 
 import dataclasses
 import time
@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 from torch import nn
 
-from untrain.auditing import MembershipChange, membership_change
+from untrain.auditing import MembershipChange
+from untrain.core.deprecation import renamed
 from untrain.core.environment import machine, versions
 from untrain.core.estimate import Estimate
-from untrain.core.text import percent
+from untrain.core.registry import base_name
 from untrain.errors import InputError
 from untrain.methods import METHODS, Method
 from untrain.models import Factory
@@ -26,6 +27,7 @@ from untrain.records import (
     Chain,
     Membership,
     Models,
+    Outcome,
     Record,
     Utility,
     Verdict,
@@ -34,29 +36,25 @@ from untrain.records import (
     state_digest,
     write_record,
 )
-from untrain.records.record import Outcome
 from untrain.report.record import EVIDENCE
-from untrain.workflows.case import Case, History, ask
-from untrain.workflows.choose import Situation, candidates, named, nothing_fits
-from untrain.workflows.compare import Comparison, copies, logits_of, right
+from untrain.workflows.case import Case, History, check_request
+from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
+from untrain.workflows.compare import find_copies
+from untrain.workflows.verdict import Judgment, judge
 
-BOUND = 0.02
-"""Largest fall of accuracy that is accepted, a share, where nothing else is said."""
-
-NO_AUDIT = "No audit was made: nothing was compared with models that were trained without the forgotten examples."
+NO_AUDIT = "No audit was made: the model was not compared with models trained without the forgotten examples."
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Forgotten:
-    """What came of a request to forget.
+    """The result of a request to forget; `print` shows the verdict.
 
     Attributes:
-        model: of the class that came in, in evaluation mode: the one that forgot, or the original itself if that was
-            kept.
+        model: of the given class, in evaluation mode: the unlearned model, or the original itself if that was kept.
         record: what was asked, done and measured, without the ids.
-        key: 32 bytes with which the record's tags can be compared with ids; as confidential as the ids.
-        chain: the records of the requests before, or None.
-        directory: where it was saved, or None.
+        key: 32 bytes by which ids can be compared with the record's tags; as confidential as the ids.
+        chain: records of the earlier requests, or None.
+        directory: where the result was saved, or None.
     """
 
     model: nn.Module
@@ -67,19 +65,31 @@ class Forgotten:
 
     @property
     def verdict(self) -> Verdict:
-        """What came of it, and why."""
+        """Outcome and sentences."""
         return self.record.verdict
 
+    def __repr__(self) -> str:
+        """Outcome, sentences, and where it was saved, one a line."""
+        applied, audit = self.record.applied, self.record.audit
+        return "\n".join(
+            [
+                f"{self.verdict.outcome}, by {applied.method} ({applied.reason})",
+                *self.verdict.sentences,
+                *([] if audit is None else [audit.words]),
+                "not saved; call save(directory)" if self.directory is None else f"saved in {self.directory}",
+            ]
+        )
+
     def audited(self, audit: Audit) -> "Forgotten":
-        """The same with the figures of an audit in the record."""
+        """The same result with the figures of an audit in the record."""
         limits = tuple(limit for limit in self.record.limits if limit != NO_AUDIT)
         return dataclasses.replace(self, record=msgspec.structs.replace(self.record, audit=audit, limits=limits))
 
     def save(self, directory: str | Path) -> Path:
-        """Write model, record, page and key; the record comes last, so that where it is, all is.
+        """Write model, key, page and, last, the record, so a directory with a record is complete.
 
         Args:
-            directory: it is made, or must hold no record.
+            directory: new, or without a record.
 
         Raises:
             ConfigError: the directory holds a record.
@@ -91,244 +101,163 @@ class Forgotten:
         return self.directory
 
     def saved(self) -> Path:
-        """Where it was saved.
+        """The directory where the result was saved.
 
         Raises:
-            InputError: it was not.
+            InputError: it was not saved.
         """
         if self.directory is None:
-            raise InputError("expected a request that was saved, got one that was not: call its save() first")
+            raise InputError("The previous request was not saved; call its save() first.")
         return self.directory
 
 
+@renamed(["method", "validation", "seed"], forget="ids", bound="max_accuracy_drop", seconds="time_budget")
 def forget(
     model: nn.Module | Population,
     examples: object,
-    forget: Iterable[str],
+    ids: Iterable[str],
+    *,
     method: str = "auto",
     validation: object | None = None,
-    seed: int = 0,
-    *,
     factory: Factory | None = None,
     recipe: Recipe | None = None,
-    seconds: float | None = None,
-    bound: float = BOUND,
-    previous: "Forgotten | str | Path | None" = None,
+    seed: int = 0,
+    time_budget: float | None = None,
+    max_accuracy_drop: float = 0.02,
+    previous: Forgotten | str | Path | None = None,
     key: bytes | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Forgotten:
     """Make a model forget some of its training examples.
 
-    The original is kept if the method leaves logits that are not finite, moves no weight, or costs more accuracy than
-    `bound` and one standard error of the paired difference. The verdict is `doubtful` if a simple check still
-    recognises the forgotten examples, or if nothing but the method's name speaks for forgetting. With `auto`, methods
-    are tried in turn until one has forgotten.
+    The original is kept if the method leaves logits that are not finite, changes no weight, or lowers accuracy by more
+    than `max_accuracy_drop` and one standard error of the paired difference. The verdict is `doubtful` if a simple
+    check still recognizes the forgotten examples, or if only the method's name suggests that they are forgotten. With
+    `auto`, methods are tried in turn until one has forgotten.
 
     Args:
-        model: trained on the examples: a module, or a population of one, whose factory is used. It is not changed.
-        examples: all that the model was trained on, in any form that `as_examples` takes, with what earlier requests
-            had forgotten or without.
-        forget: ids of the examples to be forgotten.
-        method: `name` or `name:preset`, or `auto`, which chooses and says why.
-        validation: examples outside the training set, in any such form. Accuracy is compared on them, and the forgotten
-            examples with them; without, accuracy is compared on what is retained, and nothing checks the forgetting.
-        seed: of all random draws.
-        factory: builds a new model, for methods that train one.
-        recipe: how the model was trained, for the same.
-        seconds: that `auto` may take; default training anew if it takes at most a minute.
-        bound: largest fall of accuracy that is accepted, a share, beside a standard error.
-        previous: the saved request before, or its directory; `model` must be the one that it left. What was forgotten
-            then is never trained on again.
+        model: a module trained on the examples, or a population of one, whose factory and recipe are used. It is not
+            changed.
+        examples: everything that the model was trained on, in any form that `as_examples` takes; what earlier requests
+            have forgotten may be there or not.
+        ids: ids of the examples to be forgotten.
+        method: `name` or `name:preset`, or `auto`, which chooses one and explains why.
+        validation: examples outside the training set, in any form that `as_examples` takes. Accuracy is compared on
+            them, and the forgotten examples are compared with them. Without them, accuracy is compared on the retained
+            examples, and nothing checks the forgetting.
+        factory: builds a new model, for methods that train one; default the population's.
+        recipe: how the model was trained, for the same methods; default the population's.
+        seed: root of all random draws.
+        time_budget: of `auto`, in seconds; without one, `auto` retrains if that takes at most a minute.
+        max_accuracy_drop: largest accepted drop of accuracy (0.02 = 2 points), beside one standard error.
+        previous: the previous request, saved, or its directory; `model` must be the one that it left. What was
+            forgotten earlier is never trained on again.
         key: of the chain of requests, 32 bytes; default the one in the directory of `previous`, or a new one.
-        progress: told in a few words what is done next.
+        progress: called with a few words before each step.
 
     Raises:
-        InputError: see `as_examples`; also ids that are unknown, occur twice, are among the validation examples or were
-            forgotten before; a model that does not fit the examples, or is not the one of `previous`; no key.
-        IntegrityError: a record of `previous` is not what was written.
+        InputError: the examples cannot be read (see `as_examples`); an id is unknown, occurs twice, is among the
+            validation examples or was forgotten earlier; the model does not fit the examples, or is not the one of
+            `previous`; the key is missing.
+        IntegrityError: a record of `previous` was changed.
         NotSupportedError: the method needs a factory and a recipe, or another kind of network.
         ConfigError: there is no such method.
 
-    Cost: that of the methods, and a few passes over what is compared on. Nothing is written.
+    Cost: that of the methods, and a few passes over the examples that accuracy is compared on. Nothing is written.
     """
     say = progress or (lambda _: None)
-    if not 0 <= bound <= 1:
-        raise InputError(f"expected a bound on the fall of accuracy in 0..1, got {bound}")
-    if isinstance(previous, Forgotten):
-        previous = previous.saved()
-    history = History.read(previous, key)
-    case = ask(model, examples, forget, validation, history, factory=factory, recipe=recipe, seed=seed)
-    judge = _Judge(case, bound, say)
+    if not 0 <= max_accuracy_drop <= 1:
+        raise InputError(f"expected a max_accuracy_drop in 0..1, got {max_accuracy_drop}")
+    case = check_request(
+        model, examples, ids, validation, read_history(previous, key), factory=factory, recipe=recipe, seed=seed
+    )
+    attempts = _Attempts(case, max_accuracy_drop, say)
     if method == "auto":
-        done = _chosen(judge, Situation(case.original, case.request, case.known, seconds))
+        attempt = attempts.auto(time_budget)
     else:
-        done = judge.attempt(method, named(method, case.known, recipe), "it was asked for")
-    kept = done.verdict.outcome == Outcome.KEPT_ORIGINAL
-    left = (model if isinstance(model, nn.Module) else case.original.module()) if kept else done.unlearned.module()
-    return Forgotten(left, _record(case, done, left, bound), history.key, history.chain)
+        attempt = attempts.make(method, resolve_method(method, case.can_retrain, case.recipe), "it was asked for")
+    if attempt.outcome is not Outcome.KEPT_ORIGINAL:
+        result = attempt.unlearned.module()
+    else:
+        result = model if isinstance(model, nn.Module) else case.original.module()
+    return Forgotten(result, _record(case, attempt, result, max_accuracy_drop), case.history.key, case.history.chain)
+
+
+def read_history(previous: Forgotten | str | Path | None, key: bytes | None) -> History:
+    """The history of a request, from the previous result or its directory; see `History.read`."""
+    return History.read(previous.saved() if isinstance(previous, Forgotten) else previous, key)
 
 
 @dataclass(frozen=True, eq=False)
 class _Attempt:
-    """What one method came to."""
+    """One method, and what it came to."""
 
-    unlearned: Population
     spec: str
-    way: Method
+    method: Method
     reason: str
+    unlearned: Population
     seconds: float
-    compared: Comparison
-    membership: MembershipChange | None
-    verdict: Verdict
+    judgment: Judgment
 
-
-def _chosen(judge: "_Judge", situation: Situation) -> _Attempt:
-    """The first candidate that has forgotten; else the first that is doubtful; else the first."""
-    judge.say("choosing a method")
-    started, attempts = time.perf_counter(), list[_Attempt]()
-    for option in candidates(situation):
-        late = situation.seconds is not None and time.perf_counter() - started > situation.seconds
-        if attempts and late:
-            break
-        way = named(option.method, situation.known, situation.request.recipe if situation.known else None)
-        attempts.append(judge.attempt(option.method, way, f"auto: {option.why}"))
-        if attempts[-1].verdict.outcome == Outcome.FORGOTTEN:
-            break
-    if not attempts:
-        raise nothing_fits(situation)
-    order = tuple(Outcome)
-    best = min(attempts, key=lambda attempt: order.index(attempt.verdict.outcome))
-    others = [f"{each.spec} was tried: {each.verdict.sentences[0][:-1]}" for each in attempts if each is not best]
-    return dataclasses.replace(best, reason="; ".join([best.reason, *others]))
+    @property
+    def outcome(self) -> Outcome:
+        return self.judgment.verdict.outcome
 
 
 @dataclass(frozen=True, eq=False)
-class _Judge:
-    """Applies methods to a request and says what came of each."""
+class _Attempts:
+    """Applies methods to a request."""
 
     case: Case
-    bound: float
+    max_accuracy_drop: float
     say: Callable[[str], None]
 
-    def attempt(self, spec: str, way: Method, reason: str) -> _Attempt:
-        """Forget by one method, and look."""
-        case = self.case
+    def make(self, spec: str, method: Method, reason: str) -> _Attempt:
+        """Forget by one method, and judge the result."""
         self.say(f"forgetting by {spec}")
         start = time.perf_counter()
-        unlearned = way.forget(case.original.clone(), case.request)
+        unlearned = method.forget(self.case.original.clone(), self.case.request)
         seconds = time.perf_counter() - start
-        self.say("looking at what is left")
-        compared = Comparison.of(case.right, right(unlearned, case.on))
-        membership, verdict = None, self._refused(spec, unlearned, compared)
-        if verdict is None:
-            membership = _membership(case, unlearned)
-            verdict = self._verdict(spec, way, compared, membership)
-        return _Attempt(unlearned, spec, way, reason, seconds, compared, membership, verdict)
+        self.say("checking the result")
+        judgment = judge(self.case, spec, method, unlearned, self.max_accuracy_drop)
+        return _Attempt(spec, method, reason, unlearned, seconds, judgment)
 
-    def _refused(self, spec: str, unlearned: Population, compared: Comparison) -> Verdict | None:
-        """Why the original is kept, or None."""
+    def auto(self, time_budget: float | None) -> _Attempt:
+        """The first candidate that has forgotten; else the first that is doubtful; else the first."""
         case = self.case
-        for part in (case.on, case.request.forget):
-            if not np.isfinite(logits_of(unlearned, part)).all():
-                return _kept(f"{spec} leaves logits that are not finite")
-        if state_digest(arrays_of(unlearned.module())) == case.digest:
-            return _kept(f"{spec} moved no weight, so that nothing was forgotten")
-        if compared.fall - compared.error > self.bound:
-            return _kept(
-                f"{spec} takes accuracy from {percent(compared.before)} to {percent(compared.after)} on {case.where}, "
-                f"a fall of more than {percent(self.bound)} and one standard error of the difference"
-            )
-        return None
-
-    def _verdict(self, spec: str, way: Method, compared: Comparison, membership: MembershipChange | None) -> Verdict:
-        low, high = compared.interval()
-        cost = (
-            f"Accuracy goes from {percent(compared.before)} to {percent(compared.after)} on {self.case.where} (95 % "
-            f"interval of the difference {100 * low:+.2f} to {100 * high:+.2f} points)."
-        )
-        doubt = _doubt(spec, way, membership)
-        if doubt is not None:
-            return Verdict(outcome=Outcome.DOUBTFUL, sentences=(doubt, cost))
-        grounds = []
-        if way.exact:
-            grounds.append(f"{spec} makes a new model, which never saw the forgotten examples.")
-        if membership is not None and membership.after.auc is not None:
-            little = membership.before.verdict != "recognised" and not way.exact
-            grounds.append(
-                "The forgotten examples are not recognised more than held-out ones, AUC "
-                f"{membership.after.auc}, and {membership.before.auc} before"
-                + (": since the original did not betray them either, this shows little." if little else ".")
-            )
-        return Verdict(outcome=Outcome.FORGOTTEN, sentences=(*grounds, cost))
+        self.say("choosing a method")
+        situation = Situation(case.original, case.request, case.can_retrain, time_budget)
+        start, attempts = time.perf_counter(), list[_Attempt]()
+        for option in candidates(situation):
+            if attempts and time_budget is not None and time.perf_counter() - start > time_budget:
+                break
+            method = resolve_method(option.method, case.can_retrain, case.recipe if case.can_retrain else None)
+            attempts.append(self.make(option.method, method, f"auto: {option.why}"))
+            if attempts[-1].outcome is Outcome.FORGOTTEN:
+                break
+        if not attempts:
+            raise nothing_fits(situation)
+        order = tuple(Outcome)
+        best = min(attempts, key=lambda attempt: order.index(attempt.outcome))
+        others = [
+            f"{attempt.spec} was tried: {attempt.judgment.verdict.sentences[0][:-1]}"
+            for attempt in attempts
+            if attempt is not best
+        ]
+        return dataclasses.replace(best, reason="; ".join([best.reason, *others]))
 
 
-def _doubt(spec: str, way: Method, found: MembershipChange | None) -> str | None:
-    """Why the model may not have forgotten, or None."""
-    if found is None or found.after.verdict == "cannot say":
-        if way.exact:
-            return None
-        return (
-            f"Nothing shows that {spec}, which starts from the original, has made it forget: there were too few "
-            "held-out examples of the same classes to compare with."
-        )
-    if found.after.verdict == "recognised":
-        why = "are copies of them retained?" if way.exact else f"{spec} has not made it forget them."
-        return f"The examples are still recognised more than held-out ones, AUC {found.after.auc}: {why}"
-    if found.after.unusual and not found.before.unusual and not way.exact:
-        return (
-            f"The model now does worse on the examples than on held-out ones, AUC {found.after.auc}, which "
-            f"betrays them as well: {spec} goes too far."
-        )
-    return None
-
-
-def _kept(why: str) -> Verdict:
-    return Verdict(
-        outcome=Outcome.KEPT_ORIGINAL,
-        sentences=(f"The original is kept: {why}.", "It still knows what was to be forgotten: take another method."),
-    )
-
-
-def _membership(case: Case, unlearned: Population) -> MembershipChange | None:
-    """How well forgotten examples are told from held-out ones of their classes; None without held-out ones."""
-    forget, held_out = case.request.forget, case.request.validation
-    if held_out is None:
-        return None
-    held_out = held_out.select(np.flatnonzero(~case.known_copies))
-    before, after = (
-        (models.confidences(forget)[0], models.confidences(held_out)[0]) for models in (case.original, unlearned)
-    )
-    return membership_change(before, after, forget.labels, held_out.labels)
-
-
-def _noted(found: MembershipChange | None) -> Membership | None:
-    """The check as it stands in the record; None where it says nothing."""
-    if found is None or found.before.auc is None or found.after.auc is None:
-        return None
-    left_out = len(found.after.left_out)
-    limits = found.after.limits + (
-        f" {left_out} of the forgotten classes have too few held-out examples, and were not compared." * bool(left_out)
-    )
-    return Membership(
-        before=found.before.auc,
-        after=found.after.auc,
-        forgotten=found.after.forget,
-        held_out=found.after.held_out,
-        limits=limits,
-    )
-
-
-def _record(case: Case, done: _Attempt, left: nn.Module, bound: float) -> Record:
-    request, chain, low_high = case.request, case.history.chain, done.compared.interval()
-    compared = done.compared
+def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop: float) -> Record:
+    request, chain, comparison = case.request, case.history.chain, attempt.judgment.comparison
+    low, high = comparison.interval()
     return Record(
         created=now(),
         versions=versions(),
         machine=machine(str(case.original.device)),
         model=Models(
-            architecture=type(left).__name__,
+            architecture=type(result).__name__,
             before=case.digest,
-            after=state_digest(arrays_of(left)),
+            after=state_digest(arrays_of(result)),
         ),
         requested=commit(
             request.forget.ids,
@@ -338,54 +267,70 @@ def _record(case: Case, done: _Attempt, left: nn.Module, bound: float) -> Record
             classes=len(request.retain.classes),
         ),
         applied=Applied(
-            method=done.spec,
-            settings=_settings(done.way, case),
-            origin=METHODS.origin(done.spec.partition(":")[0]),
-            reason=done.reason,
+            method=attempt.spec,
+            settings=_settings(case, attempt.method),
+            origin=METHODS.origin(base_name(attempt.spec)),
+            reason=attempt.reason,
             seed=case.seed,
-            seconds=done.seconds,
+            seconds=attempt.seconds,
         ),
         utility=Utility(
-            on=case.where,
-            examples=compared.examples,
-            before=compared.before,
-            after=compared.after,
-            change=Estimate(value=compared.after - compared.before, low=low_high[0], high=low_high[1]),
-            bound=bound,
+            on=case.measured_on,
+            examples=comparison.examples,
+            before=comparison.before,
+            after=comparison.after,
+            change=Estimate(value=comparison.after - comparison.before, low=low, high=high),
+            bound=max_accuracy_drop,
         ),
-        membership=_noted(done.membership),
-        verdict=done.verdict,
-        limits=tuple(_limits(case, done)),
+        membership=_membership(attempt.judgment.membership),
+        verdict=attempt.judgment.verdict,
+        limits=tuple(_limits(case, attempt)),
         previous=None if chain is None else chain.link(),
     )
 
 
-def _settings(way: Method, case: Case) -> dict[str, Any]:
-    """Hyper-parameters of the method, and the recipe of the original where it is followed."""
-    settings: dict[str, Any] = msgspec.to_builtins(way)
-    return {**settings, "recipe of the original": msgspec.to_builtins(case.request.recipe)} if case.known else settings
+def _settings(case: Case, method: Method) -> dict[str, Any]:
+    """Hyper-parameters of the method, and the recipe of the original where new models can be trained by it."""
+    settings: dict[str, Any] = msgspec.to_builtins(method)
+    return settings | ({"recipe of the original": msgspec.to_builtins(case.recipe)} if case.can_retrain else {})
 
 
-def _limits(case: Case, done: _Attempt) -> Iterator[str]:
+def _membership(change: MembershipChange | None) -> Membership | None:
+    """The membership check as the record holds it; None where it says nothing."""
+    if change is None or change.before.auc is None or change.after.auc is None:
+        return None
+    limits = change.after.limits
+    if left_out := len(change.after.left_out):
+        limits += f" {left_out} of the forgotten classes have too few held-out examples and were not compared."
+    return Membership(
+        before=change.before.auc,
+        after=change.after.auc,
+        forgotten=change.after.forget,
+        held_out=change.after.held_out,
+        limits=limits,
+    )
+
+
+def _limits(case: Case, attempt: _Attempt) -> Iterator[str]:
     """What the record does not show."""
     request = case.request
     yield EVIDENCE
     yield NO_AUDIT
-    if not done.way.exact:
-        yield f"{done.spec} starts from the original, so that a stronger attack may find traces of what was forgotten."
+    if not attempt.method.exact:
+        yield f"{attempt.spec} starts from the original, so a stronger attack may find traces of what it forgot."
     if request.validation is None:
         yield (
-            "Accuracy was measured on examples that the model is trained on, which says little about others, and "
-            "nothing was checked for whether the forgotten examples are still recognised: no held-out ones were given."
+            "No validation examples were given. Accuracy was measured on training examples, which says little about "
+            "other data, and nothing was checked for whether the forgotten examples are still recognized."
         )
-    if count := int(case.known_copies.sum()):
-        yield f"{count} validation examples have exactly the inputs of a training example, so that they tell little."
+    if count := int(case.validation_copies.sum()):
+        yield f"{count} validation examples have exactly the inputs of a training example, so they say little."
     gone = np.setdiff1d(request.forget.labels, request.retain.labels)
     if len(gone):
         yield (
             f"Nothing is retained of {len(gone)} of {len(request.retain.classes)} classes: the model keeps an output "
             "for each, and accuracy leaves them out."
         )
-    for what, part in (("retained", request.retain), ("validation", request.validation)):
-        if part is not None and (count := int(copies(request.forget, part).sum())):
-            yield f"{count} {what} examples have exactly the inputs of a forgotten one, which are not forgotten."
+    for what, examples in (("retained", request.retain), ("validation", request.validation)):
+        if examples is not None and (count := int(find_copies(request.forget, examples).sum())):
+            yield f"{count} {what} examples have exactly the inputs of a forgotten example and are not forgotten."
