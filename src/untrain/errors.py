@@ -1,45 +1,45 @@
-"""What can go wrong, as types; every message says what was expected, what came, and where.
+"""Errors that a user can cause or fix. Each message says what is wrong, where, and what to do next.
 
-The command line turns each into one sentence and the exit code that its class carries.
+The command line prints the message as one sentence and exits with the code of the class.
 """
 
 from typing import ClassVar
 
 
 class UntrainError(Exception):
-    """Base of every error that a user can cause or mend."""
+    """Base class of every error that a user can cause or fix."""
 
     exit_code: ClassVar[int] = 3
 
 
 def first_line(error: Exception) -> str:
-    """What an error of a library says, without the lines that follow."""
+    """The first line of another library's error message."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 class InputError(UntrainError, ValueError):
-    """Data, or an argument, that cannot be used as it is."""
+    """Data or an argument that cannot be used as given."""
 
 
 class UndecidableError(InputError):
-    """Data from which a question cannot be answered, however they are looked at."""
+    """Data that do not contain the answer to the question."""
 
 
 class ConfigError(UntrainError, ValueError):
-    """An experiment, a method or a run directory that does not fit what was asked."""
+    """Settings, a method or a directory that do not fit the command."""
 
 
 class NotSupportedError(UntrainError):
-    """A combination that cannot work, such as a convolution method on a network without convolutions."""
+    """A combination that cannot work, such as a convolution method with a network without convolutions."""
 
 
 class IntegrityError(UntrainError):
-    """A file whose content is not what was written."""
+    """A file that changed after it was written."""
 
     exit_code = 5
 
 
 class InterruptedRunError(UntrainError):
-    """A run that was stopped; the same command continues it."""
+    """A run that was stopped. The same command continues it."""
 
     exit_code = 75

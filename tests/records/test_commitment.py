@@ -1,6 +1,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -42,7 +43,7 @@ def test_who_has_the_key_can_tell_which_ids_are_held() -> None:
     assert held([found], KEY, ["cat.png", "dog.png", ""]) == {"cat.png", ""}
     assert held([asked(("cat",)), found], KEY, np.array(["cat.png", "cat", "ca"])) == {"cat.png", "cat"}
     assert held([], KEY, IDS) == set()
-    with pytest.raises(InputError, match="expected the key that belongs to the record, got another"):
+    with pytest.raises(InputError, match="does not belong to this record"):
         held([asked(key=new_key()), found], KEY, IDS)
 
 
@@ -58,25 +59,33 @@ def test_the_commitment_tells_nothing_of_order_and_nothing_without_the_key() -> 
     assert len({new_key() for _ in range(100)}) == 100
 
 
-def test_ids_come_once_and_keys_have_one_length() -> None:
-    with pytest.raises(InputError, match="expected distinct ids to forget, got 2 of 5 again"):
+def test_ids_come_once() -> None:
+    with pytest.raises(InputError, match=r"2 of the 5 ids .* repeated"):
         asked(("a", "b", "a", "b", "c"))
-    for key in (b"", KEY[:-1], KEY + b"\0"):
-        with pytest.raises(InputError, match=f"expected a key of 32 bytes, got {len(key)}"):
-            asked(key=key)
 
 
-def test_tags_that_do_not_agree_are_found() -> None:
-    good = asked()
-    for changes, message in (
-        ({"tags": good.tags[::-1]}, "expected sorted, distinct tags"),
-        ({"tags": (good.tags[0], *good.tags)}, "expected sorted, distinct tags"),
+@pytest.mark.parametrize("key", [b"", KEY[:-1], KEY + b"\0"])
+def test_keys_have_one_length(key: bytes) -> None:
+    with pytest.raises(InputError, match=f"expected a key of 32 bytes, got {len(key)}"):
+        asked(key=key)
+
+
+GOOD = asked()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tags": GOOD.tags[::-1]}, "not sorted and distinct"),
+        ({"tags": (GOOD.tags[0], *GOOD.tags)}, "not sorted and distinct"),
         ({"forgotten": 5}, "expected a tag for each of 5 examples, got 4"),
-        ({"tags": good.tags[1:], "forgotten": 3}, f"expected the commitment {good.commitment}"),
-        ({"commitment": commitment([])}, f"expected the commitment {commitment([])} of the record's tags"),
-    ):
-        with pytest.raises(IntegrityError, match=message):
-            check_commitment(msgspec.structs.replace(good, **changes))
+        ({"tags": GOOD.tags[1:], "forgotten": 3}, f"expected commitment {GOOD.commitment}"),
+        ({"commitment": commitment([])}, f"expected commitment {commitment([])} of the tags"),
+    ],
+)
+def test_tags_that_do_not_agree_are_found(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(IntegrityError, match=message):
+        check_commitment(msgspec.structs.replace(GOOD, **changes))
 
 
 def test_the_key_file_is_its_owners_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,12 +111,12 @@ def test_the_key_file_is_its_owners_from_the_start(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not json", "expected JSON in .*key"),
-        (canonical({"schema": 1, "key": KEY.hex()})[:-1], "got another form: it changed"),
-        (canonical({"schema": 2, "key": KEY.hex()}), "expected the key of a request in .*schema"),
-        (canonical({"schema": 1, "key": "zz" * 32}), "expected the key of a request in .*matching regex"),
-        (canonical({"schema": 1, "key": "AA" * 32}), "expected the key of a request in .*matching regex"),
-        (canonical({"schema": 1, "key": "00"}), "expected the key of a request in .*matching regex"),
+        (b"not json", "key is not JSON"),
+        (canonical({"schema": 1, "key": KEY.hex()})[:-1], "not in the form that untrain writes"),
+        (canonical({"schema": 2, "key": KEY.hex()}), "is not a request key: .*schema"),
+        (canonical({"schema": 1, "key": "zz" * 32}), "is not a request key: .*matching regex"),
+        (canonical({"schema": 1, "key": "AA" * 32}), "is not a request key: .*matching regex"),
+        (canonical({"schema": 1, "key": "00"}), "is not a request key: .*matching regex"),
         (canonical({"schema": 1}), "missing required field `key`"),
     ],
 )
@@ -118,5 +127,5 @@ def test_what_is_no_key_is_refused(content: bytes, message: str, tmp_path: Path)
 
 
 def test_a_key_that_is_not_there_is_missed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected the key of a request at .*key, found no such file"):
+    with pytest.raises(InputError, match=r"no request key at .*key"):
         read_key(tmp_path / "key")

@@ -65,7 +65,7 @@ def test_a_chain_knows_what_was_forgotten(tmp_path: Path) -> None:
     assert chain.forgotten == 4
     assert chain.forgotten_before(KEY, iter("abcdef")) == set("abde")
     assert chain.named(KEY, iter("abcdef")) == set("abcde")
-    with pytest.raises(InputError, match="expected the key that belongs to the record"):
+    with pytest.raises(InputError, match="does not belong to this record"):
         chain.forgotten_before(new_key(), "a")
 
 
@@ -86,41 +86,54 @@ def relinked(records: list[Any], first: int) -> Chain:
     return Chain(tuple(files), tuple(records))
 
 
-def test_records_that_do_not_follow_each_other_are_found(tmp_path: Path) -> None:
-    chain = read_chain(chained(tmp_path))
+@pytest.fixture
+def chain(tmp_path: Path) -> Chain:
+    """The chain of three requests."""
+    return read_chain(chained(tmp_path))
+
+
+def test_records_that_follow_each_other_are_accepted(chain: Chain) -> None:
     chain.check()
     replaced(chain, 0).check()
-    models, asked, link = chain.records[1].model, chain.records[1].requested, chain.records[2].previous
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ((1, 2), "expected record 1 of 2 to follow none, got one that follows the record"),
+        ((0, 2), "expected record 2 of 2 to follow the record .* with 2 .* 4 examples forgotten in all"),
+        ((1, 0, 2), "expected record 1 of 3 to follow none"),
+        ((0, 0), "expected record 2 of 2 to follow .*, got one that follows none"),
+    ],
+)
+def test_records_in_another_order_are_found(order: tuple[int, ...], message: str, chain: Chain) -> None:
+    broken = Chain(tuple(chain.files[place] for place in order), tuple(chain.records[place] for place in order))
+    with pytest.raises(IntegrityError, match=message):
+        broken.check()
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("model", {"before": "0" * 64}, "expected record 2 to continue the model '.*' of .*, got '000"),
+        ("model", {"architecture": "\x1b"}, r"record 2 to continue the architecture 'MLP' of .*, got '\\x1b'"),
+        ("requested", {"key_check": "0" * 64}, "expected record 2 to continue the key "),
+    ],
+)
+def test_records_that_do_not_continue_each_other_are_found(
+    part: str, changes: dict[str, Any], message: str, chain: Chain
+) -> None:
+    changed = msgspec.structs.replace(getattr(chain.records[1], part), **changes)
+    with pytest.raises(IntegrityError, match=message):
+        replaced(chain, 1, **{part: changed}).check()
+
+
+def test_a_wrong_count_along_the_chain_is_found(chain: Chain) -> None:
+    link = chain.records[2].previous
     assert link is not None
-    first, second, third = zip(chain.files, chain.records, strict=True)
-
-    def of(*links: tuple[bytes, Any]) -> Chain:
-        return Chain(*zip(*links, strict=True))
-
-    for broken, message in (
-        (of(second, third), "expected record 1 of 2 to follow none, got one that follows the record file"),
-        (of(first, third), "expected record 2 of 2 to follow the record file .* with 2 .* 4 forgotten in all"),
-        (of(second, first, third), "expected record 1 of 3 to follow none"),
-        (of(first, first), "expected record 2 of 2 to follow .*, got one that follows none"),
-        (
-            replaced(chain, 1, model=msgspec.structs.replace(models, before="0" * 64)),
-            "expected record 2 to start from the model that the request before left, '.*', got '000",
-        ),
-        (
-            replaced(chain, 1, model=msgspec.structs.replace(models, architecture="\x1b")),
-            r"expected record 2 to start from the architecture of the request before, 'MLP', got '\\x1b'",
-        ),
-        (
-            replaced(chain, 1, requested=msgspec.structs.replace(asked, key_check="0" * 64)),
-            "expected record 2 to start from the key of the request before",
-        ),
-        (
-            replaced(chain, 2, previous=Previous(record=link.record, forgotten=3)),
-            "with 4 forgotten in all, got one .* with 3 forgotten",
-        ),
-    ):
-        with pytest.raises(IntegrityError, match=message):
-            broken.check()
+    broken = replaced(chain, 2, previous=Previous(record=link.record, forgotten=3))
+    with pytest.raises(IntegrityError, match=r"with 4 examples forgotten in all, got one .* with 3 examples"):
+        broken.check()
 
 
 def test_earlier_records_are_all_there_and_nothing_else(tmp_path: Path) -> None:
@@ -135,29 +148,35 @@ def test_earlier_records_are_all_there_and_nothing_else(tmp_path: Path) -> None:
     (folder / "0001-record.json").unlink()
     folder.rmdir()
     folder.symlink_to(tmp_path / "1")
-    with pytest.raises(IntegrityError, match=r"expected a directory at .*previous, got something else"):
+    with pytest.raises(IntegrityError, match=r"previous is not a directory"):
         read_chain(last)
-    with pytest.raises(InputError, match=r"expected record\.json in .*, found none"):
+    with pytest.raises(InputError, match=r"no record\.json in "):
         read_chain(tmp_path)
 
 
-def test_what_does_not_fit_the_record_is_not_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("recorded", "number", "key", "passed", "message"),
+    [
+        (False, 2, KEY, False, "expected the state of the model of the record"),
+        (False, 1, new_key(), False, "expected the key of the record"),
+        (False, 1, KEY, True, "expected the chain of the record, None, got Previous"),
+        (True, 1, KEY, False, "expected the chain of the record"),
+    ],
+)
+def test_what_does_not_fit_the_record_is_not_written(
+    recorded: bool, number: int, key: bytes, passed: bool, message: str, tmp_path: Path
+) -> None:
     chain = read_chain(written(tmp_path / "a"))
-    for arguments, message in (
-        ((record(), state(2), KEY, None), "expected the state of the model after as the record has it"),
-        ((record(), state(1), new_key(), None), "expected the key of the request as the record has it"),
-        ((record(), state(1), KEY, chain), "expected the link to the chain as the record has it, None, got Previous"),
-        ((record(chain=chain), state(1), KEY, None), "expected the link to the chain as the record has it"),
-    ):
-        with pytest.raises(InputError, match=message):
-            write_record(tmp_path / "b", *arguments)
+    made = record(chain=chain if recorded else None)
+    with pytest.raises(InputError, match=message):
+        write_record(tmp_path / "b", made, state(number), key, chain if passed else None)
     assert not (tmp_path / "b").exists()
 
 
 def test_a_record_is_never_overwritten(tmp_path: Path) -> None:
     last = chained(tmp_path, 2)
     data = (last / "record.json").read_bytes()
-    with pytest.raises(ConfigError, match=r"expected no record in .*, got record\.json: choose another directory"):
+    with pytest.raises(ConfigError, match=r"already contains record\.json; choose another directory"):
         chained(tmp_path, 2)
     assert (last / "record.json").read_bytes() == data
     assert verify(last).ok
@@ -166,15 +185,15 @@ def test_a_record_is_never_overwritten(tmp_path: Path) -> None:
 def test_nothing_is_written_where_it_would_not_verify(tmp_path: Path) -> None:
     last = chained(tmp_path, 2)
     (last / "record.json").unlink()
-    with pytest.raises(ConfigError, match=r"expected no other files in .*1, got 'previous'"):
+    with pytest.raises(ConfigError, match=r"1 already contains 'previous'"):
         write_record(last, record(), state(1), KEY)
     chain = read_chain(tmp_path / "0")
     (last / "previous" / "0002-record.json").touch()
-    with pytest.raises(ConfigError, match=r"expected no other files in .*previous, got '0002-record\.json'"):
+    with pytest.raises(ConfigError, match=r"previous already contains '0002-record\.json'"):
         write_record(last, record(("d",), 1, 2, chain), state(2), KEY, chain)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / ".hidden").touch()
-    with pytest.raises(ConfigError, match=r"expected no other files in .*a, got '\.hidden'"):
+    with pytest.raises(ConfigError, match=r"a already contains '\.hidden'"):
         write_record(tmp_path / "a", record(), state(1), KEY)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "previous").symlink_to(tmp_path / "a")

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -75,40 +76,46 @@ def test_what_cannot_be_read_again_is_not_written(changes: dict[str, Any], messa
             for name, inner in changes.items()
         },
     )
-    with pytest.raises(InputError, match="expected a record of plain, finite values, got: .*" + message):
+    with pytest.raises(InputError, match="expected a record of finite JSON values, got: .*" + message):
         record_bytes(made)
 
 
 def test_settings_without_end_are_refused() -> None:
     settings: dict[str, Any] = {}
     settings["self"] = settings
-    with pytest.raises(InputError, match="expected a record of plain, finite values"):
+    with pytest.raises(InputError, match="expected a record of finite JSON values"):
         record_bytes(record(applied=msgspec.structs.replace(record().applied, settings=settings)))
 
 
-def test_every_byte_counts() -> None:
-    data = record_bytes(record())
-    for other in (
-        data[:-1], data + b"\n", b" " + data, b"\xef\xbb\xbf" + data, data.replace(b"\n", b"\r\n"), b"",
-        data.replace(b'"forgotten": 3', b'"forgotten": 3.0'), data.replace(b'"forgotten": 3', b'"forgotten": 4'),
-        data.replace(b'"schema": 1,', b'"schema": 1,\n "schema": 1,'), data.replace(b"0.01", b"NaN", 1),
-        json.dumps(json.loads(data)).encode(), json.dumps(json.loads(data)).encode("utf-16"),
-        b"[]\n", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, data.replace(b"0.71", b"1e999"),
-        data.replace(b'"sha256"', b'"sha265"'),
-    ):  # fmt: skip
-        assert other != data
-        with pytest.raises(IntegrityError, match=r"^expected .* here"):
-            parse_record(other, "here")
+DATA = record_bytes(record())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        DATA[:-1], DATA + b"\n", b" " + DATA, b"\xef\xbb\xbf" + DATA, DATA.replace(b"\n", b"\r\n"), b"",
+        DATA.replace(b'"forgotten": 3', b'"forgotten": 3.0'), DATA.replace(b'"forgotten": 3', b'"forgotten": 4'),
+        DATA.replace(b'"schema": 1,', b'"schema": 1,\n "schema": 1,'), DATA.replace(b"0.01", b"NaN", 1),
+        json.dumps(json.loads(DATA)).encode(), json.dumps(json.loads(DATA)).encode("utf-16"),
+        b"[]\n", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, DATA.replace(b"0.71", b"1e999"),
+        DATA.replace(b'"sha256"', b'"sha265"'),
+    ],
+    ids=range(18),
+)  # fmt: skip
+def test_every_byte_counts(other: bytes) -> None:
+    assert other != DATA
+    with pytest.raises(IntegrityError, match=r"here"):
+        parse_record(other, "here")
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"schema": 2, "more": 1}, NotSupportedError, "expected a record of schema 1 in here, got 2: use a later"),
-        ({"schema": "1"}, IntegrityError, "expected a record in here, got other values: .*schema"),
-        ({"more": 1}, IntegrityError, "got other values: .*unknown field `more`"),
-        ({"files": {"../../etc/passwd": 1}}, IntegrityError, "got other values"),
-        ({"applied": "\ud800"}, IntegrityError, "got other values: .* surrogates not allowed"),
+        ({"schema": 2, "more": 1}, NotSupportedError, "here has schema 2; .* reads 1: upgrade untrain"),
+        ({"schema": "1"}, IntegrityError, "here is not a record: .*schema"),
+        ({"more": 1}, IntegrityError, "here is not a record: .*unknown field `more`"),
+        ({"files": {"../../etc/passwd": 1}}, IntegrityError, "here is not a record"),
+        ({"applied": "\ud800"}, IntegrityError, "here is not a record: .* surrogates not allowed"),
     ],
 )  # fmt: skip
 def test_other_forms_are_refused(changes: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -118,10 +125,10 @@ def test_other_forms_are_refused(changes: dict[str, Any], error: type[Exception]
 
 def test_only_files_of_a_sensible_size_are_read(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    with pytest.raises(InputError, match=r"expected a record at .*record\.json, found none"):
+    with pytest.raises(InputError, match=r"no record at .*record\.json"):
         read_record(path)
     path.mkdir()
-    with pytest.raises(IntegrityError, match=r"expected a file at .*record\.json, got a directory"):
+    with pytest.raises(IntegrityError, match=r"expected a regular file at .*record\.json, got a directory"):
         read_record(path)
     path.rmdir()
     os.mkfifo(path)
@@ -139,7 +146,10 @@ def test_only_files_of_a_sensible_size_are_read(tmp_path: Path) -> None:
         read_record(path)
 
 
-def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("read", [read_record, sha256_of_file])
+def test_what_the_system_refuses_is_one_sentence(
+    read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "record.json"
     path.write_bytes(record_bytes(record()))
 
@@ -148,9 +158,8 @@ def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     monkeypatch.setattr(Path, "open", refuse)
-    for read in (read_record, sha256_of_file):
-        with pytest.raises(InputError, match=r"cannot read .*record\.json: Permission denied"):
-            read(path)
+    with pytest.raises(InputError, match=r"cannot read .*record\.json: Permission denied"):
+        read(path)
 
 
 def test_a_record_too_large_to_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +186,18 @@ def test_time_is_utc_in_seconds() -> None:
     found = datetime.fromisoformat(now())
     assert found.utcoffset() == timedelta(0)
     assert abs(datetime.now(UTC) - found) < timedelta(seconds=60)
+
+
+def test_a_record_is_shown_in_three_lines() -> None:
+    assert (
+        repr(record())
+        == str(record())
+        == (
+            "Record of 2026-05-04T03:02:01Z: forgotten\n"
+            "  3 examples to forget, 97 retained, by finetune:default\n"
+            "  accuracy 95.00 % before and 94.00 % after"
+        )
+    )
 
 
 def test_records_cannot_be_changed() -> None:

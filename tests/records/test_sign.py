@@ -3,6 +3,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.records.samples import written
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 from untrain.records import read_record, sign, verify
-from untrain.records.dsse import read_public_key
 from untrain.records.record import canonical
 
 
@@ -86,10 +86,10 @@ def test_keys_of_openssl_sign(directory: Path, tmp_path: Path) -> None:
 
 def test_nothing_damaged_is_signed(directory: Path, pair: tuple[Path, Path]) -> None:
     (directory / "report.html").write_bytes(b"other")
-    with pytest.raises(IntegrityError, match="page: expected the page that the record makes"):
+    with pytest.raises(IntegrityError, match=r"page: .*not the page of this record"):
         sign(directory, pair[0])
     assert not (directory / "record.dsse.json").exists()
-    with pytest.raises(InputError, match="expected the directory of a request at"):
+    with pytest.raises(InputError, match="none is not a directory"):
         sign(directory / "none", pair[0])
 
 
@@ -97,93 +97,129 @@ def forged(path: Path, **changes: Any) -> None:
     path.write_bytes(canonical({**json.loads(path.read_bytes()), **changes}))
 
 
-def test_envelopes_that_do_not_hold_are_refused(directory: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+def encoded(payload: dict[str, Any], **changes: Any) -> str:
+    return base64.b64encode(canonical({**payload, **changes})).decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: {"payloadType": "text/\x1b"}, r"expected a payload of type application/vnd.*got 'text/\\x1b'"),
+        (lambda p: {"payload": encoded(p, predicateType="urn:x")}, "expected predicateType 'urn:untrain:record:1' in"),
+        (lambda p: {"payload": encoded(p, _type="x")}, "expected _type 'https"),
+        (lambda p: {"payload": encoded(p, predicate={})}, "expected predicate {'created'.*, got {}: the signature"),
+        (lambda p: {"payload": encoded(p, more=1)}, "expected more None in .*, got 1"),
+        (lambda p: {"payload": encoded(p, subject=p["subject"][:2])}, "expected subject "),
+        (lambda p: {"payload": "*"}, "contains invalid base64"),
+        (lambda p: {"payload": encoded(p) + "\n"}, "contains invalid base64"),
+        (lambda p: {"payload": base64.b64encode(b"{}").decode()}, "the payload of .* is not in the form"),
+        (lambda p: {"more": 1}, ".*unknown field `more`"),
+    ],
+)
+def test_statements_that_do_not_fit_are_refused(
+    change: Callable[[dict[str, Any]], dict[str, Any]], message: str, directory: Path, pair: tuple[Path, Path]
+) -> None:
     path = sign(directory, pair[0])
-    good = path.read_bytes()
-    envelope = json.loads(good)
-    (signature,) = envelope["signatures"]
-    raw = base64.b64decode(signature["sig"])
-    swapped = base64.b64encode(raw[32:] + raw[:32]).decode()
-    payload = json.loads(base64.b64decode(envelope["payload"]))
+    forged(path, **change(json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))))
+    refused(directory, pair[1], message)
 
-    def encoded(**changes: Any) -> str:
-        return base64.b64encode(canonical({**payload, **changes})).decode()
 
-    for changes, message in (
-        (
-            {"payloadType": "text/\x1b"},
-            r"expected a payload of type application/vnd\.in-toto\+json .* got 'text/\\x1b'",
-        ),
-        ({"payload": encoded(predicateType="urn:x")}, "expected the predicateType 'urn:untrain:record:1' of this"),
-        ({"payload": encoded(_type="x")}, "expected the _type 'https"),
-        ({"payload": encoded(predicate={})}, "expected the predicate {'created'.* of this record in .*, got {}: what"),
-        ({"payload": encoded(more=1)}, "expected the more None of this record in .*, got 1"),
-        ({"payload": encoded(subject=payload["subject"][:2])}, "expected the subject "),
-        ({"payload": "*"}, "expected base64 in .*, got something else"),
-        ({"payload": envelope["payload"] + "\n"}, "expected base64 in .*, got something else"),
-        ({"payload": base64.b64encode(b"{}").decode()}, "expected JSON in the form that untrain writes in the payload"),
-        ({"signatures": []}, "expected a DSSE envelope with one signature in .*, got: .*length >= 1"),
-        ({"signatures": [signature, signature]}, "expected a DSSE envelope with one signature in .*length <= 1"),
-        ({"signatures": [{**signature, "keyid": "0" * 64}]}, "expected a signature by the key .*, got '000"),
-        ({"signatures": [{**signature, "sig": swapped}]}, "expected a signature by the key .*one that does not hold"),
-        ({"signatures": [{**signature, "sig": ""}]}, ".*, got one that does not hold"),
-        ({"signatures": [{**signature, "sig": signature["sig"][:-3] + "B=="}]}, "expected base64 in its one form in"),
-        ({"signatures": [{**signature, "cert": "x"}]}, ".*unknown field `cert`"),
-        ({"more": 1}, ".*unknown field `more`"),
-    ):
-        forged(path, **changes)
-        found = verify(directory, public_key=pair[1])
-        with pytest.raises(IntegrityError, match=f"signature: {message}"):
-            found.insist()
-        assert [each.what for each in found.checks if each.ok is False] == ["signature"]
-        path.write_bytes(good)
-    path.write_bytes(good[:-1])
-    with pytest.raises(IntegrityError, match="signature: expected JSON in the form"):
-        verify(directory).insist()
-    path.write_bytes(b" " * (2**20 + 1))
-    with pytest.raises(IntegrityError, match="signature: expected at most 1048576 bytes"):
-        verify(directory).insist()
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda sig: [], "not a DSSE envelope with one signature.*length >= 1"),
+        (lambda sig: [sig, sig], "not a DSSE envelope with one signature.*length <= 1"),
+        (lambda sig: [{**sig, "keyid": "0" * 64}], "expected a signature by the key .*, got '000"),
+        (lambda sig: [{**sig, "sig": swapped(sig["sig"])}], "signature in .* by the key .* is invalid"),
+        (lambda sig: [{**sig, "sig": ""}], "is invalid"),
+        (lambda sig: [{**sig, "sig": sig["sig"][:-3] + "B=="}], "base64 that is not in canonical form"),
+        (lambda sig: [{**sig, "cert": "x"}], "unknown field `cert`"),
+    ],
+)
+def test_signatures_that_do_not_hold_are_refused(
+    change: Callable[[dict[str, str]], list[dict[str, str]]], message: str, directory: Path, pair: tuple[Path, Path]
+) -> None:
+    path = sign(directory, pair[0])
+    (signature,) = json.loads(path.read_bytes())["signatures"]
+    forged(path, signatures=change(signature))
+    refused(directory, pair[1], message)
+
+
+def swapped(signature: str) -> str:
+    raw = base64.b64decode(signature)
+    return base64.b64encode(raw[32:] + raw[:32]).decode()
+
+
+def refused(directory: Path, public: Path, message: str) -> None:
+    """The signature, and nothing else, fails with this message."""
+    result = verify(directory, public_key=public)
+    with pytest.raises(IntegrityError, match=f"signature: .*{message}"):
+        result.insist()
+    assert [check.what for check in result.checks if check.ok is False] == ["signature"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda data: data[:-1], "is not in the form"), (lambda data: b" " * (2**20 + 1), "at most 1048576 bytes")],
+)
+def test_envelopes_of_another_form_are_refused(
+    change: Callable[[bytes], bytes], message: str, directory: Path, pair: tuple[Path, Path]
+) -> None:
+    path = sign(directory, pair[0])
+    path.write_bytes(change(path.read_bytes()))
+    refused(directory, pair[1], message)
 
 
 def test_a_signature_is_looked_at_without_a_key_too(directory: Path, pair: tuple[Path, Path]) -> None:
     sign(directory, pair[0])
     (look,) = (each for each in verify(directory).checks if each.what == "signature")
     assert (look.ok, look.words) == (
-        None, "there is one that fits the files; no public key was given to see whose it is",
+        None, "fits the files; no public key was given to check the signer",
     )  # fmt: skip
 
 
-def test_only_unencrypted_ed25519_keys_are_taken(directory: Path, tmp_path: Path) -> None:
-    key, other = ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word"))
-    curve = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public = other.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+ED25519, CURVE = ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+PLAIN = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+ENCRYPTED = ED25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word"))
+CURVE_PUBLIC = CURVE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (ENCRYPTED, "cannot be loaded .TypeError"),
+        (b"secret", "cannot be loaded .ValueError"),
+        (b"", "cannot be loaded .ValueError"),
+        (CURVE.private_bytes(*PLAIN), "got (ECPrivateKey|.*EllipticCurvePrivateKey)"),
+        (CURVE_PUBLIC, "cannot be loaded .ValueError"),
+        (None, "No such file"),
+    ],
+)
+def test_only_unencrypted_ed25519_keys_sign(
+    content: bytes | None, message: str, directory: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "key.pem"
-    asked = r"expected an ed25519 private key in PEM \(PKCS #8, not encrypted\) in .*key\.pem"
-    with pytest.raises(InputError, match=asked + ", found none: No such file"):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"unencrypted ed25519 private key .* in .*key\.pem.*{message}") as caught:
         sign(directory, path)
-    for content, message in (
-        (encrypted, "got something else: TypeError"),
-        (b"secret", "got something else: ValueError"),
-        (b"", "got something else: ValueError"),
-        (curve, "got (ECPrivateKey|.*EllipticCurvePrivateKey)"),
-        (public, "got something else: ValueError"),
-    ):
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CURVE_PUBLIC, "got (ECPublicKey|.*EllipticCurvePublicKey)"),
+        (b"", "cannot be loaded .ValueError"),
+        (ED25519.private_bytes(*PLAIN), "cannot be loaded .ValueError"),
+        (None, "No such file"),
+    ],
+)
+def test_only_ed25519_public_keys_verify(content: bytes | None, message: str, directory: Path, tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    if content is not None:
         path.write_bytes(content)
-        with pytest.raises(InputError, match=asked + ", " + message) as caught:
-            sign(directory, path)
-        assert "secret" not in str(caught.value)
-    asked = r"expected an ed25519 public key in PEM in .*key\.pem"
-    for content, message in (
-        (public, "got (ECPublicKey|.*EllipticCurvePublicKey)"),
-        (b"", "got something else: ValueError"),
-        (key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), "got something else: ValueError"),
-    ):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=asked + ", " + message):
-            read_public_key(path)
-    path.unlink()
-    with pytest.raises(InputError, match=asked + ", found none: No such file"):
+    with pytest.raises(InputError, match=rf"ed25519 public key .* in .*key\.pem.*{message}"):
         verify(directory, public_key=path)
 
 
@@ -195,7 +231,7 @@ def test_without_the_extra_it_is_named_and_the_rest_is_checked(
     for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, missing, None)
-    sentence = r"expected the extra for signatures, which is not installed .*: pip install 'untrain\[sign\]'"
+    sentence = r"needs the `sign` extra: pip install 'untrain\[sign\]'"
     with pytest.raises(NotSupportedError, match=sentence):
         sign(directory, pair[0])
     with pytest.raises(NotSupportedError, match=sentence):

@@ -1,48 +1,42 @@
 """`untrain audit`: a method compared with retraining."""
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import tyro
-
-from untrain.cli.inputs import Inputs
-from untrain.cli.request import GivenRequest
+from untrain.cli.inputs import InputOptions, Inputs, RequestInputs
+from untrain.cli.options import Flag, OptionalDirectory, Spec, option
 from untrain.cli.terminal import Status, print_text
-
-if TYPE_CHECKING:
-    pass
-
-_Inputs = Annotated[Inputs, tyro.conf.arg(name="")]
 
 
 def audit(
-    forget: Path,
-    inputs: _Inputs = Inputs(),  # noqa: B008 (frozen)
-    method: str = "auto",
-    validation: str | None = None,
-    models: int = 32,
-    keep: Path | None = None,
-    json: bool = False,
+    request: RequestInputs,
+    inputs: InputOptions = Inputs(),  # noqa: B008 (frozen)
+    method: Spec = "auto",
+    models: Annotated[int, option("N")] = 32,
+    checkpoint_dir: OptionalDirectory = None,
+    json: Flag = False,
 ) -> None:
-    """Compare a method with training anew on your own model and data: many models of each.
+    """Compare an unlearning method with retraining, on many models of each kind.
+
+    Examples:
+        untrain audit --ids ids.txt --data train.parquet --weights model.safetensors --recipe recipe.toml
+        untrain audit --ids ids.txt --weights model.safetensors --recipe recipe.toml --method ssd --models 64
 
     Args:
-        forget: a text file with the ids to forget, one on each line.
-        inputs: data, network, weights and recipe, all of which are needed.
-        method: to look at, `name` or `name:preset`.
-        validation: examples outside the training set, named as --data is, to compare accuracy on.
-        models: how many of each kind; more tell smaller differences.
-        keep: folder for finished models, from which the same command continues where it was stopped; nothing else is
-            written.
-        json: print the figures as JSON.
+        request: With --previous, --weights defaults to the model of that request.
+        inputs: An audit needs --weights and --recipe.
+        method: unlearning method, NAME or NAME:PRESET (see `untrain list`)
+        models: number of models of each kind; more models detect smaller differences
+        checkpoint_dir: checkpoint directory (it holds figures, not models)
+        json: print the figures as JSON
     """
-    from untrain.cli.outputs import json_text, plain
+    from untrain.cli.outputs import json_text
+    from untrain.workflows.audit import audit
 
     with Status() as status:
-        given = GivenRequest.read(inputs, forget, validation, None, None, status)
-        found = given.audit(method, models, keep)
+        model, examples, ids, keywords = request.read(inputs, status)
+        result = audit(model, examples, ids, method=method, models=models, checkpoint_dir=checkpoint_dir, **keywords)
     if json:
-        sys.stdout.write(json_text(plain(found)))
-        return
-    print_text(found.words)
+        sys.stdout.write(json_text(result))
+    else:
+        print_text(result.words)

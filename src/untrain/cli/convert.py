@@ -1,21 +1,29 @@
-"""`untrain convert`: weights of torch as safetensors."""
+"""`untrain convert`: PyTorch weights as safetensors."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from untrain.cli.options import option
 from untrain.cli.terminal import print_text
 
 
-def convert(source: tyro.conf.Positional[Path], target: tyro.conf.Positional[Path]) -> None:
-    """Turn a state dict that torch.save wrote into safetensors. Nothing in the file is run.
+def convert(
+    source: tyro.conf.Positional[Annotated[Path, option("SOURCE")]],
+    target: tyro.conf.Positional[Annotated[Path, option("TARGET")]],
+) -> None:
+    """Convert a state dict written by torch.save to safetensors. No code in the file is executed.
+
+    Examples:
+        untrain convert model.pt model.safetensors
 
     Args:
-        source: a .pt or .pth file with tensors by name, alone or under state_dict, model_state_dict or model.
-        target: the .safetensors file to write; it must not exist.
+        source: .pt or .pth file with a state dict, alone or under state_dict, model_state_dict or model
+        target: .safetensors file to write; it must not exist
     """
-    from untrain.models.convert import convert as turn
+    from untrain.models.convert import convert
 
-    count, found = turn(source, target)
-    where = "" if found is None else f", from what stands under {found!r} in {source}"
-    print_text(f"{count} tensors: {target}{where}")
+    count, key = convert(source, target)
+    origin = "" if key is None else f", from {key!r} in {source}"
+    print_text(f"{count} tensors: {target}{origin}")

@@ -2,75 +2,76 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
-from untrain.cli.inputs import Question
+from untrain.cli.inputs import InputOptions, Inputs
+from untrain.cli.options import Directory, Flag, Spec, option
 from untrain.cli.terminal import Status, print_suspects, print_text
 
 if TYPE_CHECKING:
+    from untrain.cli.outputs import SuspectsFile
     from untrain.detection import Suspects
 
-_Inputs = Annotated[Question, tyro.conf.arg(name="")]
-_SUSPECTS = ("suspects.csv", "suspects.json", "suspects.html")
+REVIEW, RECORD, PAGE = "suspects.csv", "suspects.json", "suspects.html"
 
 
-def detect(inputs: _Inputs = Question(), out: Path = Path("detected"), json: bool = False) -> None:  # noqa: B008 (frozen)
-    """Find the labels that are probably wrong.
+def detect(
+    inputs: InputOptions = Inputs(),  # noqa: B008 (frozen)
+    scorer: Spec = "auto",
+    noise_ratio: Annotated[float | None, option("SHARE")] = None,
+    out: Directory = Path("detected"),
+    json: Flag = False,
+) -> None:
+    """Find mislabeled examples.
 
-    Writes suspects.csv for a person to look through, suspects.json, and suspects.html with pictures.
+    Writes suspects.csv for a person to review, suspects.json, and suspects.html with pictures.
+
+    Examples:
+        untrain detect --data mnist
+        untrain detect --data train.parquet --label species --model my_model:build --out suspects
 
     Args:
-        inputs: data and network.
-        out: directory of the files; it is made, or must hold nothing else.
-        json: print suspects.json instead of a summary.
+        inputs: Without --weights, a network is trained first. With --weights but no --recipe, `auto` uses neighbours.
+        scorer: scorer, NAME or NAME:PRESET (see `untrain list`)
+        noise_ratio: share of mislabeled examples, if known
+        out: output directory, new or empty
+        json: print suspects.json instead of a summary
     """
-    from untrain.cli.outputs import check_directory, check_unanswered, json_text, record
+    from untrain.cli.outputs import SuspectsFile, check_directory, check_unanswered, json_text, plain
 
-    check_directory(out, _SUSPECTS)
-    check_unanswered(out / "suspects.csv")
+    check_directory(out, (REVIEW, RECORD, PAGE))
+    check_unanswered(out / REVIEW)
     with Status() as status:
-        found = _found(inputs, status)
-    content = record(found, inputs.data, inputs.seed)
-    _write_suspects(found, content, out)
+        suspects = _detected(inputs, scorer, noise_ratio, status)
+    content = SuspectsFile.of(suspects, inputs.data, inputs.seed)
+    _write(suspects, content, out)
     if json:
         sys.stdout.write(json_text(content))
         return
     from untrain.report.suspects import summary
 
-    print_text(summary(content))
-    print_suspects(content["flagged"])
-    print_text(*(f"{what}: {out / name}" for what, name in zip(("review", "record", "page"), _SUSPECTS, strict=True)))
+    print_text(summary(plain(content)))
+    print_suspects(content.flagged)
+    print_text(f"review: {out / REVIEW}", f"record: {out / RECORD}", f"page: {out / PAGE}")
 
 
-def _found(inputs: Question, status: Status) -> "Suspects":
+def _detected(inputs: Inputs, scorer: str, noise_ratio: float | None, status: Status) -> "Suspects":
     from untrain.detection import check_question, detect
 
-    status.show(f"reading {inputs.data}")
-    examples = inputs.examples()
-    check_question(examples, inputs.scorer, inputs.noise_ratio)
-    network = inputs.network(examples)
-    return detect(
-        network.module,
-        examples,
-        inputs.scorer,
-        inputs.noise_ratio,
-        inputs.seed,
-        factory=network.factory,
-        recipe=network.recipe,
-        progress=status.show,
-    )
+    examples = inputs.examples(status)
+    check_question(examples, scorer, noise_ratio)
+    model, training = inputs.network(examples, status)
+    return detect(model, examples, scorer=scorer, noise_ratio=noise_ratio, **training)
 
 
-def _write_suspects(found: "Suspects", content: dict[str, Any], out: Path) -> None:
-    from untrain.cli.outputs import write_json
+def _write(suspects: "Suspects", content: "SuspectsFile", out: Path) -> None:
+    from untrain.cli.outputs import json_text, plain
+    from untrain.core.files import write_file
     from untrain.detection import write_review
     from untrain.report.images import png
     from untrain.report.suspects import MOST_SHOWN, write_suspects_page
 
-    pictures = [png(found.examples.inputs[position]) for position in found.flagged[:MOST_SHOWN]]
-    review, plain, page = (out / name for name in _SUSPECTS)
-    write_review(found, review)
-    write_suspects_page(page, content, pictures)
-    write_json(plain, content)
+    pictures = [png(suspects.examples.inputs[position]) for position in suspects.flagged[:MOST_SHOWN]]
+    write_review(suspects, out / REVIEW)
+    write_suspects_page(out / PAGE, plain(content), pictures)
+    write_file(out / RECORD, json_text(content))

@@ -1,11 +1,25 @@
-"""What a person names on the command line: data, and a network with or without weights."""
+"""The options that several commands share: data and network, and a request to forget."""
 
+import dataclasses
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
+import tyro
+
+from untrain.cli.options import (
+    File,
+    OptionalCount,
+    OptionalDirectory,
+    OptionalFile,
+    OptionalSource,
+    Source,
+    option,
+)
+from untrain.cli.terminal import Status
 from untrain.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -16,87 +30,134 @@ if TYPE_CHECKING:
     from untrain.population import Recipe
 
 
+class Training(TypedDict):
+    """The keywords that every verb takes."""
+
+    factory: "Factory"
+    recipe: "Recipe | None"
+    seed: int
+    progress: Callable[[str], None]
+
+
+class RequestKeywords(Training):
+    """The keywords of every verb that takes a request."""
+
+    validation: "Examples | None"
+    previous: Path | None
+    key: bytes | None
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Data and network.
 
     Attributes:
-        data: digits, mnist, cifar10, fashion-mnist, surf, a folder with one folder of images a class, a folder in the
-            layout of surf, or a .parquet table.
-        data_dir: folder of the parquet data, or of surf; default the variable UNTRAIN_DATA.
-        limit: look at this many examples, drawn at random; default all.
-        label: the label column of a table.
-        model: mlp, cnn, resnet18 or package.module:factory; default one that suits the data.
-        weights: a state dict of the trained model as .safetensors, or hf://owner/repo[@revision]/file.safetensors.
-        recipe: how the model was trained, a .toml file; what trains models anew needs it beside weights.
-        seed: root of all random numbers.
+        data: training data: digits, mnist, cifar10, fashion-mnist, surf, a folder with a subfolder of images for each
+            class, a folder in the layout of CASIA-SURF, or a .parquet table
+        data_dir: folder of the parquet files or of CASIA-SURF; default: the environment variable UNTRAIN_DATA
+        limit: number of examples to draw at random; default: all
+        label: label column of a table
+        model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data
+        weights: trained weights, a .safetensors state dict or hf://OWNER/REPO[@REVISION]/FILE.safetensors
+        recipe: training recipe of the network, a .toml file
+        seed: root of all random numbers
     """
 
-    data: str = "digits"
-    data_dir: Path | None = None
-    limit: int | None = None
-    label: str = "label"
-    model: str | None = None
-    weights: str | None = None
-    recipe: Path | None = None
-    seed: int = 0
+    data: Source = "digits"
+    data_dir: OptionalDirectory = None
+    limit: OptionalCount = None
+    label: Annotated[str, option("NAME")] = "label"
+    model: Annotated[str | None, option("NETWORK")] = None
+    weights: Annotated[str | None, option("FILE")] = None
+    recipe: OptionalFile = None
+    seed: Annotated[int, option("N")] = 0
 
-    def examples(self) -> "Examples":
+    def examples(self, status: Status) -> "Examples":
         """Read the data."""
         from untrain.data import load
 
+        status.show(f"reading {self.data}")
         return load(self.data, data_dir=self.data_dir, limit=self.limit, label=self.label, seed=self.seed)
 
-    def network(self, examples: "Examples") -> "Network":
-        """The network, checked on two of the examples.
+    def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
+        """The trained network, or None without weights, and how a network is trained.
 
         Raises:
-            InputError: it cannot be imported or built, does not fit the examples, or the weights are not its own.
-            ConfigError: the file of the recipe is none.
+            InputError: the network cannot be imported or built, or does not fit the examples or the weights.
+            ConfigError: the file of the recipe does not contain one.
         """
         import torch
 
         from untrain.models.weights import load_weights
 
-        own = None if self.recipe is None else read_recipe(self.recipe)
-        factory, recipe = _factory(self.model, examples)
+        given = None if self.recipe is None else read_recipe(self.recipe)
+        factory, suited = _factory(self.model, examples)
         module = _built(factory, examples)
+        training = Training(factory=factory, recipe=given, seed=self.seed, progress=status.show)
         if self.weights is None:
-            return Network(None, factory, own or recipe)
+            return None, {**training, "recipe": given or suited}
         load_weights(module, _local(self.weights))
-        return Network(module.to("cuda" if torch.cuda.is_available() else "cpu"), factory, own)
+        return module.to("cuda" if torch.cuda.is_available() else "cpu"), training
+
+
+InputOptions = Annotated[Inputs, tyro.conf.arg(name="data and network")]
 
 
 @dataclass(frozen=True)
-class Question(Inputs):
-    """Data, a network, and what to look for. Without weights a network is trained first.
-
-    With weights but no recipe, auto falls back to neighbours, and repair to ssse.
+class RequestInputs:
+    """A request to forget.
 
     Attributes:
-        scorer: of suspicion, `name` or `name:preset`, as `untrain list` shows them.
-        noise_ratio: share of wrong labels, if it is known.
+        ids: text file with the ids of the examples to forget, one per line
+        validation: validation data outside the training set, given like --data
+        previous: directory of the previous request, whose model is to forget more
+        key: request.key of the previous requests, if it is not in their directory
     """
 
-    scorer: str = "auto"
-    noise_ratio: float | None = None
+    ids: File
+    validation: OptionalSource = None
+    previous: OptionalDirectory = None
+    key: OptionalFile = None
+
+    def read(self, inputs: Inputs, status: Status) -> "tuple[nn.Module, Examples, list[str], RequestKeywords]":
+        """The arguments of every verb that takes a request: model, examples, ids, and keywords.
+
+        Raises:
+            ConfigError: there are no weights.
+            InputError: a file cannot be read.
+        """
+        from untrain.data import read_ids
+        from untrain.records import read_key
+        from untrain.records.directory import MODEL
+
+        if inputs.weights is None and self.previous is not None:
+            inputs = dataclasses.replace(inputs, weights=str(self.previous / MODEL))
+        if inputs.weights is None:
+            raise ConfigError("The weights of a trained model are missing; pass --weights or --previous.")
+        ids, key = read_ids(self.ids), None if self.key is None else read_key(self.key)
+        examples = inputs.examples(status)
+        validation = None if self.validation is None else _validation(self.validation, inputs, status)
+        module, training = inputs.network(examples, status)
+        assert module is not None  # noqa: S101 (there are weights)
+        return module, examples, ids, {**training, "validation": validation, "previous": self.previous, "key": key}
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A network as the public functions take it: trained, or None with a recipe by which to train it."""
+def _validation(source: str, inputs: Inputs, status: Status) -> "Examples":
+    import numpy as np
 
-    module: "nn.Module | None"
-    factory: "Factory"
-    recipe: "Recipe | None"
+    examples = dataclasses.replace(inputs, data=source, limit=None).examples(status)
+    if not Path(source).is_dir():
+        return examples
+    # Ids are paths below the folder; the same path below two folders is not the same image.
+    return dataclasses.replace(examples, ids=np.asarray([f"validation/{name}" for name in examples.ids]))
 
 
 def read_recipe(path: Path) -> "Recipe":
     """Read a recipe from a .toml file.
 
     Raises:
-        InputError: there is no such file.
-        ConfigError: it is no recipe.
+        InputError: the file cannot be read.
+        ConfigError: the file is not a recipe.
     """
     import msgspec
 
@@ -105,13 +166,13 @@ def read_recipe(path: Path) -> "Recipe":
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Recipe)
     except OSError as error:
-        raise InputError(f"expected a recipe in {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot read the recipe {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"expected a recipe in {path}, got something else: {error}") from error
+        raise ConfigError(f"{path} is not a recipe: {error}") from error
 
 
 def _local(weights: str) -> Path:
-    """Where weights lie, once they are fetched."""
+    """The path of the weights, once they are downloaded."""
     if not weights.startswith("hf://"):
         return Path(weights)
     from untrain.models.hub import fetch_weights
@@ -126,19 +187,19 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
     model, recipe = suited(examples)
     known: dict[str, Model] = {"mlp": MLP(), "cnn": CNN(), "resnet18": ResNet18()}
     if name is not None and ":" in name:
-        # As `python -m` does, so that a module beside the data can be named.
+        # As `python -m` does, so that a module next to the data is found.
         if os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())
         return guarded("a factory that can be imported", lambda: import_factory(name)), recipe
     if name is not None:
         if name not in known:
-            raise InputError(f"expected {', '.join(known)} or package.module:factory as model, got {name!r}")
+            raise InputError(f"expected --model {', '.join(known)} or PACKAGE.MODULE:FACTORY, got {name!r}")
         model, recipe = known[name], suited_recipe(known[name])
     return factory(model, examples.inputs.shape[1:], len(examples.classes)), recipe
 
 
 def _built(factory: "Factory", examples: "Examples") -> "nn.Module":
-    """A module that was seen to turn two examples into logits."""
+    """A network, checked on two of the examples."""
     from untrain.population import Engine, Population, check_fits, guarded
 
     expected = f"a model for inputs of shape {examples.inputs.shape[1:]} and {len(examples.classes)} classes"

@@ -1,10 +1,11 @@
-"""The command line: one command a verb, one file a command. It parses, calls the public functions, and prints."""
+"""The command line, one file per command. A command parses options, calls a public function, and prints the result."""
 
 import os
 import select
 import signal
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import tyro
@@ -15,6 +16,7 @@ from untrain.cli.detect import detect
 from untrain.cli.doctor import doctor
 from untrain.cli.forget import forget
 from untrain.cli.list import list_
+from untrain.cli.options import current
 from untrain.cli.push import push
 from untrain.cli.repair import repair
 from untrain.cli.report import report
@@ -26,22 +28,38 @@ from untrain.core.text import printable
 from untrain.core.version import __version__
 from untrain.errors import InputError, UntrainError
 
+COMMANDS: dict[str, Callable[..., None]] = {
+    "detect": detect,
+    "repair": repair,
+    "forget": forget,
+    "doctor": doctor,
+    "audit": audit,
+    "convert": convert,
+    "verify": verify,
+    "sign": sign,
+    "push": push,
+    "synthesize": synthesize,
+    "run": run,
+    "list": list_,
+    "report": report,
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point; leaves with 0 when done, 2: wrong command, 3: wrong input, 5: damaged file, 75: stopped.
+    """Run a command and exit.
 
-    And with 1 where nobody reads the output any more.
+    Exit codes: 0 done, 1 nobody reads the output, 2 wrong command, 3 wrong input, 5 damaged file, 75 stopped.
     """
     if sys.stdout is None:  # it was closed before
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for good)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         try:
-            _obey(sys.argv[1:] if arguments is None else arguments)
+            _run(sys.argv[1:] if arguments is None else arguments)
         finally:
             sys.stdout.flush()
     except UntrainError as error:
-        # Names from data are part of many sentences, and must not steer the terminal.
+        # Many messages contain names from data, which must not steer the terminal.
         sys.stderr.write(f"untrain: {printable(str(error))}\n")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
@@ -49,11 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         raise SystemExit(75) from None
     except OSError as error:
         gone = _is_reader_gone()
-        # What cannot be printed must not be tried once more at the end.
+        # Python flushes the output again at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if gone and isinstance(error, BrokenPipeError):  # as when `head` has seen enough
             raise SystemExit(1) from None
-        sys.stderr.write(f"untrain: the system refused: {error}\n")
+        sys.stderr.write(f"untrain: {error}\n")
         raise SystemExit(InputError.exit_code) from None
     raise SystemExit(0)
 
@@ -65,32 +83,31 @@ def _is_reader_gone() -> bool:
     return any(event & select.POLLERR for _, event in output.poll(0))
 
 
-def _obey(arguments: Sequence[str]) -> None:
-    """Parse a command and do it."""
+def _run(arguments: Sequence[str]) -> None:
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"untrain {__version__}\n")
         return
-    tyro.extras.subcommand_cli_from_dict(
-        {
-            "detect": detect,
-            "repair": repair,
-            "forget": forget,
-            "doctor": doctor,
-            "audit": audit,
-            "convert": convert,
-            "verify": verify,
-            "sign": sign,
-            "push": push,
-            "synthesize": synthesize,
-            "run": run,
-            "list": list_,
-            "report": report,
-        },
-        prog="untrain",
-        description="Make trained classifiers forget, and measure that they did.",
-        args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    arguments = list(current(arguments))
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="untrain",
+            description="Make trained classifiers forget, and measure that they did.",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
+        )
+    except SystemExit as ended:
+        if ended.code == 0 and arguments[0] in COMMANDS:
+            sys.stdout.write(_examples(COMMANDS[arguments[0]]))
+        raise
+
+
+def _examples(command: Callable[..., None]) -> str:
+    """The examples in the docstring of a command, which tyro does not show."""
+    import docstring_parser
+
+    sections = docstring_parser.parse(command.__doc__ or "").examples
+    return "".join(f"\nexamples:\n{textwrap.indent(section.description or '', '  ')}\n" for section in sections)
 
 
 def _as_interrupt(*_: object) -> NoReturn:

@@ -1,6 +1,5 @@
-"""What `untrain detect` and `untrain repair` leave in a directory."""
+"""What `untrain detect` and `untrain repair` write, and JSON for all commands."""
 
-import dataclasses
 import json
 import math
 from collections.abc import Iterable
@@ -11,98 +10,151 @@ import msgspec
 import numpy as np
 
 from untrain.core.environment import versions
-from untrain.core.files import others_in, write_file
+from untrain.core.files import others_in
 from untrain.errors import ConfigError
 
 if TYPE_CHECKING:
     from untrain.detection import Suspects
 
-SCHEMA = 1
-"""Version of the form of `suspects.json` and `repair.json`."""
+
+class Suspect(msgspec.Struct, frozen=True):
+    """An example whose label is probably wrong."""
+
+    id: str
+    label: str
+    suggested: str | None
+    score: float
 
 
-def check_directory(out: Path, names: Iterable[str]) -> None:
-    """Refuse a directory that holds anything but files of these names, or cannot be written to.
+class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `suspects.json`: what a detection found.
 
-    Raises:
-        ConfigError: it is such a one, or a file.
+    Attributes:
+        schema: version of the format, also that of `repair.json`.
+        data: source of the data.
+        seed: root of all random numbers.
+        examples: number of examples.
+        classes: class names.
+        scorer: `name` or `name:preset`.
+        noise_ratio: estimated or given share of wrong labels.
+        interval: 95 % interval of the estimate.
+        model_error: error of held-out predictions on the labels taken for right, or None.
+        counts: number of suspects by class.
+        evidence: further results of the scorer.
+        versions: versions of untrain, Python and the libraries.
+        flagged: the suspects, the most suspicious first.
     """
-    expected = sorted(names)
-    for other in others_in(out, expected)[:1]:
-        raise ConfigError(
-            f"expected {out} to hold nothing or just {', '.join(expected)}, got {other!r} there: choose another --out"
+
+    schema: int = 2
+    data: str
+    seed: int
+    examples: int
+    classes: list[str]
+    scorer: str
+    noise_ratio: float
+    interval: tuple[float, float]
+    model_error: float | None
+    counts: dict[str, int]
+    evidence: dict[str, object]
+    versions: dict[str, str]
+    flagged: list[Suspect]
+
+    @classmethod
+    def of(cls, suspects: "Suspects", data: str, seed: int) -> "SuspectsFile":
+        """Describe the result of a detection."""
+        examples, suggested = suspects.examples, suspects.suggested
+        names = list(examples.classes)
+        flagged = [
+            Suspect(
+                id=str(examples.ids[position]),
+                label=names[examples.labels[position]],
+                suggested=None if suggested is None else names[suggested[position]],
+                score=float(suspects.scores[position]),
+            )
+            for position in suspects.flagged
+        ]
+        counts = np.bincount(examples.labels[suspects.flagged], minlength=len(names))
+        return cls(
+            data=data,
+            seed=seed,
+            examples=len(examples),
+            classes=names,
+            scorer=suspects.scorer,
+            noise_ratio=suspects.noise_ratio,
+            interval=suspects.interval,
+            model_error=suspects.model_error,
+            counts=dict(zip(names, counts.tolist(), strict=True)),
+            evidence=suspects.evidence,
+            versions=versions(),
+            flagged=flagged,
         )
 
 
-def check_unanswered(review: Path) -> None:
-    """Refuse to overwrite a review file in which a person has written.
+class RepairFile(SuspectsFile, frozen=True, kw_only=True):
+    """The content of `repair.json`: what a detection found and what came of the repair.
+
+    Attributes:
+        accepted: whether the repaired model was kept.
+        verdict: the outcome in a sentence or two.
+        method: unlearning method, `name` or `name:preset`.
+        before: accuracy of the original model, in 0..1.
+        after: accuracy of the repaired model, in 0..1.
+        measured_on: description of the examples that both were measured on.
+        review: path of the review file, or None.
+        forgotten: ids of the forgotten examples.
+    """
+
+    accepted: bool
+    verdict: str
+    method: str
+    before: float
+    after: float
+    measured_on: str
+    review: str | None
+    forgotten: list[str]
+
+
+def check_directory(out: Path, names: Iterable[str]) -> None:
+    """Refuse an output directory that contains other files than these, or that cannot be written to.
 
     Raises:
-        ConfigError: there are answers in it.
-        InputError: it is no review file.
+        ConfigError: it does, or cannot.
+    """
+    expected = sorted(names)
+    if others := others_in(out, expected):
+        raise ConfigError(f"{out} contains {others[0]!r}, which is not from this command; choose another --out.")
+
+
+def check_unanswered(review: Path) -> None:
+    """Refuse to overwrite a review file that a person has filled in.
+
+    Raises:
+        ConfigError: the file contains answers.
+        InputError: the file is not a review file.
     """
     from untrain.detection import has_answers
 
     if review.exists() and has_answers(review):
-        raise ConfigError(f"expected no answers in {review}, which is to be replaced, got some: choose another --out")
+        raise ConfigError(f"{review} contains answers, which would be overwritten; choose another --out.")
 
 
-def record(suspects: "Suspects", data: str, seed: int) -> dict[str, Any]:
-    """What a detection found, as plain values."""
-    examples, suggested = suspects.examples, suspects.suggested
-    content: dict[str, Any] = plain(
-        {
-            "schema": SCHEMA,
-            "data": data,
-            "seed": seed,
-            "examples": len(examples),
-            "classes": examples.classes,
-            "scorer": suspects.scorer,
-            "noise_ratio": suspects.noise_ratio,
-            "interval": suspects.interval,
-            "model_error": suspects.model_error,
-            "counts": {
-                name: int((examples.labels[suspects.flagged] == label).sum())
-                for label, name in enumerate(examples.classes)
-            },
-            "evidence": suspects.evidence,
-            "versions": versions(),
-            "flagged": [
-                {
-                    "id": str(examples.ids[position]),
-                    "label": examples.classes[examples.labels[position]],
-                    "suggested": None if suggested is None else examples.classes[suggested[position]],
-                    "score": suspects.scores[position],
-                }
-                for position in suspects.flagged
-            ],
-        }
-    )
-    return content
+def json_text(value: object) -> str:
+    """Any value as strict JSON in ASCII, which can hold every id; numbers that are not finite become null."""
+    return json.dumps(plain(value), indent=1, allow_nan=False) + "\n"
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write plain values, indented."""
-    write_file(path, json_text(content))
+def plain(value: object) -> Any:  # noqa: ANN401 (a dictionary, for a struct)
+    """Any value as dictionaries, lists, texts and finite numbers."""
+    return _finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_listed))
 
 
-def json_text(content: dict[str, Any]) -> str:
-    """Strict JSON in ASCII, which holds any id whatever characters it has."""
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+def _listed(value: object) -> object:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 (any value)
-    """Numbers, texts, lists and dictionaries; None for what is no finite number, the text of what is something else."""
-    if dataclasses.is_dataclass(value) or isinstance(value, msgspec.Struct):
-        return plain(msgspec.to_builtins(value))
+def _finite(value: object) -> object:
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(item) for item in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str) else str(value)
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,19 +1,30 @@
 """`untrain push`: a request on the Hugging Face hub."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from untrain.cli.options import Flag, option
 from untrain.cli.terminal import print_text
 
 
-def push(directory: tyro.conf.Positional[Path], repository: tyro.conf.Positional[str], public: bool = False) -> None:
-    """Put a model that forgot, its record and its page on the Hugging Face hub, without the key; needs untrain[hub].
+def push(
+    directory: tyro.conf.Positional[Annotated[Path, option("DIR")]],
+    repository: tyro.conf.Positional[Annotated[str, option("OWNER/NAME")]],
+    public: Flag = False,
+) -> None:
+    """Upload a model that forgot, its record and its page to the Hugging Face hub, without the key.
+
+    The directory is verified first. Needs the `hub` extra.
+
+    Examples:
+        untrain push forgotten me/my-model
 
     Args:
-        directory: of the request, as `untrain forget` writes it; it is verified first.
-        repository: OWNER/NAME; it is made if it does not exist.
-        public: make it for everybody to see; default private. One that exists stays as it is.
+        directory: directory that `untrain forget` wrote
+        repository: repository on the hub, created if it does not exist
+        public: make a new repository public instead of private
     """
     from untrain.records.push import push_directory
 

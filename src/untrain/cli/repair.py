@@ -1,89 +1,90 @@
-"""`untrain repair`: find wrong labels, forget them, keep the better model."""
+"""`untrain repair`: find mislabeled examples, forget them, keep the better model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
-from untrain.cli.inputs import Question
+from untrain.cli.inputs import InputOptions, Inputs
+from untrain.cli.options import Directory, OptionalFile, OptionalSpec, Spec, option
 from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError
 
 if TYPE_CHECKING:
     from untrain.workflows.repair import Repaired
 
-_Inputs = Annotated[Question, tyro.conf.arg(name="")]
-_REPAIR = ("model.safetensors", "suspects.csv", "repair.json")
+MODEL, REVIEW, RECORD = "model.safetensors", "suspects.csv", "repair.json"
 
 
 def repair(
-    inputs: _Inputs = Question(),  # noqa: B008 (frozen)
-    method: str | None = None,
-    review: Path | None = None,
-    out: Path = Path("repaired"),
+    inputs: InputOptions = Inputs(),  # noqa: B008 (frozen)
+    method: OptionalSpec = None,
+    scorer: Spec = "auto",
+    noise_ratio: Annotated[float | None, option("SHARE")] = None,
+    review: OptionalFile = None,
+    out: Directory = Path("repaired"),
 ) -> None:
-    """Find the wrong labels, make the model forget them, and keep the result unless it is worse.
+    """Find mislabeled examples, make the model forget them, and keep the result unless it is worse.
 
-    Writes model.safetensors, the state dict of the repaired model, or of the original if it was better; suspects.csv,
-    unless there is a review; and repair.json.
+    Writes model.safetensors (the repaired model, or the original if it was better), suspects.csv unless there is a
+    review, and repair.json.
+
+    Examples:
+        untrain repair --data mnist
+        untrain repair --data train.parquet --review detected/suspects.csv
+        untrain repair --data train.parquet --weights model.safetensors --recipe recipe.toml
 
     Args:
-        inputs: data and network.
-        method: that forgets, `name` or `name:preset`, as `untrain list` shows them; default retrain, with weights ssse.
-        review: a suspects.csv of the same data, limit and seed, filled in: just what is confirmed there is forgotten.
-        out: directory of the files; it is made, or must hold nothing else.
+        inputs: Without --weights, a network is trained first. With --weights but no --recipe, --method defaults to ssse.
+        method: unlearning method, NAME or NAME:PRESET (see `untrain list`); default: retrain or ssse
+        scorer: scorer, NAME or NAME:PRESET (see `untrain list`)
+        noise_ratio: share of mislabeled examples, if known
+        review: filled-in suspects.csv of the same data, limit and seed; exactly the confirmed examples are forgotten
+        out: output directory, new or empty
     """
     from untrain.cli.outputs import check_directory, check_unanswered
 
-    check_directory(out, _REPAIR)
-    replaced, weights = out / _REPAIR[0], Path(inputs.weights or "")
+    check_directory(out, (MODEL, REVIEW, RECORD))
+    replaced, weights = out / MODEL, Path(inputs.weights or "")
     if replaced.is_file() and weights.is_file() and replaced.samefile(weights):
-        raise ConfigError(f"expected an --out that does not hold --weights, got {out}: the original would be replaced")
+        raise ConfigError(f"The original {replaced} would be replaced; choose another --out.")
     if review is None:
-        check_unanswered(out / "suspects.csv")
+        check_unanswered(out / REVIEW)
     with Status() as status:
-        repaired = _repaired(inputs, method, review, status)
-    _write_repair(repaired, inputs, review, out)
-    print_text(repaired.verdict, f"model: {out / 'model.safetensors'}", f"record: {out / 'repair.json'}")
+        repaired = _repaired(inputs, method, scorer, noise_ratio, review, status)
+    _write(repaired, inputs, review, out)
+    print_text(repaired.verdict, f"model: {out / MODEL}", f"record: {out / RECORD}")
 
 
-def _repaired(inputs: Question, method: str | None, review: Path | None, status: Status) -> "Repaired":
+def _repaired(
+    inputs: Inputs, method: str | None, scorer: str, noise_ratio: float | None, review: Path | None, status: Status
+) -> "Repaired":
     from untrain.workflows.repair import repair
 
-    status.show(f"reading {inputs.data}")
-    examples = inputs.examples()
-    network = inputs.network(examples)
-    return repair(
-        network.module,
-        examples,
-        scorer=inputs.scorer,
-        noise_ratio=inputs.noise_ratio,
-        method=method,
-        review=review,
-        seed=inputs.seed,
-        factory=network.factory,
-        recipe=network.recipe,
-        progress=status.show,
-    )
+    examples = inputs.examples(status)
+    model, training = inputs.network(examples, status)
+    return repair(model, examples, method=method, scorer=scorer, noise_ratio=noise_ratio, review=review, **training)
 
 
-def _write_repair(repaired: "Repaired", inputs: Question, review: Path | None, out: Path) -> None:
-    from untrain.cli.outputs import record, write_json
+def _write(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path) -> None:
+    import msgspec
+
+    from untrain.cli.outputs import RepairFile, SuspectsFile, json_text
+    from untrain.core.files import write_file
     from untrain.detection import write_review
     from untrain.models.weights import write_weights
 
-    outcome = {
-        "accepted": repaired.accepted,
-        "verdict": repaired.verdict,
-        "method": repaired.method,
-        "before": repaired.before,
-        "after": repaired.after,
-        "held_out": repaired.measured_on,
-        "review": None if review is None else str(review),
-        "forgotten": [str(name) for name in repaired.suspects.examples.ids[repaired.forgotten]],
-    }
-    model, suspects, plain = (out / name for name in _REPAIR)
-    write_weights(model, repaired.model, {"method": repaired.method if repaired.accepted else "none"})
+    suspects = repaired.suspects
+    content = RepairFile(
+        **msgspec.structs.asdict(SuspectsFile.of(suspects, inputs.data, inputs.seed)),
+        accepted=repaired.accepted,
+        verdict=repaired.verdict,
+        method=repaired.method,
+        before=repaired.before,
+        after=repaired.after,
+        measured_on=repaired.measured_on,
+        review=None if review is None else str(review),
+        forgotten=[str(name) for name in suspects.examples.ids[repaired.forgotten]],
+    )
+    write_weights(out / MODEL, repaired.model, {"method": repaired.method if repaired.accepted else "none"})
     if review is None:
-        write_review(repaired.suspects, suspects)
-    write_json(plain, {**record(repaired.suspects, inputs.data, inputs.seed), **outcome})
+        write_review(suspects, out / REVIEW)
+    write_file(out / RECORD, json_text(content))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from untrain.cli.tables import print_tables
-from untrain.cli.terminal import ProgressBar, print_text
+from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def run(
     asked |= _without_left_out(base, asked)
     chosen = changed(base, asked, "command line")
     directory = out or Path("runs") / chosen.name
-    with ProgressBar() as display:
-        results = run_experiment(chosen, directory, data_dir=data_dir, workers=workers, progress=display.show)
+    with Status() as status:
+        results = run_experiment(chosen, directory, data_dir=data_dir, workers=workers, progress=status.show_run)
     if json:
         sys.stdout.write((directory / "results.json").read_text(encoding="utf-8") + "\n")
     else:

@@ -1,28 +1,30 @@
-"""What the commands show: what is being done on the error stream, and the result on the output."""
+"""What the commands show: progress on the error stream, results on the output."""
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from untrain.core.text import duration, printable
 
 if TYPE_CHECKING:
-    from untrain.experiments import Progress as RunProgress
+    from untrain.cli.outputs import Suspect
+    from untrain.experiments import Progress
 
 _SECONDS_BETWEEN_LINES = 20.0
+_MOST_PRINTED = 10
 
 
 class Status:
-    """What is being done: one line with a spinner on a terminal, a line for each thing elsewhere."""
+    """Progress on the error stream: a line with a spinner on a terminal, one line after another elsewhere."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._spinner = self._console.status("starting")
+        self._next_line = 0.0
 
     def __enter__(self) -> "Status":
         if self._console.is_terminal:
@@ -33,55 +35,24 @@ class Status:
         self._spinner.stop()
 
     def show(self, doing: str) -> None:
-        """Say what is done next."""
+        """Show what happens now."""
         if self._console.is_terminal:
             self._spinner.update(shown(doing))
         else:
             sys.stderr.write(f"{printable(doing)}\n")
             sys.stderr.flush()
 
-
-class ProgressBar:
-    """Progress on the error stream: a bar on a terminal, a line now and then elsewhere."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=self._console, transient=True,
-        )  # fmt: skip
-        self._task = self._bar.add_task("starting", total=None, left="")
-        self._next_line = 0.0
-
-    def __enter__(self) -> "ProgressBar":
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
-
-    def show(self, progress: "RunProgress") -> None:
-        """Show how far a run is."""
-        left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
-        if self._console.is_terminal:
-            self._bar.update(
-                self._task,
-                description=printable(progress.doing),
-                completed=progress.done,
-                total=progress.total,
-                left=left,
-            )
-        elif time.monotonic() >= self._next_line or progress.done == progress.total:
+    def show_run(self, progress: "Progress") -> None:
+        """Show how far a run is; where no terminal is, only every 20 seconds and at the end."""
+        left = "" if progress.seconds_left is None else f", {duration(progress.seconds_left)} left"
+        due = time.monotonic() >= self._next_line or progress.done == progress.total
+        if due or self._console.is_terminal:
             self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
-            sys.stderr.write(f"{progress.done}/{progress.total} {printable(progress.doing)} {left}".rstrip() + "\n")
-            sys.stderr.flush()
+            self.show(f"{progress.done}/{progress.total} {progress.doing}{left}")
 
 
 def shown(text: str) -> Text:
-    """A text, which may come from data: nothing in it steers the terminal or is taken for markup."""
+    """A text that may come from data: it cannot steer the terminal and is not read as markup."""
     return Text(printable(text))
 
 
@@ -91,19 +62,18 @@ def print_text(*lines: str) -> None:
         console().print(shown(line), soft_wrap=True)
 
 
-def print_suspects(flagged: list[dict[str, Any]], most: int = 10) -> None:
-    """Print the first suspects as a table."""
+def print_suspects(flagged: "list[Suspect]") -> None:
+    """Print the most suspicious examples as a table."""
     table = Table("id", "label", "suggested", "score")
-    for each in flagged[:most]:
-        texts = (each["id"], each["label"], each["suggested"] or "")
-        table.add_row(*map(shown, texts), f"{each['score']:.4g}")
+    for suspect in flagged[:_MOST_PRINTED]:
+        texts = (suspect.id, suspect.label, suspect.suggested or "", f"{suspect.score:.4g}")
+        table.add_row(*map(shown, texts))
     if flagged:
         console().print(table)
-    if len(flagged) > most:
-        print_text(f"and {len(flagged) - most} more")
+    if len(flagged) > _MOST_PRINTED:
+        print_text(f"and {len(flagged) - _MOST_PRINTED} more")
 
 
 def console() -> Console:
-    """The terminal, or a wide page where there is none."""
-    # Where nobody watches, lines are not folded to a screen that is not there.
+    """The terminal, or a wide page if the output goes elsewhere."""
     return Console() if sys.stdout.isatty() else Console(width=180)

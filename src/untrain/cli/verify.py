@@ -1,39 +1,43 @@
 """`untrain verify`: whether a record still holds."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from untrain.cli.options import OptionalFile, option
 from untrain.cli.terminal import print_text
-
-_MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 
 
 def verify(
-    directory: tyro.conf.Positional[Path],
-    key: Path | None = None,
-    forget: Path | None = None,
-    public_key: Path | None = None,
+    directory: tyro.conf.Positional[Annotated[Path, option("DIR")]],
+    key: OptionalFile = None,
+    ids: OptionalFile = None,
+    public_key: OptionalFile = None,
 ) -> None:
-    """Check that a record, its model and the records before it are what was written.
+    """Verify that a record, its model and the earlier records are unchanged.
+
+    Examples:
+        untrain verify forgotten
+        untrain verify forgotten --ids ids.txt --key request.key
+        untrain verify forgotten --public-key public.pem
 
     Args:
-        directory: of the request, as `untrain forget` writes it.
-        key: the request.key of the request; default the one in the directory, if it is there.
-        forget: a text file with an id on each line, to see whether they were asked to be forgotten.
-        public_key: of who should have signed, ed25519 in a PEM file; needs untrain[sign].
+        directory: directory that `untrain forget` wrote
+        key: request.key of the request; default: the one in the directory
+        ids: text file with ids, one per line, that should have been requested
+        public_key: PEM file with the ed25519 public key of the expected signer; needs the `sign` extra
     """
     from untrain.data import read_ids
-    from untrain.records import read_key
-    from untrain.records import verify as look
+    from untrain.records import read_key, verify
     from untrain.report.record import EVIDENCE
 
-    found = look(
+    result = verify(
         directory,
         key=None if key is None else read_key(key),
-        ids=None if forget is None else read_ids(forget),
+        ids=None if ids is None else read_ids(ids),
         public_key=public_key,
     )
-    print_text(*(f"{_MARKS[check.ok]:11}  {check.what:10}  {check.words}" for check in found.checks))
-    found.insist()
+    print_text(*map(str, result.checks))
+    result.insist()
     print_text(f"Nothing that was checked has changed. {EVIDENCE}")

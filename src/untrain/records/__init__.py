@@ -1,7 +1,7 @@
-"""Records of requests to forget: written, chained, committed to, verified and signed. No torch here.
+"""Records of requests to forget: write, chain, verify and sign them. Nothing here imports torch.
 
-A record is evidence of a procedure, not a legal finding: it shows what was asked, done and measured, and that neither
-it nor the model has changed since.
+A record says what was requested, done and measured, and shows that neither it nor the model has changed since. It is
+evidence of a procedure, not a legal finding.
 """
 
 from untrain.records.commitment import commit as commit

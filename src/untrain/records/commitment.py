@@ -1,18 +1,19 @@
-r"""A keyed commitment to what was forgotten, so that a record can answer for its ids without holding them.
+r"""A keyed commitment to the forgotten ids: a record can prove which ids it covers without containing them.
 
-The tag of an id is HMAC-SHA256 under a secret key of 32 random bytes; a record holds the sorted tags.
+The tag of an id is its HMAC-SHA256 under a secret key of 32 random bytes. A record contains the sorted tags.
 
-What it shows. Whoever has the key and the ids can show that exactly these ids were named in the request: another id
-with the same tag, or another key under which other ids have these tags, would be a collision of SHA-256 (keys have one
-length, so that no two keys are the same key to HMAC). Hence nobody can exchange the ids afterwards.
+What it proves: the holder of the key and the ids can show that the request named exactly these ids. A second id with
+the same tag, or a second key that gives other ids these tags, would be a collision of SHA-256. (All keys have the same
+length, so no two keys are equivalent under HMAC.) Nobody can therefore exchange the ids afterwards.
 
-What it hides. Without the key a tag is a number like any other, as long as HMAC-SHA256 is a pseudorandom function:
-neither guessing ids nor looking at many records helps. Whoever has the key can test any id, so it is as confidential as
-the ids.
+What it hides: without the key, tags are indistinguishable from random numbers as long as HMAC-SHA256 is a pseudorandom
+function. Neither guessing ids nor comparing many records helps. The holder of the key can test any id, so the key is as
+confidential as the ids.
 
-What it does not hide, and does not show. The number of ids is public. Along a chain of requests the key stays the same,
-so that one sees whether two records name the same id, though not which. And a tag proves that an id was named, not that
-the model forgot it, nor that this id is the person who asks.
+What it does not hide: the number of ids is public. All requests of a chain share one key, so it is visible whether two
+records name the same id, but not which one.
+
+What it does not prove: a tag shows that an id was named, not that the model forgot it, nor who the id belongs to.
 """
 
 import hashlib
@@ -32,6 +33,8 @@ KEY_BYTES = 32
 _ID = b"untrain forget 1\0"
 _CHECK = b"untrain key 1\0"
 
+WRONG_KEY = "The key does not belong to this record; pass the request.key that was written with it."
+
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Annotated[str, msgspec.Meta(pattern=rf"\A[0-9a-f]{{{2 * KEY_BYTES}}}\Z")]
@@ -39,7 +42,7 @@ class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def new_key() -> bytes:
-    """A key that nobody knows."""
+    """A new random key."""
     return secrets.token_bytes(KEY_BYTES)
 
 
@@ -49,7 +52,7 @@ def tag(key: bytes, name: str) -> str:
 
 
 def key_check(key: bytes) -> str:
-    """By which one sees, without any id, that a key is that of a record."""
+    """A fingerprint of the key. It tells, without any id, whether a key belongs to a record."""
     return _mac(key, _CHECK)
 
 
@@ -60,27 +63,28 @@ def _mac(key: bytes, message: bytes) -> str:
 
 
 def commitment(tags: Iterable[str]) -> str:
-    """SHA-256 over tags, in the order given."""
+    """SHA-256 of the tags, in the given order."""
     return hashlib.sha256("".join(tags).encode("ascii")).hexdigest()
 
 
 def commit(ids: Iterable[str], key: bytes, *, retained: int, validation: int, classes: int) -> Requested:
-    """What was asked, with a commitment to the ids in their place.
+    """Describe a request, with a commitment in place of its ids.
 
     Args:
-        ids: of the examples to be forgotten; `str` or NumPy's.
-        key: that of the request before, or a `new_key`.
-        retained: examples of the training set that stay.
-        validation: examples outside the training set that are at hand.
-        classes: of the task.
+        ids: ids of the examples to forget, as `str` or NumPy strings.
+        key: the key of the previous request, or a `new_key`.
+        retained: number of training examples that stay.
+        validation: number of validation examples.
+        classes: number of classes.
 
     Raises:
-        InputError: an id occurs twice, or the key has another length.
+        InputError: an id occurs twice, or the key has the wrong length.
     """
     names = [str(name) for name in ids]
     tags = tuple(sorted({tag(key, name) for name in names}))
     if len(tags) != len(names):
-        raise InputError(f"expected distinct ids to forget, got {len(names) - len(tags)} of {len(names)} again")
+        repeated = len(names) - len(tags)
+        raise InputError(f"{repeated} of the {len(names)} ids to forget are repeated; name each id once.")
     return Requested(
         forgotten=len(tags),
         retained=retained,
@@ -93,53 +97,53 @@ def commit(ids: Iterable[str], key: bytes, *, retained: int, validation: int, cl
 
 
 def held(requests: Iterable[Requested], key: bytes, ids: Iterable[str]) -> set[str]:
-    """Those of `ids` that one of the requests names.
+    """The subset of `ids` that the requests name.
 
     Raises:
-        InputError: the key is not that of a request.
+        InputError: the key does not belong to a request.
     """
-    tags, right = set[str](), key_check(key)
+    tags, check = set[str](), key_check(key)
     for requested in requests:
-        if requested.key_check != right:
-            raise InputError("expected the key that belongs to the record, got another")
+        if requested.key_check != check:
+            raise InputError(WRONG_KEY)
         tags.update(requested.tags)
     return {name for name in map(str, ids) if tag(key, name) in tags}
 
 
 def check_commitment(requested: Requested) -> None:
-    """Check what can be checked without the key: that tags, their number and their digest agree.
+    """Check without the key that the tags, their number and their digest agree.
 
     Raises:
-        IntegrityError: they do not.
+        IntegrityError: they do not agree.
     """
     if list(requested.tags) != sorted(set(requested.tags)):
-        raise IntegrityError("expected sorted, distinct tags in the record, got others")
+        raise IntegrityError("the tags of the record are not sorted and distinct")
     if len(requested.tags) != requested.forgotten:
         raise IntegrityError(f"expected a tag for each of {requested.forgotten} examples, got {len(requested.tags)}")
-    if (found := commitment(requested.tags)) != requested.commitment:
-        raise IntegrityError(f"expected the commitment {requested.commitment} of the record's tags, got {found}")
+    if (computed := commitment(requested.tags)) != requested.commitment:
+        raise IntegrityError(f"expected commitment {requested.commitment} of the tags, got {computed}")
 
 
 def write_key(path: Path, key: bytes) -> None:
-    """Write the key to a file that only its owner can read.
+    """Write a key to a file that only its owner can read.
 
     Raises:
-        InputError: the file system refused.
+        InputError: the file cannot be written.
     """
     write_file(path, canonical(msgspec.to_builtins(_KeyFile(key.hex()))), private=True)
 
 
 def read_key(path: str | Path) -> bytes:
-    """Read what `write_key` wrote.
+    """Read a key that `write_key` wrote.
 
     Raises:
-        InputError: there is no such file, or it cannot be read.
-        IntegrityError: it holds no key.
+        InputError: the file does not exist or cannot be read.
+        IntegrityError: it contains no key.
     """
     if not Path(path).exists():
-        raise InputError(f"expected the key of a request at {path}, found no such file")
+        raise InputError(f"There is no request key at {path}.")
     plain = parse_canonical(read_regular(Path(path)), path)
     try:
         return bytes.fromhex(msgspec.convert(plain, _KeyFile).key)
-    except ValueError as error:  # also of escapes that spell what is no text
-        raise IntegrityError(f"expected the key of a request in {path}, got: {error}") from error
+    except ValueError as error:  # also for escapes that are not valid text
+        raise IntegrityError(f"{path} is not a request key: {error}") from error

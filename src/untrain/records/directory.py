@@ -1,8 +1,8 @@
 """The directory of one request, and the chain of the requests before it.
 
-A directory holds `model.safetensors`, `record.json`, `report.html`, `request.key` (which its owner keeps), the records
-of earlier requests as `previous/0001-record.json` and so on, oldest first, and perhaps `record.dsse.json`, a signature.
-So it can be verified alone. Each record carries the SHA-256 of the record file before it.
+A directory contains `model.safetensors`, `record.json`, `report.html`, `request.key` (for its owner to keep) and the
+records of earlier requests, oldest first, as `previous/0001-record.json` and so on. `record.dsse.json` is an optional
+signature. Each record contains the SHA-256 of the previous record file, so a directory can be verified on its own.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from untrain.core.files import Arrays, others_in, sweep, write_arrays, write_fil
 from untrain.errors import ConfigError, InputError, IntegrityError
 from untrain.records.commitment import held, key_check, write_key
 from untrain.records.record import (
+    Outcome,
     Previous,
     Record,
     content,
@@ -37,11 +38,11 @@ PREVIOUS = "previous"
 
 @dataclass(frozen=True)
 class Chain:
-    """The records of requests that followed each other, oldest first.
+    """The records of consecutive requests, oldest first.
 
     Attributes:
-        files: the content of each record file.
-        records: what they hold.
+        files: content of each record file.
+        records: the parsed records.
     """
 
     files: tuple[bytes, ...]
@@ -49,73 +50,75 @@ class Chain:
 
     @property
     def forgotten(self) -> int:
-        """How many examples were forgotten in all; one that was asked for twice counts once."""
+        """Number of distinct examples forgotten in the whole chain."""
         return len({tag for record in self._carried_out() for tag in record.requested.tags})
 
     def link(self) -> Previous:
-        """What the record of the next request says of this chain."""
+        """The reference to this chain that the next record contains."""
         return Previous(record=hashlib.sha256(self.files[-1]).hexdigest(), forgotten=self.forgotten)
 
     def forgotten_before(self, key: bytes, ids: Iterable[str]) -> set[str]:
-        """Those of `ids` that were forgotten; a request after which the original was kept forgot none.
+        """The subset of `ids` that was forgotten. A request that kept the original forgot none.
 
         Raises:
-            InputError: the key is not that of the chain.
+            InputError: the key does not belong to the chain.
         """
         return held((record.requested for record in self._carried_out()), key, ids)
 
     def named(self, key: bytes, ids: Iterable[str]) -> set[str]:
-        """Those of `ids` that were asked to be forgotten, whatever came of it.
+        """The subset of `ids` that was requested, whatever the outcome.
 
         Raises:
-            InputError: the key is not that of the chain.
+            InputError: the key does not belong to the chain.
         """
         return held((record.requested for record in self.records), key, ids)
 
     def _carried_out(self) -> Iterator[Record]:
-        return (record for record in self.records if record.verdict.outcome != "kept original")
+        return (record for record in self.records if record.verdict.outcome != Outcome.KEPT_ORIGINAL)
 
     def check(self) -> None:
-        """Check that each record follows the one before it.
+        """Check that each record continues the previous one.
 
         Raises:
-            IntegrityError: one does not.
+            IntegrityError: a record does not.
         """
         for number, record in enumerate(self.records):
             expected = Chain(self.files[:number], self.records[:number]).link() if number else None
             if record.previous != expected:
                 raise IntegrityError(
-                    f"expected record {number + 1} of {len(self.records)} to follow {_words(expected)}, "
-                    f"got one that follows {_words(record.previous)}"
+                    f"expected record {number + 1} of {len(self.records)} to follow {_described(expected)}, "
+                    f"got one that follows {_described(record.previous)}"
                 )
         for number, (earlier, later) in enumerate(pairwise(self.records), 2):
             for what, before, after in (
-                ("the model that the request before left", earlier.model.after, later.model.before),
-                ("the architecture of the request before", earlier.model.architecture, later.model.architecture),
-                ("the key of the request before", earlier.requested.key_check, later.requested.key_check),
+                ("model", earlier.model.after, later.model.before),
+                ("architecture", earlier.model.architecture, later.model.architecture),
+                ("key", earlier.requested.key_check, later.requested.key_check),
             ):
                 if before != after:
-                    raise IntegrityError(f"expected record {number} to start from {what}, {before!r}, got {after!r}")
+                    raise IntegrityError(
+                        f"expected record {number} to continue the {what} {before!r} of the one before, got {after!r}"
+                    )
 
 
-def _words(previous: Previous | None) -> str:
+def _described(previous: Previous | None) -> str:
     if previous is None:
         return "none"
-    return f"the record file {previous.record} with {previous.forgotten} forgotten in all"
+    return f"the record {previous.record} with {previous.forgotten} examples forgotten in all"
 
 
 def read_chain(directory: str | Path) -> Chain:
-    """The records of a directory, its own last.
+    """The chain of a directory: the earlier records, then its own.
 
     Raises:
         InputError: there is no record.
-        IntegrityError: a record changed, is missing, or does not follow the one before it.
-        NotSupportedError: a record is of a later schema.
+        IntegrityError: a record changed, is missing, or does not continue the previous one.
+        NotSupportedError: a record has a later schema.
     """
-    own = Path(directory) / RECORD
-    if not own.exists():
-        raise InputError(f"expected {RECORD} in {directory}, found none")
-    paths = [*earlier_files(Path(directory)), own]
+    last = Path(directory) / RECORD
+    if not last.exists():
+        raise InputError(f"There is no {RECORD} in {directory}; `untrain forget` writes one.")
+    paths = [*earlier_files(Path(directory)), last]
     files = tuple(read_regular(path) for path in paths)
     chain = Chain(files, tuple(parse_record(data, path) for data, path in zip(files, paths, strict=True)))
     chain.check()
@@ -126,15 +129,15 @@ def earlier_files(directory: Path) -> list[Path]:
     """The record files of earlier requests, oldest first.
 
     Raises:
-        IntegrityError: there is anything else beside them, or one is missing.
+        IntegrityError: a file is missing, or another is there.
     """
     folder = directory / PREVIOUS
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise IntegrityError(f"expected a directory at {folder}, got something else")
-    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    expected = [_earlier_name(number) for number in range(1, len(there) + 1)]
-    if there != sorted(expected):
-        other = next((name for name in there if name not in expected), "")
+        raise IntegrityError(f"{folder} is not a directory")
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    expected = [_earlier_name(number) for number in range(1, len(names) + 1)]
+    if names != sorted(expected):
+        other = next(name for name in names if name not in expected)
         raise IntegrityError(f"expected {expected[0]} to {expected[-1]} in {folder}, got {other!r}")
     return [folder / name for name in expected]
 
@@ -146,21 +149,21 @@ def _earlier_name(number: int) -> str:
 def write_record(
     directory: str | Path, record: Record, state: Arrays, key: bytes, chain: Chain | None = None
 ) -> Record:
-    """Write the directory of a request; the record comes last, so that where it is, all is.
+    """Write the directory of a request. The record is written last, so a directory with a record is complete.
 
     Args:
-        directory: it is made, or must hold nothing but what a writer that was killed has left.
-        record: its `files` are filled in here.
-        state: the arrays of the model that is handed back, by name.
-        key: that `record.requested` was committed to with.
-        chain: of the requests before, as `read_chain` reads it; `record.previous` must be its `link`.
+        directory: a new or empty directory. Leftovers of an interrupted writer are replaced.
+        record: the record, whose `files` are filled in here.
+        state: arrays of the resulting model, by name.
+        key: the key of `record.requested`.
+        chain: the earlier requests, as `read_chain` returns them. `record.previous` must be its `link`.
 
     Returns:
-        The record as it was written.
+        The record as written.
 
     Raises:
-        InputError: the file system refused; or state, key or chain are not those of the record.
-        ConfigError: the directory holds a record, or anything else.
+        InputError: a file cannot be written; or state, key or chain do not belong to the record.
+        ConfigError: the directory already contains a record or other files.
     """
     directory = Path(directory)
     _check_fits(record, state, key, chain)
@@ -178,28 +181,28 @@ def write_record(
 
 def _check_fits(record: Record, state: Arrays, key: bytes, chain: Chain | None) -> None:
     for what, expected, got in (
-        ("the state of the model after", record.model.after, state_digest(state)),
-        ("the key of the request", record.requested.key_check, key_check(key)),
-        ("the link to the chain", record.previous, chain.link() if chain else None),
+        ("state of the model", record.model.after, state_digest(state)),
+        ("key", record.requested.key_check, key_check(key)),
+        ("chain", record.previous, chain.link() if chain else None),
     ):
         if expected != got:
-            raise InputError(f"expected {what} as the record has it, {expected}, got {got}")
+            raise InputError(f"expected the {what} of the record, {expected}, got {got}")
 
 
 def check_unclaimed(directory: Path) -> None:
-    """Refuse a model without a key, which no writer that was killed has left: the key is written first.
+    """Refuse a directory with a model but no key: an interrupted writer leaves the key first, so the model is a user's.
 
     Raises:
-        ConfigError: there is one.
+        ConfigError: the directory contains a user's model.
     """
     if (directory / MODEL).exists() and not (directory / KEY).exists():
-        raise ConfigError(f"expected no {MODEL} of your own in {directory}, got one: choose another directory")
+        raise ConfigError(f"{directory} contains your own {MODEL}, which would be replaced; choose another directory.")
 
 
 def _check_empty(directory: Path, chain: Chain | None) -> None:
-    """Refuse what would not verify; what a writer that was killed has left is no hindrance."""
+    """Refuse a directory whose files would not verify. Leftovers of an interrupted writer are accepted."""
     if (directory / RECORD).exists():
-        raise ConfigError(f"expected no record in {directory}, got {RECORD}: choose another directory")
+        raise ConfigError(f"{directory} already contains {RECORD}; choose another directory.")
     check_unclaimed(directory)
     sweep(directory, [RECORD])
     earlier = {_earlier_name(number) for number in range(1, 1 + len(chain.files if chain else ()))}
@@ -207,12 +210,12 @@ def _check_empty(directory: Path, chain: Chain | None) -> None:
         (directory, {MODEL, PAGE, KEY, *([PREVIOUS] if chain else [])}),
         (directory / PREVIOUS, earlier),
     ):
-        for other in others_in(folder, expected)[:1]:
-            raise ConfigError(f"expected no other files in {folder}, got {other!r}: choose another directory")
+        if others := others_in(folder, expected):
+            raise ConfigError(f"{folder} already contains {others[0]!r}; choose another directory.")
 
 
 def page(record: Record) -> bytes:
-    """The page of a record; the same bytes for the same record and version of untrain."""
+    """The page of a record. The same record and version of untrain give the same bytes."""
     from untrain.report.record import record_page
 
     return record_page(content(record))

@@ -1,23 +1,23 @@
-"""A signature over a record: an in-toto statement in a DSSE envelope, signed with ed25519.
+"""Signatures of records: an in-toto statement in a DSSE envelope, signed with ed25519.
 
-The statement names the files by their SHA-256 and sums the record up; the envelope carries it and one signature over
-DSSE's pre-authentication encoding of it, so that neither the statement nor its type can be exchanged. Forms:
-https://github.com/in-toto/attestation (Statement v1) and https://github.com/secure-systems-lab/dsse. To sign, and to
-check who signed, needs the extra `untrain[sign]`; everything else about an envelope is checked without it. A signature
-does not show when it was made, nor that no later request follows.
+The statement lists the files with their SHA-256 and summarizes the record. The envelope contains the statement and one
+signature of its DSSE pre-authentication encoding, so neither the statement nor its type can be exchanged. See
+https://github.com/in-toto/attestation (Statement v1) and https://github.com/secure-systems-lab/dsse.
+
+Signing, and checking who signed, needs the extra `untrain[sign]`. Everything else is checked without it. A signature
+does not show when it was made, nor that no later request exists.
 """
 
 import base64
-import binascii
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from untrain.errors import InputError, IntegrityError, NotSupportedError
-from untrain.records.record import Record, canonical, parse_canonical
+from untrain.core.extras import extra
+from untrain.errors import InputError, IntegrityError
+from untrain.records.record import Plain, Record, canonical, parse_canonical
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
@@ -41,12 +41,12 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signatures: Annotated[tuple[_Signature, ...], msgspec.Meta(min_length=1, max_length=1)]
 
 
-def statement(record: Record, digests: Mapping[str, str]) -> dict[str, Any]:
+def statement(record: Record, digests: Mapping[str, str]) -> Plain:
     """The in-toto statement about a record.
 
     Args:
-        record: that is summed up.
-        digests: SHA-256 of each file that is signed, by name.
+        record: the record to summarize.
+        digests: SHA-256 of each signed file, by name.
     """
     return {
         "_type": STATEMENT_TYPE,
@@ -64,70 +64,73 @@ def statement(record: Record, digests: Mapping[str, str]) -> dict[str, Any]:
 
 
 def parse_envelope(data: bytes, where: str | Path) -> Envelope:
-    """The envelope of which these bytes are the file.
+    """Parse the content of an envelope file.
 
     Raises:
-        IntegrityError: they are not in the form that `sign` writes.
+        IntegrityError: the data are not in the form that `sign` writes.
     """
     plain = parse_canonical(data, where)
     try:
         envelope = msgspec.convert(plain, Envelope)
-    except ValueError as error:  # also of escapes that spell what is no text
-        raise IntegrityError(f"expected a DSSE envelope with one signature in {where}, got: {error}") from error
+    except ValueError as error:  # also for escapes that are not valid text
+        raise IntegrityError(f"{where} is not a DSSE envelope with one signature: {error}") from error
     if envelope.payloadType != PAYLOAD_TYPE:
         raise IntegrityError(f"expected a payload of type {PAYLOAD_TYPE} in {where}, got {envelope.payloadType!r}")
     return envelope
 
 
-def check_statement(envelope: Envelope, expected: Mapping[str, Any], where: str | Path) -> None:
-    """Check that what was signed is what the record and its files are now.
+def check_statement(envelope: Envelope, expected: Plain, where: str | Path) -> None:
+    """Check that the signed statement describes the current record and files.
 
     Args:
-        envelope: with a statement.
-        expected: the `statement` about the record and files that are there.
-        where: the envelope is, for messages.
+        envelope: an envelope with a statement.
+        expected: the `statement` about the current record and files.
+        where: name of the envelope file, for error messages.
 
     Raises:
-        IntegrityError: it differs.
+        IntegrityError: the signed statement differs.
     """
-    found = parse_canonical(_decoded(envelope.payload, where), f"the payload of {where}")
-    for name in sorted({*expected, *found}):
-        if found.get(name) != expected.get(name):
+    signed = parse_canonical(_decoded(envelope.payload, where), f"the payload of {where}")
+    for name in sorted({*expected, *signed}):
+        if signed.get(name) != expected.get(name):
             raise IntegrityError(
-                f"expected the {name} {expected.get(name)!r} of this record in {where}, got {found.get(name)!r}: "
-                "what was signed is not what is here"
+                f"expected {name} {expected.get(name)!r} in {where}, got {signed.get(name)!r}: "
+                "the signature is for other files"
             )
 
 
 def _decoded(text: str, where: str | Path) -> bytes:
-    """The bytes of which the text is the one base64 form."""
+    """Decode canonical base64."""
     try:
         data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise IntegrityError(f"expected base64 in {where}, got something else: {error}") from error
+    except ValueError as error:
+        raise IntegrityError(f"{where} contains invalid base64: {error}") from error
     if base64.b64encode(data).decode() != text:
-        raise IntegrityError(f"expected base64 in its one form in {where}, got another: it changed")
+        raise IntegrityError(f"{where} contains base64 that is not in canonical form: it changed")
     return data
 
 
-def signed(content: Mapping[str, Any], private_key: str | Path) -> bytes:
-    """The envelope of a statement, as it stands in its file.
+def signed(content: Plain, private_key: str | Path) -> bytes:
+    """Sign a statement.
 
     Args:
         content: the statement.
-        private_key: a PEM file with an ed25519 key in PKCS #8, not encrypted.
+        private_key: PEM file with an unencrypted ed25519 key in PKCS #8.
+
+    Returns:
+        The content of the envelope file.
 
     Raises:
         NotSupportedError: the extra is not installed.
-        InputError: there is no such key.
+        InputError: the file contains no such key.
     """
-    with _extra():
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-        from securesystemslib.dsse import Envelope as Dsse
-        from securesystemslib.signer import CryptoSigner
+    _need_extra()
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from securesystemslib.dsse import Envelope as Dsse
+    from securesystemslib.signer import CryptoSigner
 
-    expected = f"expected an ed25519 private key in PEM (PKCS #8, not encrypted) in {private_key}"
+    expected = f"expected an unencrypted ed25519 private key (PEM, PKCS #8) in {private_key}"
     key = _key(private_key, lambda pem: load_pem_private_key(pem, password=None), Ed25519PrivateKey, expected)
     envelope = Dsse(canonical(content), PAYLOAD_TYPE, {})
     envelope.sign(CryptoSigner(key))
@@ -138,12 +141,12 @@ def check_signature(envelope: Envelope, public_key: "SSlibKey", where: str | Pat
     """Check that the owner of a key signed the envelope.
 
     Args:
-        envelope: as it was read.
-        public_key: as `read_public_key` reads it.
-        where: the envelope is, for messages.
+        envelope: the envelope as read.
+        public_key: the key as `read_public_key` returns it.
+        where: name of the envelope file, for error messages.
 
     Raises:
-        IntegrityError: no, or it changed since.
+        IntegrityError: the owner did not sign it, or it changed since.
     """
     from securesystemslib.dsse import Envelope as Dsse
     from securesystemslib.exceptions import VerificationError
@@ -156,50 +159,42 @@ def check_signature(envelope: Envelope, public_key: "SSlibKey", where: str | Pat
     try:
         Dsse.from_dict(msgspec.to_builtins(envelope)).verify([public_key], threshold=1)
     except VerificationError as error:
-        raise IntegrityError(
-            f"expected a signature by the key {public_key.keyid} in {where}, got one that does not hold"
-        ) from error
+        raise IntegrityError(f"the signature in {where} by the key {public_key.keyid} is invalid") from error
 
 
 def read_public_key(path: str | Path) -> "SSlibKey":
-    """An ed25519 key from a PEM file (SubjectPublicKeyInfo), as `openssl pkey -pubout` writes it.
+    """Read an ed25519 public key from a PEM file (SubjectPublicKeyInfo), as `openssl pkey -pubout` writes it.
 
     Raises:
         NotSupportedError: the extra is not installed.
-        InputError: there is no such key.
+        InputError: the file contains no such key.
     """
-    with _extra():
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-        from securesystemslib.signer import SSlibKey
+    _need_extra()
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from securesystemslib.signer import SSlibKey
 
-    expected = f"expected an ed25519 public key in PEM in {path}"
-    key = _key(path, load_pem_public_key, Ed25519PublicKey, expected)
-    return SSlibKey.from_crypto(key)
+    expected = f"expected an ed25519 public key (PEM) in {path}"
+    return SSlibKey.from_crypto(_key(path, load_pem_public_key, Ed25519PublicKey, expected))
 
 
 def _key(path: str | Path, load: Callable[[bytes], object], kind: type, expected: str) -> Any:  # noqa: ANN401 (a `kind`)
-    """The key in a PEM file; whatever the library finds wrong with it is one sentence, which never shows the key."""
+    """Read a key of one kind. No error message shows the content of the file."""
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
         pem = Path(path).read_bytes()
     except (OSError, ValueError) as error:
-        raise InputError(f"{expected}, found none: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"{expected}: {getattr(error, 'strerror', None) or error}") from error
     try:
         key = load(pem)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{expected}, got something else: {type(error).__name__}") from error
+        raise InputError(f"{expected}: the file cannot be loaded ({type(error).__name__})") from error
     if not isinstance(key, kind):
         raise InputError(f"{expected}, got {type(key).__name__}")
     return key
 
 
-@contextmanager
-def _extra() -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise NotSupportedError(
-            f"expected the extra for signatures, which is not installed ({error}): pip install 'untrain[sign]'"
-        ) from error
+def _need_extra() -> None:
+    for module in ("securesystemslib.signer", "cryptography"):
+        extra("sign", module)

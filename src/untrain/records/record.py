@@ -1,9 +1,9 @@
-"""`Record`: what was asked, what was done and what was measured when a model was made to forget; and its file.
+"""`Record`: what was requested, done and measured when a model was made to forget, and the file it is stored in.
 
-The file is JSON in one canonical form (keys sorted, one space of indent, ASCII, a newline at the end) with a field
-`sha256` over the canonical form of everything else. A reader writes what it read once more: any byte that differs, even
-a space, is found. This finds accidents. Whoever may write the file may also compute its digest anew: against that, sign
-it.
+The file is JSON in a canonical form: sorted keys, an indent of one space, ASCII, a final newline. Its field `sha256` is
+the digest of the canonical form of all other fields. A reader serializes what it read and compares the bytes, so any
+change is found, even of a space. This detects accidents. Someone who can write the file can also recompute the digest;
+a signature protects against that.
 """
 
 import enum
@@ -20,15 +20,18 @@ import numpy as np
 
 from untrain.core.estimate import Estimate
 from untrain.core.files import Arrays, digest
+from untrain.core.text import percent
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 
 SCHEMA = 1
-"""Version of the form of a record."""
+"""Version of the record format."""
 LARGEST = 64 * 2**20
-"""Bytes of the largest record that is written or read: some 900,000 forgotten examples."""
+"""Largest record in bytes, enough for about 900,000 forgotten examples."""
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Plain = dict[str, Any]
+"""A JSON object."""
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,12 +39,12 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Models(_Part, frozen=True, kw_only=True):
-    """The model before and after.
+    """The model before and after the request.
 
     Attributes:
         architecture: name of the model's class.
-        before: `state_digest` of the original.
-        after: `state_digest` of the model that is handed back.
+        before: `state_digest` of the original model.
+        after: `state_digest` of the resulting model.
     """
 
     architecture: str
@@ -50,16 +53,16 @@ class Models(_Part, frozen=True, kw_only=True):
 
 
 class Requested(_Part, frozen=True, kw_only=True):
-    """What was asked, in numbers; `untrain.records.commit` makes it.
+    """The request in numbers; `untrain.records.commit` makes it.
 
     Attributes:
-        forgotten: examples to be forgotten.
-        retained: examples of the training set that stay.
-        validation: examples outside the training set that were at hand.
-        classes: of the task.
-        key_check: by which the owner of the key can tell that it is the right one.
-        tags: one for each example to be forgotten, sorted; they say nothing without the key.
-        commitment: SHA-256 over the tags.
+        forgotten: number of examples to forget.
+        retained: number of training examples that stay.
+        validation: number of validation examples.
+        classes: number of classes.
+        key_check: fingerprint of the key, which tells whether a key belongs to the record.
+        tags: sorted tags, one for each example to forget. They reveal nothing without the key.
+        commitment: SHA-256 of the tags.
     """
 
     forgotten: Count
@@ -72,19 +75,19 @@ class Requested(_Part, frozen=True, kw_only=True):
 
 
 class Applied(_Part, frozen=True, kw_only=True):
-    """The method.
+    """The method that was applied.
 
     Attributes:
-        method: `name:preset`.
-        settings: its hyper-parameters, all of them.
-        origin: the distribution and the class that it came from.
-        reason: why this method.
+        method: `name` or `name:preset`.
+        settings: all hyperparameters.
+        origin: distribution and class of the method.
+        reason: why this method was chosen.
         seed: root of all random numbers.
-        seconds: that it took.
+        seconds: running time.
     """
 
     method: str
-    settings: dict[str, Any]
+    settings: Plain
     origin: str
     reason: str
     seed: int
@@ -92,15 +95,15 @@ class Applied(_Part, frozen=True, kw_only=True):
 
 
 class Utility(_Part, frozen=True, kw_only=True):
-    """How good the model is, before and after.
+    """Accuracy before and after.
 
     Attributes:
-        on: what it was measured on, in words.
-        examples: how many.
-        before: accuracy of the original, a share.
+        on: description of the examples it was measured on.
+        examples: number of these examples.
+        before: accuracy of the original model, in 0..1.
         after: accuracy of the model that forgot.
-        change: after less before.
-        bound: the largest fall that is accepted, a share.
+        change: `after - before`.
+        bound: largest accepted accuracy drop.
     """
 
     on: str
@@ -112,14 +115,14 @@ class Utility(_Part, frozen=True, kw_only=True):
 
 
 class Membership(_Part, frozen=True, kw_only=True):
-    """How well the forgotten examples are told from held-out ones; an AUC of 0.5 is chance.
+    """How well a membership attack separates forgotten from held-out examples; an AUC of 0.5 is chance.
 
     Attributes:
-        before: AUC with the original.
+        before: AUC with the original model.
         after: AUC with the model that forgot.
-        forgotten: forgotten examples looked at.
-        held_out: held-out examples looked at.
-        limits: what this check cannot see, in words.
+        forgotten: number of forgotten examples.
+        held_out: number of held-out examples.
+        limits: what this check cannot detect.
     """
 
     before: Estimate
@@ -133,19 +136,19 @@ class Audit(_Part, frozen=True, kw_only=True):
     """A comparison with models that were trained without the forgotten examples.
 
     Attributes:
-        models: retrained models compared with.
-        before: energy distance of the original from them.
-        after: energy distance of the model that forgot.
-        certificate: its figures by name; none if it was not computed.
-        score: the competition's score, or None.
-        ceiling: what retrained models score against each other, or None.
-        words: what that means.
+        models: number of retrained models.
+        before: energy distance between the original model and the retrained ones.
+        after: energy distance between the model that forgot and the retrained ones.
+        certificate: figures of the certificate by name; empty if it was not computed.
+        score: competition score, or None.
+        ceiling: score of retrained models against each other, or None.
+        words: the result in a sentence.
     """
 
     models: Count
     before: Estimate
     after: Estimate
-    certificate: dict[str, Any] = {}
+    certificate: Plain = {}
     score: float | None = None
     ceiling: float | None = None
     words: str
@@ -156,7 +159,7 @@ class Audit(_Part, frozen=True, kw_only=True):
 
 
 class Outcome(enum.StrEnum):
-    """What came of a request."""
+    """Outcome of a request."""
 
     FORGOTTEN = "forgotten"
     DOUBTFUL = "doubtful"
@@ -164,18 +167,18 @@ class Outcome(enum.StrEnum):
 
 
 class Verdict(_Part, frozen=True, kw_only=True):
-    """What came of it; with `kept original` nothing was forgotten."""
+    """The outcome and its reasons. With `kept original` nothing was forgotten."""
 
     outcome: Outcome
     sentences: tuple[str, ...]
 
 
 class Previous(_Part, frozen=True, kw_only=True):
-    """The request before; `Chain.link` makes it.
+    """The previous request; `Chain.link` makes it.
 
     Attributes:
         record: SHA-256 of its record file.
-        forgotten: examples forgotten in all earlier requests together.
+        forgotten: number of examples forgotten in all earlier requests.
     """
 
     record: Sha256
@@ -183,30 +186,30 @@ class Previous(_Part, frozen=True, kw_only=True):
 
 
 class FileDigest(_Part, frozen=True, kw_only=True):
-    """A file beside the record."""
+    """Digest and size of a file."""
 
     sha256: Sha256
     bytes: Count
 
 
 class Record(_Part, frozen=True, kw_only=True):
-    """What was asked, done and measured. It never holds an id.
+    """What was requested, done and measured. A record never contains an id.
 
     Attributes:
-        created: UTC, as `now` says it.
-        versions: of what computed, by name; `untrain` is among them.
-        machine: device, threads, platform.
+        created: time in UTC, as `now` formats it.
+        versions: versions of untrain, Python and the libraries.
+        machine: device, processor, threads and platform.
         model: digests of the model.
-        requested: what was asked.
+        requested: the request.
         applied: the method.
-        utility: how good the model is.
-        membership: the check that needs no retraining, or None.
-        audit: the comparison with retrained models, or None if none was made.
-        verdict: what came of it.
+        utility: accuracy before and after.
+        membership: a membership attack, which needs no retraining, or None.
+        audit: the comparison with retrained models, or None.
+        verdict: the outcome.
         limits: what this record does not show, in sentences.
-        previous: the request before, or None.
-        files: the files beside the record, by name; `write_record` fills it.
-        schema: version of this form.
+        previous: the previous request, or None.
+        files: the files next to the record, by name; `write_record` fills it.
+        schema: version of the format.
     """
 
     created: str
@@ -224,9 +227,20 @@ class Record(_Part, frozen=True, kw_only=True):
     files: dict[str, FileDigest] = {}
     schema: int = SCHEMA
 
+    def __str__(self) -> str:
+        """The record in three lines."""
+        requested, applied = self.requested, self.applied
+        return (
+            f"Record of {self.created}: {self.verdict.outcome}\n"
+            f"  {requested.forgotten} examples to forget, {requested.retained} retained, by {applied.method}\n"
+            f"  accuracy {percent(self.utility.before)} before and {percent(self.utility.after)} after"
+        )
+
+    __repr__ = __str__
+
 
 def now() -> str:
-    """The time as records say it.
+    """The current time in the format of records.
 
     >>> len(now()), now()[-1]
     (20, 'Z')
@@ -235,37 +249,37 @@ def now() -> str:
 
 
 def state_digest(state: Arrays) -> str:
-    """SHA-256 over the names, types, shapes and bytes of a model's arrays."""
+    """SHA-256 of the names, types, shapes and bytes of a model's arrays."""
     return digest(state, {})
 
 
-def content(record: Record) -> dict[str, Any]:
-    """The record as plain values with its own digest, as they are read from its file: sorted, lists for tuples.
+def content(record: Record) -> Plain:
+    """The JSON object of a record, with its digest.
 
     Raises:
-        InputError: a value is of the wrong type, or not finite.
+        InputError: a value has the wrong type or is not finite.
     """
     try:
-        plain = msgspec.to_builtins(record, str_keys=True, enc_hook=_plain)
+        plain = msgspec.to_builtins(record, str_keys=True, enc_hook=_listed)
         data = canonical(msgspec.to_builtins(msgspec.convert(plain, Record)))
         return {**json.loads(data), "sha256": hashlib.sha256(data).hexdigest()}
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"expected a record of plain, finite values, got: {error}") from error
+        raise InputError(f"expected a record of finite JSON values, got: {error}") from error
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (any value)
+def _listed(value: object) -> object:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"{value!r} of type {type(value).__name__}")
 
 
-def canonical(plain: Mapping[str, Any]) -> bytes:
-    """Plain values in the one form in which they are written."""
+def canonical(plain: Mapping[str, object]) -> bytes:
+    """The canonical form of a JSON object."""
     return (json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
 
 
 def record_bytes(record: Record) -> bytes:
-    """The record as it stands in its file; the same bytes for the same record.
+    """The content of a record file. The same record gives the same bytes.
 
     Raises:
         InputError: see `content`; or the record is too large to be read again.
@@ -273,65 +287,69 @@ def record_bytes(record: Record) -> bytes:
     data = canonical(content(record))
     if len(data) > LARGEST:
         raise InputError(
-            f"expected a record of at most {LARGEST} bytes, got {len(data)}: forget fewer examples at once"
+            f"expected a record of at most {LARGEST} bytes, got {len(data)}: forget fewer examples in one request"
         )
     return data
 
 
 def parse_record(data: bytes, where: str | Path) -> Record:
-    """The record of which these bytes are the file.
+    """Parse the content of a record file.
+
+    Args:
+        data: content of the file.
+        where: name of the file, for error messages.
 
     Raises:
-        IntegrityError: they are not what `record_bytes` makes.
-        NotSupportedError: the record is of a later schema.
+        IntegrityError: `record_bytes` did not make this content.
+        NotSupportedError: the record has a later schema.
     """
     plain = parse_canonical(data, where)
     expected = plain.pop("sha256", "none")
-    if (found := hashlib.sha256(canonical(plain)).hexdigest()) != expected:
-        raise IntegrityError(f"expected the digest {expected!r} that {where} carries, got {found}: the record changed")
+    if (computed := hashlib.sha256(canonical(plain)).hexdigest()) != expected:
+        raise IntegrityError(f"expected digest {expected!r} of {where}, got {computed}: the record changed")
     if isinstance(schema := plain.get("schema"), int) and schema > SCHEMA:
-        raise NotSupportedError(f"expected a record of schema {SCHEMA} in {where}, got {schema}: use a later untrain")
+        raise NotSupportedError(f"{where} has schema {schema}; this version of untrain reads {SCHEMA}: upgrade untrain")
     try:
         return msgspec.convert(plain, Record)
-    except ValueError as error:  # also of escapes that spell what is no text
-        raise IntegrityError(f"expected a record in {where}, got other values: {error}") from error
+    except ValueError as error:  # also for escapes that are not valid text
+        raise IntegrityError(f"{where} is not a record: {error}") from error
 
 
-def parse_canonical(data: bytes, where: str | Path) -> dict[str, Any]:
-    """A JSON object of which these bytes are the canonical form.
+def parse_canonical(data: bytes, where: str | Path) -> Plain:
+    """Parse a JSON object in canonical form.
 
     Raises:
-        IntegrityError: they are not.
+        IntegrityError: the data are not a JSON object in canonical form.
     """
     try:
         plain = json.loads(data.decode("ascii"))
         same = isinstance(plain, dict) and canonical(plain) == data
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"expected JSON in {where}, got something else: {error}") from error
+        raise IntegrityError(f"{where} is not JSON: {error}") from error
     if not same:
-        raise IntegrityError(f"expected JSON in the form that untrain writes in {where}, got another form: it changed")
+        raise IntegrityError(f"{where} is not in the form that untrain writes: it changed")
     return dict(plain)
 
 
 def read_record(path: str | Path) -> Record:
-    """Read what `write_record` wrote.
+    """Read a record file that `write_record` wrote.
 
     Raises:
-        InputError: there is no such file.
-        IntegrityError: it is no record, or any bit of it changed.
-        NotSupportedError: the record is of a later schema.
+        InputError: the file does not exist.
+        IntegrityError: the file is not a record, or any bit of it changed.
+        NotSupportedError: the record has a later schema.
     """
     if not Path(path).exists():
-        raise InputError(f"expected a record at {path}, found none")
+        raise InputError(f"There is no record at {path}.")
     return parse_record(read_regular(Path(path)), path)
 
 
 def read_regular(path: Path, most: int = LARGEST) -> bytes:
-    """The bytes of a regular file, neither a link nor anything that could block.
+    """Read a regular file: no link, and nothing that could block.
 
     Raises:
-        IntegrityError: it is not there, is something else, or is larger than `most` bytes.
-        InputError: it cannot be read.
+        IntegrityError: the file is missing, not regular, or larger than `most` bytes.
+        InputError: the file cannot be read.
     """
     check_regular(path)
     if (size := path.lstat().st_size) > most:
@@ -343,17 +361,17 @@ def read_regular(path: Path, most: int = LARGEST) -> bytes:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what is not a regular file.
+    """Refuse a path that is not a regular file.
 
     Raises:
-        IntegrityError: it is not there, a link, a directory or a device.
+        IntegrityError: the path is missing, a link, a directory or a device.
     """
     try:
         mode = path.lstat().st_mode
     except (OSError, ValueError):
-        raise IntegrityError(f"expected a file at {path}, found none") from None
+        raise IntegrityError(f"there is no file {path}") from None
     if not stat.S_ISREG(mode):
-        raise IntegrityError(f"expected a file at {path}, got {_KINDS.get(stat.S_IFMT(mode), 'something else')}")
+        raise IntegrityError(f"expected a regular file at {path}, got {_KINDS.get(stat.S_IFMT(mode), 'a device')}")
 
 
 _KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe"}
@@ -363,13 +381,13 @@ def sha256_of_file(path: Path) -> FileDigest:
     """Size and SHA-256 of a file.
 
     Raises:
-        IntegrityError: it is not a regular file.
-        InputError: it cannot be read.
+        IntegrityError: the path is not a regular file.
+        InputError: the file cannot be read.
     """
     check_regular(path)
     try:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            return FileDigest(sha256=found, bytes=file.tell())
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return FileDigest(sha256=sha256, bytes=file.tell())
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error

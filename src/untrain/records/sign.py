@@ -1,4 +1,4 @@
-"""Sign the directory of a request; a key is made by `openssl genpkey -algorithm ed25519 -out private.pem`."""
+"""Sign the directory of a request. Make a key with `openssl genpkey -algorithm ed25519 -out private.pem`."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from untrain.records.verify import ALWAYS, verify
 
 
 def sign(directory: str | Path, private_key: str | Path) -> Path:
-    """Write a detached signature beside the record, in place of one that is there; nothing damaged is signed.
+    """Verify a directory and write its signature, in place of an earlier one.
 
     Args:
-        directory: as `write_record` makes it.
-        private_key: a PEM file with an ed25519 key in PKCS #8, not encrypted.
+        directory: a directory that `write_record` wrote.
+        private_key: PEM file with an unencrypted ed25519 key in PKCS #8.
 
     Returns:
         The path of the envelope.
 
     Raises:
-        InputError: there is no such directory or key, or the file system refused.
-        IntegrityError: something in the directory is not what was written.
+        InputError: the directory or the key does not exist, or the envelope cannot be written.
+        IntegrityError: the directory changed after it was written; nothing is signed.
         NotSupportedError: the extra is not installed.
     """
     directory = Path(directory)

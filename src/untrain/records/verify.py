@@ -1,4 +1,4 @@
-"""Whether a record, its files and the records before it are what was written. Nothing is computed anew, so no torch."""
+"""Verify that a record, its files and the earlier records are unchanged. Nothing is recomputed; torch is not needed."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from untrain.core.files import read_arrays
 from untrain.core.version import __version__
 from untrain.errors import InputError, IntegrityError
-from untrain.records.commitment import check_commitment, held, key_check, read_key
+from untrain.records.commitment import WRONG_KEY, check_commitment, held, key_check, read_key
 from untrain.records.directory import ENVELOPE, KEY, MODEL, PAGE, PREVIOUS, RECORD, Chain, page, read_chain
 from untrain.records.dsse import (
     LARGEST_ENVELOPE,
@@ -33,32 +33,36 @@ if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
 
 ALWAYS = (MODEL, RECORD, PAGE)
-"""Files that every directory of a request has; a signature covers them."""
-_AT_TIMES = (KEY, ENVELOPE)
+"""Files in every directory of a request; a signature covers them."""
+_OPTIONAL = (KEY, ENVELOPE)
+_MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """One check.
 
     Attributes:
-        what: it is.
-        ok: whether it is as it was written; None if that was not checked.
-        words: what was found, or why it was not checked.
+        what: name of the checked part.
+        ok: whether the part is unchanged; None if it was not checked.
+        words: the result, or why it was not checked.
     """
 
     what: str
     ok: bool | None
     words: str
 
+    def __str__(self) -> str:
+        return f"{_MARKS[self.ok]:11}  {self.what:10}  {self.words}"
+
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found.
+    """The result of `verify`. Its text has a line for each check.
 
     Attributes:
-        checks: all of them, in order.
-        record: or None if it cannot be read.
+        checks: all checks in order.
+        record: the record, or None if it cannot be read.
     """
 
     checks: tuple[Check, ...]
@@ -66,14 +70,19 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed; what was not checked does not count."""
+        """Whether no check failed. Parts that were not checked do not count."""
         return not any(check.ok is False for check in self.checks)
 
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.checks))
+
+    __repr__ = __str__
+
     def insist(self) -> None:
-        """Accept nothing that failed.
+        """Raise an error if a check failed.
 
         Raises:
-            IntegrityError: a check failed; the first that did is named.
+            IntegrityError: a check failed; the message names the first one.
         """
         for check in self.checks:
             if check.ok is False:
@@ -87,33 +96,33 @@ def verify(
     ids: Iterable[str] | None = None,
     public_key: str | Path | None = None,
 ) -> Verification:
-    """Check the directory of a request.
+    """Verify the directory of a request.
 
-    Without a public key this finds every accident, and every change by someone who does not compute the digests anew.
-    With the public key of a signer who is trusted it finds every change.
+    Without a public key this finds every accident, and every change by someone who does not recompute the digests.
+    With the public key of a trusted signer it finds every change.
 
     Args:
-        directory: as `write_record` makes it.
-        key: of the request; default the one in the directory, if it is there.
-        ids: that this request, or one before it, should name.
-        public_key: a PEM file with the ed25519 key of who should have signed.
+        directory: a directory that `write_record` wrote.
+        key: key of the request; default: `request.key` in the directory.
+        ids: ids that this request or an earlier one should name.
+        public_key: PEM file with the ed25519 public key of the expected signer.
 
     Raises:
-        InputError: there is no such directory or public key; or ids without a key.
-        NotSupportedError: the record is of a later schema; or a signature should be checked without the extra.
+        InputError: the directory or the public key does not exist; or `ids` without a key.
+        NotSupportedError: the record has a later schema; or a signature cannot be checked without the extra.
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise InputError(f"expected the directory of a request at {directory}, found none")
+        raise InputError(f"{directory} is not a directory; pass the directory that `untrain forget` wrote.")
     if ids is not None and key is None and not (directory / KEY).exists():
-        raise InputError(f"expected the key of the request to look for ids, got none, and no {KEY} in {directory}")
+        raise InputError(f"There is no {KEY} in {directory}; pass the key of the request to look for ids.")
     signer = None if public_key is None else read_public_key(public_key)
     try:
         record = parse_record(read_regular(directory / RECORD), directory / RECORD)
     except IntegrityError as error:
         return Verification((Check("record", False, str(error)),), None)
     subject = _Subject(directory, record, key, None if ids is None else {str(name) for name in ids}, signer)
-    looks = {
+    checks = {
         "record": subject.summary,
         "directory": subject.names,
         "weights": subject.weights,
@@ -124,16 +133,16 @@ def verify(
         "ids": subject.named,
         "signature": subject.signature,
     }
-    return Verification(tuple(_checked(what, look) for what, look in looks.items()), record)
+    return Verification(tuple(_checked(what, check) for what, check in checks.items()), record)
 
 
 class _NotCheckedError(Exception):
-    """Why something was not checked."""
+    """Why a part was not checked."""
 
 
-def _checked(what: str, look: Callable[[], str]) -> Check:
+def _checked(what: str, check: Callable[[], str]) -> Check:
     try:
-        return Check(what, True, look())
+        return Check(what, True, check())
     except IntegrityError as error:
         return Check(what, False, str(error))
     except _NotCheckedError as error:
@@ -144,7 +153,7 @@ def _checked(what: str, look: Callable[[], str]) -> Check:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A directory whose record can be read; each function says what it found, or raises why it is wrong."""
+    """A directory with a readable record. Each check returns its result in words, or raises why it failed."""
 
     directory: Path
     record: Record
@@ -164,39 +173,39 @@ class _Subject:
         record = self.record
         return (
             f"{record.created}, untrain {record.versions.get('untrain', 'unknown')}, {record.applied.method}, "
-            f"examples asked for: {record.requested.forgotten}, outcome: {record.verdict.outcome}"
+            f"examples to forget: {record.requested.forgotten}, outcome: {record.verdict.outcome}"
         )
 
     def names(self) -> str:
-        there = {path.name for path in self.directory.iterdir()}
+        names = {path.name for path in self.directory.iterdir()}
         expected = {*ALWAYS, *([PREVIOUS] if self.record.previous else [])}
-        for name in sorted(expected - there):
-            raise IntegrityError(f"expected {name} in {self.directory}, found none")
-        for name in sorted(there - expected - {*_AT_TIMES}):
-            raise IntegrityError(f"expected no other files in {self.directory}, got {name!r}")
-        for name in sorted(there - {PREVIOUS}):
+        if missing := sorted(expected - names):
+            raise IntegrityError(f"{missing[0]} is missing in {self.directory}")
+        if others := sorted(names - expected - {*_OPTIONAL}):
+            raise IntegrityError(f"{self.directory} contains {others[0]!r}, which does not belong there")
+        for name in sorted(names - {PREVIOUS}):
             check_regular(self.directory / name)
-        return "every file that belongs to it, and no other"
+        return "all files of the request, and no others"
 
     def weights(self) -> str:
-        path, found = self.directory / MODEL, self._digests[MODEL]
-        if self.record.files != {MODEL: found}:
-            raise IntegrityError(f"expected {_listed(self.record)} as in the record, got {found} in {path}")
+        path, digest = self.directory / MODEL, self._digests[MODEL]
+        if self.record.files != {MODEL: digest}:
+            raise IntegrityError(f"expected {_listed(self.record)} as in the record, got {digest} in {path}")
         if (after := state_digest(read_arrays(path)[0])) != self.record.model.after:
-            raise IntegrityError(f"expected the state {self.record.model.after} of the record in {path}, got {after}")
-        return f"{found.bytes} bytes, of the state {self.record.model.after}"
+            raise IntegrityError(f"expected state {self.record.model.after} in {path}, got {after}")
+        return f"{digest.bytes} bytes, state {self.record.model.after}"
 
     def page(self) -> str:
-        found = read_regular(self.directory / PAGE)
+        written = read_regular(self.directory / PAGE)
         if (version := self.record.versions.get("untrain")) != __version__:
-            raise _NotCheckedError(f"made by untrain {version!r}, and this is {__version__!r}")
-        if found != page(self.record):
-            raise IntegrityError(f"expected the page that the record makes in {self.directory / PAGE}, got another")
-        return "the one that the record makes"
+            raise _NotCheckedError(f"written by untrain {version!r}; this is {__version__!r}")
+        if written != page(self.record):
+            raise IntegrityError(f"{self.directory / PAGE} is not the page of this record")
+        return "the page of this record"
 
     def links(self) -> str:
         earlier = len(self._chain.records) - 1
-        return f"requests before: {earlier}, examples forgotten in all: {self._chain.forgotten}"
+        return f"earlier requests: {earlier}, examples forgotten in all: {self._chain.forgotten}"
 
     def commitment(self) -> str:
         for record in self._chain.records:
@@ -208,38 +217,38 @@ class _Subject:
         if (path := self.directory / KEY).exists():
             keys.append(read_key(path))
         if not keys:
-            raise _NotCheckedError("none was given")
+            raise _NotCheckedError("no key was given")
         for key in keys:
             if key_check(key) != self.record.requested.key_check:
-                raise IntegrityError("expected the key that belongs to the record, got another")
-        return f"the right one; keep {path} apart before handing this on" if path.exists() else "the right one"
+                raise IntegrityError(WRONG_KEY)
+        return f"belongs to the record; remove {path} before sharing" if path.exists() else "belongs to the record"
 
     def named(self) -> str:
         if self.ids is None:
-            raise _NotCheckedError("none were given")
+            raise _NotCheckedError("no ids were given")
         try:
             key = self.key if self.key is not None else read_key(self.directory / KEY)
             named, before = self._chain.named(key, self.ids), self._chain.forgotten_before(key, self.ids)
         except (IntegrityError, InputError) as error:
             raise _NotCheckedError(str(error)) from error
         if missing := len(self.ids - named):
-            raise IntegrityError(f"expected all ids to be among those asked for, got {missing} that are not")
-        kept = f", but not forgotten, as the original was kept: {len(named - before)}" if named - before else ""
+            raise IntegrityError(f"{missing} of the {len(self.ids)} given ids were never requested")
+        kept = f", {len(named - before)} of them not forgotten since the original was kept" if named - before else ""
         rest = self.record.requested.forgotten - len(held([self.record.requested], key, self.ids))
-        more = f"; of this request, not given: {rest}" if rest else ", and all that this request names"
-        return f"asked for: {len(named)}, all that were given{kept}{more}"
+        more = f"this request names {rest} more" if rest else "this request names no others"
+        return f"all {len(named)} given ids were requested{kept}; {more}"
 
     def signature(self) -> str:
         path = self.directory / ENVELOPE
         if not path.exists():
             if self.signer is not None:
-                raise IntegrityError(f"expected a signature in {path}, found none")
-            raise _NotCheckedError("there is none")
+                raise IntegrityError(f"there is no signature {path}")
+            raise _NotCheckedError("there is no signature")
         envelope = parse_envelope(read_regular(path, LARGEST_ENVELOPE), path)
-        digests = {name: found.sha256 for name, found in self._digests.items()}
+        digests = {name: digest.sha256 for name, digest in self._digests.items()}
         check_statement(envelope, statement(self.record, digests), path)
         if self.signer is None:
-            raise _NotCheckedError("there is one that fits the files; no public key was given to see whose it is")
+            raise _NotCheckedError("fits the files; no public key was given to check the signer")
         check_signature(envelope, self.signer, path)
         return f"by the key {self.signer.keyid}"
 

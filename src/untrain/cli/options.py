@@ -1,0 +1,46 @@
+"""How options look in the help of a command, and the names that some of them had before."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+RENAMED = {
+    "--forget": "--ids",
+    "--seconds": "--time-budget",
+    "--bound": "--max-accuracy-drop",
+    "--keep": "--checkpoint-dir",
+}
+"""New names of options by old ones; `untrain run` has a --forget of its own."""
+
+
+def option(metavar: str) -> object:
+    """An option that takes a value; a default of None is not shown, since the description says what it means."""
+    return tyro.conf.arg(
+        metavar=metavar, help_behavior_hint=lambda default: "" if default == "None" else f"(default: {default})"
+    )
+
+
+File = Annotated[Path, option("FILE")]
+OptionalFile = Annotated[Path | None, option("FILE")]
+Directory = Annotated[Path, option("DIR")]
+OptionalDirectory = Annotated[Path | None, option("DIR")]
+OptionalCount = Annotated[int | None, option("N")]
+OptionalNumber = Annotated[float | None, option("NUMBER")]
+Spec = Annotated[str, option("NAME[:PRESET]")]
+OptionalSpec = Annotated[str | None, option("NAME[:PRESET]")]
+Source = Annotated[str, option("SOURCE")]
+OptionalSource = Annotated[str | None, option("SOURCE")]
+Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
+
+
+def current(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments with old names of options replaced by the new ones, of which the error stream is told."""
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in RENAMED and arguments[0] != "run":
+            sys.stderr.write(f"untrain: {name} is now {RENAMED[name]}; the old name will be removed.\n")
+            name = RENAMED[name]
+        yield name + equals + value
