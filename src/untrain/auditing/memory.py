@@ -58,14 +58,9 @@ from scipy.stats import binomtest
 
 from untrain.auditing.arms import Array, check_level
 from untrain.core.estimate import Estimate
+from untrain.core.levels import ALPHA
 from untrain.core.text import percent
 from untrain.errors import InputError
-
-ALPHA = 0.05
-"""Level at which `memory_of_method` counts a model as told apart."""
-
-FEWEST_MODELS = 19
-"""Retrained models below which no p-value reaches `ALPHA`."""
 
 _FEWEST = 3  # one left out, and two that have a variance
 _LEAST_SHRINKAGE = 1e-6

@@ -15,12 +15,16 @@ from untrain.records.directory import write_record as write_record
 from untrain.records.record import Applied as Applied
 from untrain.records.record import Audit as Audit
 from untrain.records.record import FileDigest as FileDigest
+from untrain.records.record import Ground as Ground
 from untrain.records.record import Membership as Membership
+from untrain.records.record import MemoryLeft as MemoryLeft
+from untrain.records.record import MethodMemoryLeft as MethodMemoryLeft
 from untrain.records.record import Models as Models
 from untrain.records.record import Outcome as Outcome
 from untrain.records.record import Previous as Previous
 from untrain.records.record import Record as Record
 from untrain.records.record import Requested as Requested
+from untrain.records.record import Unchanged as Unchanged
 from untrain.records.record import Utility as Utility
 from untrain.records.record import Verdict as Verdict
 from untrain.records.record import now as now

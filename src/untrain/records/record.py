@@ -20,10 +20,11 @@ import numpy as np
 
 from untrain.core.estimate import Estimate
 from untrain.core.files import Arrays, digest
+from untrain.core.levels import ALPHA, FEWEST_MODELS
 from untrain.core.text import percent
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record format."""
 LARGEST = 64 * 2**20
 """Largest record in bytes, enough for about 900,000 forgotten examples."""
@@ -132,13 +133,64 @@ class Membership(_Part, frozen=True, kw_only=True):
     limits: str
 
 
+class Unchanged(_Part, frozen=True, kw_only=True):
+    """The plainest evidence: what the model that forgot still predicts for the forgotten examples.
+
+    Attributes:
+        same_prediction: share on which it predicts what the original predicted.
+        same_label: share on which it predicts the label that was to be forgotten.
+    """
+
+    same_prediction: float
+    same_label: float
+
+
+class MemoryLeft(_Part, frozen=True, kw_only=True):
+    """How much of the forgotten examples is left in the delivered model; see `untrain.auditing.memory`.
+
+    Attributes:
+        left: memory left, 0 for a retrained model and 1 for the original, with its interval.
+        level: of the interval.
+        p_value: chance that a retrained model has as much memory left, or more.
+        different_p_value: chance that a retrained model differs as much from the others, or more.
+        original_p_value: `p_value` of the unchanged original.
+        trace_p_value: chance that a model that never saw the examples is as confident in them as the original.
+        limit: the interval must end below this for the outcome `forgotten`.
+    """
+
+    left: Estimate
+    level: float
+    p_value: float
+    different_p_value: float
+    original_p_value: float
+    trace_p_value: float
+    limit: float
+
+
+class MethodMemoryLeft(_Part, frozen=True, kw_only=True):
+    """Memory left in many models that a method made; see `untrain.auditing.memory_of_method`.
+
+    Attributes:
+        left: mean, with a 95 % interval.
+        told_apart: share of the models that are told from retrained ones at 5 %.
+        told_different: share of the models that differ otherwise, at 5 %.
+    """
+
+    left: Estimate
+    told_apart: Estimate
+    told_different: Estimate
+
+
 class Audit(_Part, frozen=True, kw_only=True):
     """A comparison with models that were trained without the forgotten examples.
 
     Attributes:
         models: number of retrained models.
-        before: energy distance between the original model and the retrained ones.
-        after: energy distance between the model that forgot and the retrained ones.
+        memory: what is left in the delivered model; None where a method was audited, not a model.
+        method_memory: what is left in the models that a method made, or None.
+        rank_energy: distance between the models of a method and the retrained ones; None if its models do not vary.
+        before: in records of schema 1, energy distance between the original model and the retrained ones.
+        after: in records of schema 1, energy distance between the model that forgot and the retrained ones.
         certificate: figures of the certificate by name; empty if it was not computed.
         score: competition score, or None.
         ceiling: score of retrained models against each other, or None.
@@ -146,8 +198,11 @@ class Audit(_Part, frozen=True, kw_only=True):
     """
 
     models: Count
-    before: Estimate
-    after: Estimate
+    memory: MemoryLeft | None = None
+    method_memory: MethodMemoryLeft | None = None
+    rank_energy: Estimate | None = None
+    before: Estimate | None = None
+    after: Estimate | None = None
     certificate: Plain = {}
     score: float | None = None
     ceiling: float | None = None
@@ -159,18 +214,53 @@ class Audit(_Part, frozen=True, kw_only=True):
 
 
 class Outcome(enum.StrEnum):
-    """Outcome of a request."""
+    """Outcome of a request, best first.
+
+    Attributes:
+        FORGOTTEN: shown, on the ground that the verdict names.
+        DIFFERENT: not told from retrained models by its memory, but otherwise.
+        NOT_SHOWN: nothing shows that the model has forgotten, or that it has not.
+        DOUBTFUL: only in records of schema 1.
+        REMEMBERED: the examples are still recognized.
+        KEPT_ORIGINAL: the method was refused, so nothing was forgotten.
+    """
 
     FORGOTTEN = "forgotten"
+    DIFFERENT = "different"
+    NOT_SHOWN = "not shown"
     DOUBTFUL = "doubtful"
+    REMEMBERED = "remembered"
     KEPT_ORIGINAL = "kept original"
 
 
+class Ground(enum.StrEnum):
+    """What the outcome `forgotten` rests on.
+
+    Attributes:
+        BY_CONSTRUCTION: the model depends on the forgotten examples in no way.
+        BY_AUDIT: it cannot be told from models that were trained without them.
+    """
+
+    BY_CONSTRUCTION = "by construction"
+    BY_AUDIT = "by audit"
+
+
 class Verdict(_Part, frozen=True, kw_only=True):
-    """The outcome and its reasons. With `kept original` nothing was forgotten."""
+    """The outcome and its reasons. With `kept original` nothing was forgotten.
+
+    Attributes:
+        outcome: in a word.
+        ground: of the outcome `forgotten`; None for every other, and in records of schema 1.
+        sentences: the reasons.
+    """
 
     outcome: Outcome
+    ground: Ground | None = None
     sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Outcome and ground."""
+        return self.outcome if self.ground is None else f"{self.outcome} {self.ground}"
 
 
 class Previous(_Part, frozen=True, kw_only=True):
@@ -204,6 +294,7 @@ class Record(_Part, frozen=True, kw_only=True):
         applied: the method.
         utility: accuracy before and after.
         membership: a membership attack, which needs no retraining, or None.
+        unchanged: what is still predicted for the forgotten examples; None in records of schema 1.
         audit: the comparison with retrained models, or None.
         verdict: the outcome.
         limits: what this record does not show, in sentences.
@@ -220,6 +311,7 @@ class Record(_Part, frozen=True, kw_only=True):
     applied: Applied
     utility: Utility
     membership: Membership | None = None
+    unchanged: Unchanged | None = None
     audit: Audit | None = None
     verdict: Verdict
     limits: tuple[str, ...]
@@ -231,7 +323,7 @@ class Record(_Part, frozen=True, kw_only=True):
         """The record in three lines."""
         requested, applied = self.requested, self.applied
         return (
-            f"Record of {self.created}: {self.verdict.outcome}\n"
+            f"Record of {self.created}: {self.verdict}\n"
             f"  {requested.forgotten} examples to forget, {requested.retained} retained, by {applied.method}\n"
             f"  accuracy {percent(self.utility.before)} before and {percent(self.utility.after)} after"
         )
@@ -284,6 +376,8 @@ def record_bytes(record: Record) -> bytes:
     Raises:
         InputError: see `content`; or the record is too large to be read again.
     """
+    if reason := contradiction(record):
+        raise InputError(f"The record contradicts itself: {reason}.")
     data = canonical(content(record))
     if len(data) > LARGEST:
         raise InputError(
@@ -310,9 +404,36 @@ def parse_record(data: bytes, where: str | Path) -> Record:
     if isinstance(schema := plain.get("schema"), int) and schema > SCHEMA:
         raise NotSupportedError(f"{where} has schema {schema}; this version of untrain reads {SCHEMA}: upgrade untrain")
     try:
-        return msgspec.convert(plain, Record)
+        record = msgspec.convert(plain, Record)
     except ValueError as error:  # also for escapes that are not valid text
         raise IntegrityError(f"{where} is not a record: {error}") from error
+    if reason := contradiction(record):
+        raise IntegrityError(f"{where} contradicts itself: {reason}")
+    return record
+
+
+def contradiction(record: Record) -> str | None:
+    """Why the outcome of a record cannot be what its figures say, or None."""
+    verdict, memory = record.verdict, None if record.audit is None else record.audit.memory
+    same_model = record.model.before == record.model.after
+    if same_model != (verdict.outcome is Outcome.KEPT_ORIGINAL):
+        return f"its outcome is {verdict.outcome}, and the model {'did not change' if same_model else 'changed'}"
+    if record.schema == 1:
+        return None
+    if verdict.outcome is Outcome.DOUBTFUL:
+        return "the outcome doubtful belongs to schema 1"
+    if (verdict.ground is not None) != (verdict.outcome is Outcome.FORGOTTEN):
+        return f"its outcome is {verdict.outcome}, and its ground {verdict.ground}"
+    if verdict.ground is Ground.BY_AUDIT:
+        if memory is None or record.audit is None:
+            return "it is said to be forgotten by audit, and holds no audit"
+        if record.audit.models < FEWEST_MODELS or memory.p_value <= ALPHA or memory.different_p_value <= ALPHA:
+            return "it is said to be forgotten by audit, and the audit tells the model apart"
+        if memory.left.high >= memory.limit or max(memory.original_p_value, memory.trace_p_value) > ALPHA:
+            return "it is said to be forgotten by audit, and the audit does not show it"
+    if verdict.outcome is Outcome.FORGOTTEN and record.membership is not None and record.membership.after.low > 0.5:
+        return "it is said to be forgotten, and the membership attack recognizes the examples"
+    return None
 
 
 def parse_canonical(data: bytes, where: str | Path) -> Plain:

@@ -136,6 +136,9 @@ def verify(
     return Verification(tuple(_checked(what, check) for what, check in checks.items()), record)
 
 
+_OLD = " (untrain 0.1, which called a model forgotten on weaker grounds)"
+
+
 class _NotCheckedError(Exception):
     """Why a part was not checked."""
 
@@ -173,7 +176,7 @@ class _Subject:
         record = self.record
         return (
             f"{record.created}, untrain {record.versions.get('untrain', 'unknown')}, {record.applied.method}, "
-            f"examples to forget: {record.requested.forgotten}, outcome: {record.verdict.outcome}"
+            f"examples to forget: {record.requested.forgotten}, outcome: {record.verdict}{_OLD * (record.schema == 1)}"
         )
 
     def names(self) -> str:
