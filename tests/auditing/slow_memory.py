@@ -24,7 +24,7 @@ def slow(model: Array, reference: Array, original: Array) -> Slow:
     examples = reference.shape[1]
     mean = np.array([np.mean(reference[:, s]) for s in range(examples)])
     variance = np.array([np.var(reference[:, s], ddof=1) for s in range(examples)])
-    variance = variance + np.median(variance) / 2
+    variance = variance + (np.median(variance) or np.mean(variance)) / 2
     scaled = np.array([[(row[s] - mean[s]) / variance[s] ** 0.5 for s in range(examples)] for row in reference])
     covariance, _shrinkage = ledoit_wolf(scaled)
 

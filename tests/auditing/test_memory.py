@@ -185,24 +185,33 @@ def test_copies_of_the_examples_change_little_and_the_distance_not_at_all() -> N
     once = memory(delivered, retrained, original)
     thrice = memory(np.tile(delivered, 3), np.tile(retrained, 3), np.tile(original, 3))
     assert thrice.different == pytest.approx(once.different)
-    assert thrice.left.value == pytest.approx(once.left.value, abs=0.05)
+    assert thrice.left.value == pytest.approx(once.left.value, abs=0.1)
     assert thrice.p_value == pytest.approx(once.p_value, abs=0.1)
 
 
 # What cannot be measured, or hardly
 
 
-def test_examples_that_never_vary_count_by_the_spread_of_the_others() -> None:
+@pytest.mark.parametrize("constant", [3, 7])
+def test_examples_that_never_vary_count_by_the_spread_of_the_others(constant: int) -> None:
     delivered, retrained, original = arms(6, 19, 9)
-    for constant in (3, 7, 9):
-        for values_of in (retrained, delivered):
-            values_of[..., :constant] = 0.1
-        result = memory(delivered, retrained, original)
-        assert np.isfinite(values(result)).all()
-        assert result.p_value > ALPHA
-        assert memory(original, retrained, original).left.value == pytest.approx(1)
-    assert result.left.value == 0
-    assert result.p_value == result.different_p_value == 1
+    retrained[:, :constant] = 0.5
+    result = memory(delivered, retrained, original)
+    assert result.left.value == pytest.approx(slow(delivered, retrained, original).memory, abs=1e-9)
+    assert result.p_value == share_at_least_first([s.memory for s in slow_bag(delivered, retrained, original)])
+    assert np.isfinite(values(result)).all()
+
+
+def test_where_no_example_varies_the_plain_distance_counts() -> None:
+    delivered, _, original = arms(6, 19, 9)
+    retrained = np.full((19, 9), 0.1)
+    result = memory(delivered, retrained, original)
+    step = original - 0.1
+    assert result.left.value == pytest.approx(step @ (delivered - 0.1) / (step @ step))
+    assert result.different == pytest.approx(((delivered - 0.1) ** 2).mean())
+    assert np.isfinite(values(result)).all()
+    unchanged = memory(retrained[0], retrained, original)
+    assert (unchanged.left.value, unchanged.p_value, unchanged.different_p_value) == (0, 1, 1)
 
 
 def test_an_original_like_the_mean_of_retrained_models_has_no_memory_to_lose() -> None:
@@ -284,9 +293,10 @@ def null_p_values(law: str, models: int, examples: int, draws: int, seed: int = 
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize(("models", "examples"), [(19, 12), (19, 2), (39, 30)])
-def test_retrained_models_are_told_apart_no_more_often_than_stated(law: str, models: int, examples: int) -> None:
-    draws = 150
+@pytest.mark.parametrize(("models", "examples", "draws"), [(19, 12, 150), (19, 2, 150), (39, 30, 60)])
+def test_retrained_models_are_told_apart_no_more_often_than_stated(
+    law: str, models: int, examples: int, draws: int
+) -> None:
     p_values = null_p_values(law, models, examples, draws)
     for alpha in (0.05, 0.2, 0.5):
         assert ((p_values <= alpha + 1e-9).mean(axis=0) <= highest(alpha, draws)).all()
@@ -377,10 +387,9 @@ def coverage(law: str, models: int, share: float, draws: int) -> float:
 
 
 @pytest.mark.parametrize("law", ["normal", "student 3", "correlated .5"])
-@pytest.mark.parametrize(("models", "level"), [(19, 0.9), (39, 0.95)])
-@pytest.mark.parametrize("share", [0, 0.4, 0.8])
+@pytest.mark.parametrize(("models", "level", "share"), [(19, 0.9, 0), (19, 0.9, 0.5), (39, 0.95, 0.5)])
 def test_intervals_hold_the_truth(law: str, models: int, level: float, share: float) -> None:
-    assert coverage(law, models, share, draws=120) >= level - 0.07
+    assert coverage(law, models, share, draws=100) >= level - 0.08
 
 
 # A method, by many models

@@ -1,0 +1,94 @@
+"""Size, power and coverage of memory left in simulations of which the truth is known, as Markdown.
+
+    python benchmarks/memory.py --draws 400
+
+Retrained models are drawn from a law with a mean of 0. The original is one more draw plus a trace: `trace` standard
+deviations of the law, on every example.
+"""
+
+import argparse
+import itertools
+
+import numpy as np
+
+from tests.auditing.test_memory import LAWS, Law
+from untrain.auditing import Memory, memory, memory_of_method
+from untrain.auditing.memory import ALPHA
+
+SHAPES = ((19, 7), (19, 30), (39, 30), (39, 100))
+CENTERED = ("normal", "student 3", "correlated .5", "correlated .9")
+
+
+def table(head: list[str], body: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *body))
+
+
+def size(law: Law, models: int, examples: int, draws: int) -> list[str]:
+    """Shares of retrained models that are told apart, and of originals that left no trace of which one is seen."""
+    generator, rejected = np.random.default_rng(0), []
+    for _ in range(draws):
+        drawn = law(generator, (models + 2, examples))
+        result = memory(drawn[0], drawn[1:-1], drawn[-1])
+        rejected.append(p_values(result))
+    return [f"{share:.3f}" for share in (np.array(rejected) <= ALPHA).mean(axis=0)]
+
+
+def p_values(result: Memory) -> tuple[float, ...]:
+    """Those of memory, of difference, of the trace and of the unchanged original."""
+    return result.p_value, result.different_p_value, result.trace_p_value, result.original_p_value
+
+
+def power(law: Law, models: int, examples: int, trace: float, draws: int) -> list[str]:
+    """Shares of originals told apart, of models with half of the memory, and of traces seen."""
+    generator, rejected = np.random.default_rng(0), []
+    for _ in range(draws):
+        drawn = law(generator, (models + 2, examples))
+        original = drawn[-1] + trace
+        result = memory(drawn[0] + 0.5 * original, drawn[1:-1], original)
+        rejected.append((result.original_p_value, result.p_value, result.trace_p_value))
+    return [f"{share:.2f}" for share in (np.array(rejected) <= ALPHA).mean(axis=0)]
+
+
+def coverage(law: Law, models: int, examples: int, trace: float, share: float, draws: int) -> list[str]:
+    """How often intervals hold the truth, and how wide they are: of one model, and of eight models' mean."""
+    generator, held, width = np.random.default_rng(0), [], []
+    for _ in range(draws):
+        drawn = law(generator, (models + 9, examples))
+        original = drawn[-1] + trace
+        moved, retrained = drawn[:8] + share * original, drawn[8:-1]
+        one, mean = memory(moved[0], retrained, original).left, memory_of_method(moved, retrained, original).left
+        held.append([left.low <= share <= left.high for left in (one, mean)])
+        width.append([left.high - left.low for left in (one, mean)])
+    cells = zip(np.mean(held, axis=0), np.median(width, axis=0), strict=True)
+    return [f"{share:.2f}, {width:.2f}" for share, width in cells]
+
+
+def main() -> None:
+    """Print three tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draws", type=int, default=400)
+    draws = parser.parse_args().draws
+    head = ["law", "N", "S"]
+    print(f"**Size at .05** ({draws} draws; no trace; the last column is the power statement, not a test)\n")
+    body = [
+        [law, str(models), str(examples), *size(LAWS[law], models, examples, draws)]
+        for law, (models, examples) in itertools.product(LAWS, SHAPES)
+    ]
+    print(table([*head, "memory", "different", "trace", "unchanged original"], body))
+    print(f"\n**Power at .05** ({draws // 4} draws; trace in standard deviations)\n")
+    body = [
+        [law, str(models), str(examples), f"{trace:g}", *power(LAWS[law], models, examples, trace, draws // 4)]
+        for law, (models, examples), trace in itertools.product(CENTERED, SHAPES, (0.5, 1.5))
+    ]
+    print(table([*head, "trace", "unchanged original", "half of its memory", "trace seen"], body))
+    print(f"\n**Coverage, median width** ({draws // 4} draws; trace 1.5; 90 % at N = 19, 95 % at N = 39, methods 95 %)\n")
+    body = [
+        [law, str(models), str(examples), f"{share:g}", *coverage(LAWS[law], models, examples, 1.5, share, draws // 4)]
+        for law, (models, examples), share in itertools.product(CENTERED, SHAPES[:3], (0.0, 0.3, 0.8))
+    ]
+    print(table([*head, "memory", "one model", "a method's mean of 8"], body))
+
+
+if __name__ == "__main__":
+    main()
