@@ -54,11 +54,11 @@ def _found(inputs: Question, status: Status) -> "Suspects":
     return detect(
         network.module,
         examples,
-        inputs.scorer,
-        inputs.noise_ratio,
-        inputs.seed,
+        scorer=inputs.scorer,
+        noise_ratio=inputs.noise_ratio,
         factory=network.factory,
         recipe=network.recipe,
+        seed=inputs.seed,
         progress=status.show,
     )
 
