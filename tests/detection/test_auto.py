@@ -1,5 +1,6 @@
 """`auto` finds mislabeled examples at any noise ratio, leaves clean data alone, and refuses pure noise."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.detection.toys import DIGITS, RECIPE, blobs, build, detect_in, noisy, quality, trained
 from untrain.data import Examples, Noisy, load, mislabel, pair_noise, symmetric_noise
 from untrain.detection import Suspects, detect
+from untrain.detection.scorers.auto import permuted_agreement
 from untrain.errors import UndecidableError
 from untrain.models import CNN, MLP, factory
 from untrain.population import SGD, Engine, Population, Recipe
@@ -68,6 +70,34 @@ def test_pure_noise_cannot_be_decided(seed: int) -> None:
     noise = Examples.of(clean.inputs, np.random.default_rng(seed).integers(2, size=400))
     with pytest.raises(UndecidableError, match=r"cannot be told right from wrong.* \d\d\.\d % .* no better"):
         detect(trained(noise), noise, recipe=RECIPE, seed=seed)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 1, 1, 2], [0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], [2, 2, 1, 1, 0, 0]])
+@pytest.mark.parametrize("predicted", [[0, 0, 1, 1, 2, 2], [1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 1, 3]])
+def test_agreement_by_chance_is_that_of_all_permutations(predicted: list[int], labels: list[int]) -> None:
+    agreements = [np.mean(np.array(predicted) == row) for row in itertools.permutations(labels)]
+    expected = (np.mean(agreements), np.std(agreements))
+    assert permuted_agreement(np.array(predicted), np.array(labels)) == pytest.approx(expected, abs=1e-9)
+
+
+def imbalanced(rare: int) -> Noisy:
+    """Two clouds far apart, the second of few examples, and one label in fifty wrong."""
+    generator = np.random.default_rng(0)
+    labels = np.where(np.arange(300) < rare, 1, 0)
+    inputs = generator.normal(0, 0.2, size=(300, 4)) + 2.0 * labels[:, None]
+    return mislabel(Examples.of(inputs.astype(np.float32), labels), symmetric_noise(2, 0.02), exact=True)
+
+
+def test_a_rare_class_that_is_found_is_better_than_chance() -> None:
+    noise = imbalanced(rare=15)  # agreement of 98 %, where the largest class has 93 %
+    assert min(quality(noise, detect_in(noise))) == 1
+
+
+def test_a_network_that_always_says_the_largest_class_cannot_decide() -> None:
+    examples = imbalanced(rare=15).examples
+    noise = Examples.of(np.zeros_like(examples.inputs), examples.labels)
+    with pytest.raises(UndecidableError, match=r"9\d\.\d % .* no better than chance \(9\d\.\d %\)"):
+        detect(trained(noise), noise, recipe=RECIPE)
 
 
 def test_a_network_that_learns_nothing_cannot_decide() -> None:

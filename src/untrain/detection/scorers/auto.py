@@ -13,11 +13,12 @@ The cost is `2 + 3 (1 - r)` trainings at a noise ratio r, up to the rounding of 
 recipe of twenty epochs, 4 for 40 % of noise. A recipe of fewer than four epochs cannot be divided so. Without a factory
 or a recipe, `neighbours` is used instead, with a note.
 
-If out-of-fold predictions agree with the labels no better than the largest class does, the labels cannot be told right
+If out-of-fold predictions agree with the labels no better than with permuted labels, the labels cannot be told right
 from wrong, and `auto` refuses. On hard data, the model's own errors look like label noise, and the noise ratio is an
 upper estimate; the model's error is reported beside it.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -40,7 +41,7 @@ _NEIGHBORS = Neighbors()
 """Settings of the neighbors in every step."""
 
 _CHANCE = 4.0
-"""Standard errors by which out-of-fold agreement must exceed the share of the largest class."""
+"""Standard deviations by which out-of-fold agreement must exceed that with permuted labels."""
 
 
 class Auto(Scorer, frozen=True, tag="auto"):
@@ -53,7 +54,7 @@ class Auto(Scorer, frozen=True, tag="auto"):
         """Cost: about five trainings at most, see above, and ten searches for neighbors.
 
         Raises:
-            UndecidableError: out-of-fold predictions agree with the labels no better than the largest class does.
+            UndecidableError: out-of-fold predictions agree with the labels no better than with permuted labels.
         """
         if not subject.can_train:
             finding = _NEIGHBORS.score(subject)
@@ -97,7 +98,7 @@ class Auto(Scorer, frozen=True, tag="auto"):
         recipe = subject.training_recipe("auto").compressed(_FIRST)
         folds = cross_validate(subject, recipe, "first look")
         # Averaged over all epochs, since the best of many epochs would beat chance by chance.
-        _check_above_chance(float((folds.log_p.mean(0).argmax(1) == labels).mean()), labels)
+        _check_above_chance(folds.log_p.mean(0).argmax(1), labels)
         votes = [_NEIGHBORS.propagate(features, labels, classes) for features in _features(folds.early, subject)]
         probabilities = (np.exp(folds.log_p).mean(0) + np.mean(votes, axis=0)) / 2
         joint = confident_joint(probabilities, labels)
@@ -105,15 +106,28 @@ class Auto(Scorer, frozen=True, tag="auto"):
         return (joint / np.maximum(joint.sum(0), 1)).T, trusted
 
 
-def _check_above_chance(agreement: float, labels: Labels) -> None:
-    largest = float(np.bincount(labels).max() / len(labels))
-    error = np.sqrt(largest * (1 - largest) / len(labels))
-    if agreement <= largest + _CHANCE * error:
+def _check_above_chance(predicted: Labels, labels: Labels) -> None:
+    agreement = float((predicted == labels).mean())
+    chance, deviation = permuted_agreement(predicted, labels)
+    if agreement <= chance + _CHANCE * deviation:
         raise UndecidableError(
             f"the labels cannot be told right from wrong: held-out models agree with {percent(agreement, 1)} of them, "
-            f"no better than always choosing the largest class ({percent(largest, 1)}); there is too much label noise, "
+            f"no better than chance ({percent(chance, 1)}); there is too much label noise, there are too few examples, "
             "or the network cannot learn the task"
         )
+
+
+def permuted_agreement(predicted: Labels, labels: Labels) -> tuple[float, float]:
+    """Mean and standard deviation, over all permutations of the labels, of the share that equals the prediction.
+
+    Both are exact: the variance of a sum of one entry from each row and column of a matrix (Hoeffding, 1951), here of
+    the matrix that tells which predictions equal which labels. Shares of the classes may differ in any way.
+    """
+    classes = int(max(predicted.max(), labels.max())) + 1
+    p, q = (np.bincount(values, minlength=classes) / len(labels) for values in (predicted, labels))
+    mean = float(p @ q)
+    variance = float(mean - p @ q**2 - p**2 @ q + mean**2) / (len(labels) - 1)
+    return mean, math.sqrt(max(variance, 0.0))
 
 
 def _with_small_classes(trusted: Mask, labels: Labels) -> Mask:
