@@ -34,8 +34,8 @@ def run(
         models: number of models per side (N)
         methods: methods to compare, separated by commas, NAME or NAME:PRESET each
         forget: forget settings, separated by commas: ratios, groups:COUNT, groups:RATIO or ids:FILE
-        scorers: scorers to compare, separated by commas, NAME or NAME:PRESET each (experiments with mislabeled examples)
-        seeds: number of repetitions (experiments with mislabeled examples)
+        scorers: scorers to compare, separated by commas, NAME or NAME:PRESET each (mislabel experiments)
+        seeds: number of repetitions (mislabel experiments)
         data_dir: directory of the parquet data; default the environment variable UNTRAIN_DATA
         out: directory of the run; default runs/EXPERIMENT
         seed: root of all random numbers
@@ -47,18 +47,12 @@ def run(
     from untrain.report.results import results_text
 
     base = read_experiment(experiment)
-    options = {
-        "models": models,
-        "seed": seed,
-        "seeds": seeds,
-        "methods": None if methods is None else _words(methods),
-        "scorers": None if scorers is None else _words(scorers),
-        "forget": None if forget is None else [_number(word) for word in _words(forget)],
-    }
+    specs = {key: _words(text) for key, text in (("methods", methods), ("scorers", scorers)) if text is not None}
+    settings = None if forget is None else [_number(word) for word in _words(forget)]
+    options = {"models": models, "seed": seed, "seeds": seeds, "forget": settings, **specs}
     given = {key: value for key, value in options.items() if value is not None}
     if unfit := [key for key in given if not hasattr(base, key)]:
         raise ConfigError(f"--{unfit[0]} does not apply to the experiment {base.name}.")
-    specs = {key: _words(text) for key, text in (("methods", methods), ("scorers", scorers)) if text is not None}
     chosen = changed(base, {**given, **_without_dropped(base, specs)}, "command line")
     directory = out or Path("runs") / chosen.name
     with ProgressBar() as display:

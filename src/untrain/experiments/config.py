@@ -136,6 +136,8 @@ class Noise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 f"Noise of kind {self.kind} takes {needed} alone: expected {needed}, "
                 f"got {', '.join(name for name, there in given.items() if there) or 'none'}"
             )
+        if self.matrix is not None and any(len(row) != len(self.matrix) for row in self.matrix):
+            raise ConfigError("The matrix of the noise is not square: it needs a row and a column for each class")
 
 
 class Mislabel(BaseExperiment, frozen=True, kw_only=True, tag="mislabel"):

@@ -73,7 +73,9 @@ _OURS = (
 )
 _PUBLISHED = (
     Column(
-        "final score, published", "of the study, which does not state its N", _published(lambda figures: figures.final_score, 4)
+        "final score, published",
+        "of the study, which does not state its N",
+        _published(lambda figures: figures.final_score, 4),
     ),
     Column("test %, published", "of the study", _published(lambda figures: figures.test_accuracy, 1)),
     Column("forget %, published", "of the study", _published(lambda figures: figures.forget_accuracy, 1)),
