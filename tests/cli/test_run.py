@@ -43,8 +43,8 @@ def test_a_run_its_table_and_its_report(tmp_path: Path, capsys: pytest.CaptureFi
     assert call(*asked) == 0
     printed = capsys.readouterr()
     assert "transpose:kaggle" in printed.out
-    assert "forgetting 5 % of the training data, 12 examples; N = 3" in printed.out
-    assert "forgetting 10 %" in printed.out
+    assert "forgetting 5.0 % of the training data, 12 examples; N = 3" in printed.out
+    assert "forgetting 10.0 %" in printed.out
     assert "report.html" in printed.out
     assert "starting" in printed.err
     assert call(*asked, "--json") == 0
@@ -74,14 +74,15 @@ def test_scores_can_be_read_on_a_narrow_terminal(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["run", "diggits"], 3, "expected a .toml file or one of"),
+        (["run", "diggits"], 3, "There is no experiment 'diggits'"),
         (["run", "digits", "--models", "1"], 3, "command line: Expected `int` >= 2"),
         (["run", "digits", "--models", "many"], 2, ""),
         (["run", "digits", "--methods", "amnesia"], 3, "expected one of the methods"),
         (["run", "digits", "--forget", "half"], 3, "expected a ratio, groups:COUNT, groups:RATIO or ids:FILE"),
         (["run", "digits", "--forget", "groups:3"], 3, "expected examples with groups"),
         (["run", "mnist", "--data-dir", "/no/such"], 3, "found no such file"),
-        (["report", "/no/such"], 3, "expected results.json in /no/such"),
+        (["report", "/no/such"], 3, "/no/such holds no results.json"),
+        (["run", "digits", "--seeds", "2"], 3, "--seeds does not apply to the experiment digits"),
         (["remember"], 2, ""),
         ([], 2, ""),
     ],
@@ -107,7 +108,7 @@ def test_detect_needs_nothing_but_its_name(
     monkeypatch.chdir(tmp_path)
     assert call("detect") == 0
     printed = capsys.readouterr()
-    assert " of 1797 labels are taken for wrong by auto; noise ratio " in printed.out
+    assert " of 1797 labels as wrong; noise ratio " in printed.out
     assert printed.err.splitlines() == ["reading digits", "training a network", "looking for wrong labels"]
     assert sorted(path.name for path in (tmp_path / "detected").iterdir()) == [
         "suspects.csv", "suspects.html", "suspects.json",
@@ -215,7 +216,7 @@ def test_a_factory_beside_the_data_is_found(
     )
     asked = ["detect", "--limit", "300", "--scorer", "loss", "--noise-ratio", "0.1", "--model"]
     assert call(*asked, "ones_own:build", "--out", "out") == 0
-    assert "30 of 300 labels are taken for wrong by loss; noise ratio 10.0 % (as given)" in capsys.readouterr().out
+    assert "loss flags 30 of 300 labels as wrong; noise ratio 10.0 % (as given)" in capsys.readouterr().out
     state = {"1.weight": torch.zeros(10, 64), "1.bias": torch.zeros(10)}
     for name, content, message in (
         ("ones_own:small", None, "expected a model for inputs of shape (1, 8, 8) and 10 classes, got: mat1 and mat2"),
@@ -321,7 +322,7 @@ def test_output_that_cannot_be_printed_is_one_sentence(words: list[str]) -> None
 
 
 def test_without_an_output_errors_are_told_all_the_same() -> None:
-    for words, code, error in (("--version", 0, ""), ("report /no/such", 3, "untrain: expected results.json in ")):
+    for words, code, error in (("--version", 0, ""), ("report /no/such", 3, "untrain: /no/such holds no results.json")):
         command = f"{sys.executable} -m untrain {words} >&-"
         ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True)
         assert ended.returncode == code
@@ -366,7 +367,7 @@ def test_faces_are_synthesized_and_looked_through(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().err.startswith("untrain: expected a new or an empty directory, got ")
     asked = ["detect", "--data", str(faces), "--scorer", "neighbours", "--out", str(tmp_path / "found")]
     assert call(*asked) == 0
-    assert " of 200 labels are taken for wrong by neighbours" in capsys.readouterr().out
+    assert " of 200 labels as wrong" in capsys.readouterr().out
     found = json.loads((tmp_path / "found" / "suspects.json").read_text())
     assert found["classes"][0] == "20-25"
 
