@@ -59,8 +59,8 @@ def test_retraining_is_found_to_have_forgotten_and_the_original_is_not() -> None
     assert found.score is not None
     assert found.ceiling is not None
     assert found.certificate["epsilon"] == 0
-    assert "which is no proof of forgetting" in found.words
-    assert "16 models that retrain made forget" in found.words
+    assert "does not prove that the examples are forgotten" in found.words
+    assert "16 models unlearned by retrain" in found.words
 
 
 def test_what_hardly_moves_is_found_to_know_them_still() -> None:
@@ -74,7 +74,7 @@ def test_what_hardly_moves_is_found_to_know_them_still() -> None:
 
 
 def test_auto_is_what_it_would_take_first() -> None:
-    assert "8 models that retrain made forget" in asked("auto", 8).words
+    assert "8 models unlearned by retrain" in asked("auto", 8).words
 
 
 def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None:
@@ -86,11 +86,11 @@ def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None
             if stop in step:
                 raise KeyboardInterrupt
 
-        with pytest.raises(InterruptedRunError, match=r"stopped; finished models are kept in .*, do the same again"):
-            asked("finetune:kaggle", keep=tmp_path, progress=interrupt)
+        with pytest.raises(InterruptedRunError, match=f"finished models are kept in {tmp_path}"):
+            asked("finetune:kaggle", checkpoint_dir=tmp_path, progress=interrupt)
     assert len(list(tmp_path.iterdir())) == 4
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert asked("finetune:kaggle", keep=tmp_path) == whole
+    assert asked("finetune:kaggle", checkpoint_dir=tmp_path) == whole
     assert before.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
     assert len(list(tmp_path.iterdir())) == 6
     with pytest.raises(KeyboardInterrupt):
@@ -106,31 +106,33 @@ def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None
     ],
 )  # fmt: skip
 def test_finished_models_are_those_of_the_same_question_alone(changes: dict[str, Any], tmp_path: Path) -> None:
-    asked("finetune", 8, keep=tmp_path)
+    asked("finetune", 8, checkpoint_dir=tmp_path)
     files = set(tmp_path.iterdir())
     assert len(files) == 3
-    kept = asked("finetune", 8, keep=tmp_path, **changes)
+    kept = asked("finetune", 8, checkpoint_dir=tmp_path, **changes)
     assert len(set(tmp_path.iterdir()) - files) == 3
     assert kept == asked("finetune", 8, **changes)
 
 
 def test_another_method_is_compared_with_the_same_retrained_models(tmp_path: Path) -> None:
     for number, method in enumerate(("retrain", "finetune", "finetune:kaggle")):
-        assert asked(method, 8, keep=tmp_path) == asked(method, 8)
+        assert asked(method, 8, checkpoint_dir=tmp_path) == asked(method, 8)
         assert len(list(tmp_path.iterdir())) == 3 + number
 
 
 def test_finished_models_that_are_damaged_are_made_again(tmp_path: Path) -> None:
-    first = asked("retrain", 8, keep=tmp_path)
+    first = asked("retrain", 8, checkpoint_dir=tmp_path)
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-3])
-    assert asked("retrain", 8, keep=tmp_path) == first
-    elsewhere = tmp_path / "elsewhere"
-    next(tmp_path.iterdir()).rename(elsewhere)
-    (tmp_path / "link.safetensors").symlink_to(elsewhere)
-    for keep, message in ((tmp_path, "expected no links in"), (elsewhere, "expected a directory to write to")):
-        with pytest.raises(ConfigError, match=message):
-            asked("retrain", 8, keep=keep, progress=lambda step: pytest.fail("something was computed"))
+    assert asked("retrain", 8, checkpoint_dir=tmp_path) == first
+
+
+@pytest.mark.parametrize(("name", "message"), [("", "'link'"), ("file", "file")])
+def test_checkpoints_are_not_written_anywhere(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with pytest.raises(ConfigError, match=message):
+        asked("retrain", 8, checkpoint_dir=tmp_path / name, progress=lambda step: pytest.fail("something was computed"))
 
 
 def test_models_of_half_precision_are_compared() -> None:
@@ -142,14 +144,56 @@ def test_models_of_half_precision_are_compared() -> None:
     assert found.models == 8
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
-    train = rows(60, 1)
-    model = build()
-    with pytest.raises(InputError, match="expected at least 8 models of each kind, got 4"):
-        un.audit(model, train, ["1/0"], factory=build, recipe=RECIPE, models=4)
-    with pytest.raises(NotSupportedError, match="expected a factory and a recipe"):
-        un.audit(model, train, ["1/0"], factory=build)
-    with pytest.raises(ConfigError, match="expected one of the methods"):
-        un.audit(model, train, ["1/0"], factory=build, recipe=RECIPE, method="amnesia")
-    with pytest.raises(InputError, match="unknown id"):
-        un.audit(model, train, ["nobody"], factory=build, recipe=RECIPE)
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"models": 4}, InputError, "at least 8 models of each kind, got 4"),
+        ({"recipe": None}, NotSupportedError, "pass factory= and recipe="),
+        ({"method": "amnesia"}, ConfigError, "'amnesia'"),
+        ({"ids": ["nobody"]}, InputError, "'nobody'"),
+        ({"previous": "/no/such"}, InputError, "/no/such"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused(changes: dict[str, Any], error: type[Exception], message: str) -> None:
+    request: dict[str, Any] = {"ids": ["1/0"], "factory": build, "recipe": RECIPE}
+    with pytest.raises(error, match=message):
+        un.audit(build(), rows(60, 1), **(request | changes))
+
+
+def test_the_second_request_of_a_chain_is_audited(tmp_path: Path) -> None:
+    train, short = rows(60, 1), msgspec.structs.replace(RECIPE, epochs=1)
+    first = un.forget(build(), train, ["1/0"], method="finetune", max_accuracy_drop=1)
+    first.save(tmp_path)
+    second: dict[str, Any] = {"method": "finetune", "factory": build, "recipe": short, "models": 8}
+    by_result = un.audit(first.model, train, ["1/1"], previous=first, **second)
+    assert by_result == un.audit(first.model, train, ["1/1"], previous=tmp_path, **second)
+    with pytest.raises(InputError, match="already forgotten '1/0'"):
+        un.audit(first.model, train, ["1/0"], previous=first, **second)
+
+
+def test_the_recipe_of_a_population_is_used() -> None:
+    train, short = rows(60, 1), msgspec.structs.replace(RECIPE, epochs=1)
+    known = un.Population.create(build, 1).train(train, short)
+    assert un.audit(known, train, ["1/0"], method="finetune", models=8) == un.audit(
+        known.module(), train, ["1/0"], method="finetune", models=8, factory=build, recipe=short
+    )
+
+
+@pytest.mark.parametrize(("old", "new"), [("forget", "ids"), ("keep", "checkpoint_dir")])
+def test_old_keywords_keep_working(tmp_path: Path, old: str, new: str) -> None:
+    values: dict[str, Any] = {
+        "model": build(), "examples": rows(60, 1), "ids": ["1/0", "1/1"], "checkpoint_dir": tmp_path / "new",
+        "method": "finetune", "factory": build, "recipe": msgspec.structs.replace(RECIPE, epochs=1), "models": 8,
+    }  # fmt: skip
+    expected = un.audit(**values)
+    values["checkpoint_dir"] = tmp_path / "old"
+    values[old] = values.pop(new)
+    with pytest.warns(DeprecationWarning, match=rf"audit\({new}=...\)") as caught:
+        assert un.audit(**values) == expected
+    assert len(caught) == 1
+    assert len(list((tmp_path / "old").iterdir())) == 3
+
+
+def test_figures_are_shown_in_words() -> None:
+    found = asked("finetune", 8)
+    assert repr(found) == str(found) == found.words

@@ -1,6 +1,7 @@
 """Which method `auto` takes and why, and what `doctor` says of a model, its data and a request."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from torch import Tensor, nn
 
 import untrain as un
+from untrain.core.registry import base_name
 from untrain.errors import ConfigError, NotSupportedError
 from untrain.methods import METHODS, Request, build_method
 from untrain.population import Population, settled
-from untrain.workflows.choose import Situation, candidates, named, nothing_fits, options
+from untrain.workflows.choose import Situation, candidates, nothing_fits, options, resolve_method
 
 RECIPE = un.Recipe(optimizer=un.SGD(lr=0.1, momentum=0.9), epochs=8, batch_size=32)
 COUNT = 300
@@ -40,12 +42,12 @@ class NoLinear(nn.Module):
 
 
 def situation(
-    factory: Callable[[], nn.Module], *, known: bool = False, forgotten: int = 30, seconds: float | None = None,
-    examples: un.Examples = EXAMPLES,
+    factory: Callable[[], nn.Module], *, can_retrain: bool = False, forgotten: int = 30,
+    time_budget: float | None = None, examples: un.Examples = EXAMPLES,
 ) -> Situation:  # fmt: skip
     sets = un.forget_ids(examples, examples.ids[:forgotten].tolist())
     request = Request(sets.forget, sets.retain, RECIPE, HELD_OUT)
-    return Situation(settled(Population.create(factory, 1)), request, known, seconds)
+    return Situation(settled(Population.create(factory, 1)), request, can_retrain, time_budget)
 
 
 def chosen(asked: Situation) -> list[str]:
@@ -53,8 +55,8 @@ def chosen(asked: Situation) -> list[str]:
 
 
 def test_the_order_follows_from_what_is_known() -> None:
-    assert chosen(situation(convolutional, known=True))[:2] == ["retrain", "renew"]
-    assert chosen(situation(plain, known=True))[:2] == ["retrain", "renew"]
+    assert chosen(situation(convolutional, can_retrain=True))[:2] == ["retrain", "renew"]
+    assert chosen(situation(plain, can_retrain=True))[:2] == ["retrain", "renew"]
     assert chosen(situation(convolutional))[0] == "prune-entropy:small"
     assert chosen(situation(plain)) == ["prune-entropy:small", "kl-contrast", "finetune"]
     assert chosen(situation(plain, forgotten=2))[0] == "ssse"
@@ -65,15 +67,16 @@ def test_the_order_follows_from_what_is_known() -> None:
 def test_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass over the data takes ten seconds here: retraining 80, renewal 20, pruning 32, fine-tuning 10."""
     monkeypatch.setattr(Situation, "pass_seconds", 10.0)
-    assert chosen(situation(convolutional, known=True))[0] == "renew"  # more than a minute for retraining
-    assert chosen(situation(convolutional, known=True, seconds=100))[0] == "retrain"
-    assert chosen(situation(convolutional, known=True, seconds=15)) == ["finetune"]
-    none = situation(convolutional, known=True, seconds=5)
+    assert chosen(situation(convolutional, can_retrain=True))[0] == "renew"  # more than a minute for retraining
+    assert chosen(situation(convolutional, can_retrain=True, time_budget=100))[0] == "retrain"
+    assert chosen(situation(convolutional, can_retrain=True, time_budget=15)) == ["finetune"]
+    none = situation(convolutional, can_retrain=True, time_budget=5)
     assert chosen(none) == []
-    assert "found none in 5.0 s: allow more seconds" in str(nothing_fits(none))
-    (option,) = [each for each in options(none) if each.method == "retrain"]
+    assert "time budget (5.0 s); allow more time" in str(nothing_fits(none))
+    (option,) = [option for option in options(none) if option.method == "retrain"]
     assert (option.fits, option.seconds) == (False, 80.0)
-    assert option.why == "it would take 1 min 20 s, and 5.0 s are allowed"
+    assert option.why == "it would take 1 min 20 s; the time budget is 5.0 s"
+    assert option.cost == "1 min 20 s"
 
 
 def test_presets_follow_the_size_of_the_data() -> None:
@@ -88,21 +91,21 @@ def test_presets_follow_the_size_of_the_data() -> None:
 def test_every_method_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
     asked = situation(plain)
     before = {name: tensor.clone() for name, tensor in asked.models.tensors.items()}
-    found = {option.method.partition(":")[0]: option for option in options(asked)}
+    found = {base_name(option.method): option for option in options(asked)}
     assert sorted(found) == METHODS.names()
     for name, option in found.items():
         kind = METHODS.of(name)
         if kind.needs_convolutions:
             assert option.why == "it changes convolutions, and Sequential has none"
         elif kind.trains_anew:
-            assert option.why == "it builds new models, and factory and recipe are not known"
+            assert option.why == "it builds new models, which takes a factory and a recipe"
         else:
             assert option.fits, option
     assert all((tensor == before[name]).all() for name, tensor in asked.models.tensors.items())
     assert not caplog.records
-    assert all(option.fits for option in options(situation(convolutional, known=True)))
+    assert all(option.fits for option in options(situation(convolutional, can_retrain=True)))
     alone = Situation(asked.models, Request(asked.request.forget, asked.request.retain, RECIPE), False)
-    assert "expected validation examples" in str(alone.why_not("reset-distill"))
+    assert "validation examples" in str(alone.why_not("reset-distill"))
 
 
 def test_a_method_that_fails_in_any_way_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +126,7 @@ def test_passes_are_those_that_are_made() -> None:
 def test_estimates_are_of_the_right_size() -> None:
     import time
 
-    asked = situation(convolutional, known=True)
+    asked = situation(convolutional, can_retrain=True)
     estimate = asked.estimate(build_method("retrain"))
     start = time.perf_counter()
     build_method("retrain").forget(asked.models.clone(), asked.request)
@@ -133,20 +136,19 @@ def test_estimates_are_of_the_right_size() -> None:
 
 
 def test_a_name_stands_for_a_method_that_can_work() -> None:
-    assert named("finetune", True, RECIPE) == build_method("finetune", settings={"recipe": {"epochs": 8}}).__class__(
-        recipe=RECIPE
-    )
-    assert named("finetune", False, None) == build_method("finetune")
-    with pytest.raises(NotSupportedError, match="expected a factory and a recipe, since retrain trains a new model"):
-        named("retrain", False, None)
-    with pytest.raises(ConfigError, match="expected one of the methods"):
-        named("amnesia", True, RECIPE)
+    expected = build_method("finetune", settings={"recipe": {"epochs": 8}}).__class__(recipe=RECIPE)
+    assert resolve_method("finetune", True, RECIPE) == expected
+    assert resolve_method("finetune", False, None) == build_method("finetune")
+    with pytest.raises(NotSupportedError, match=r"retrain builds new models.* pass factory= and recipe="):
+        resolve_method("retrain", False, None)
+    with pytest.raises(ConfigError, match="'amnesia'"):
+        resolve_method("amnesia", True, RECIPE)
 
 
 def test_doctor_tells_what_fits() -> None:
     said: list[str] = []
     found = un.doctor(
-        plain(), EXAMPLES, EXAMPLES.ids[:30], HELD_OUT, factory=plain, recipe=RECIPE, progress=said.append
+        plain(), EXAMPLES, EXAMPLES.ids[:30], validation=HELD_OUT, factory=plain, recipe=RECIPE, progress=said.append
     )
     assert found.ok
     assert found.facts[0] == "300 training examples of 3 classes; inputs of shape 1x8x8, float32."
@@ -154,7 +156,7 @@ def test_doctor_tells_what_fits() -> None:
     assert found.choice.method == "retrain"
     assert found.pass_seconds is not None
     assert len(found.options) == len(METHODS.names())
-    assert said == ["looking at the data", "trying the methods"]
+    assert said == ["checking the data", "trying the methods"]
     assert not found.warnings
 
 
@@ -169,22 +171,22 @@ def test_doctor_says_that_a_network_cannot_be_trained() -> None:
                 raise RuntimeError("there is no\ntraining")
             return self.linear(images.flatten(1))  # type: ignore[no-any-return]
 
-    found = un.doctor(EvaluatedAlone(), EXAMPLES, EXAMPLES.ids[:9].tolist(), HELD_OUT)
-    assert found.problems == ("expected a network that can be trained, got: there is no",)
+    found = un.doctor(EvaluatedAlone(), EXAMPLES, EXAMPLES.ids[:9].tolist(), validation=HELD_OUT)
+    (problem,) = found.problems
+    assert problem.endswith("there is no")
     assert not found.ok
 
 
 def test_doctor_tells_all_that_is_wrong_at_once() -> None:
-    wrong = un.doctor(nn.Linear(3, 3), EXAMPLES, ["nobody"], EXAMPLES.select([0]))
+    wrong = un.doctor(nn.Linear(3, 3), EXAMPLES, ["nobody"], validation=EXAMPLES.select([0]))
     assert not wrong.ok
     assert len(wrong.problems) == 3
-    for part in ("unknown id 'nobody'", "outside the training set", "expected a model for inputs of shape"):
+    for part in ("'nobody'", "also in the training set", "for inputs of shape (1, 8, 8)"):
         assert any(part in problem for problem in wrong.problems)
     assert (wrong.choice, wrong.options) == (None, ())
-    assert un.doctor(plain(), 3, ["1"]).problems[0].startswith("expected Examples")
-    assert un.doctor(plain(), EXAMPLES, ["1"], previous="/no/such").problems == (
-        "expected record.json in /no/such, found none",
-    )
+    assert un.doctor(plain(), 3, ["1"]).problems
+    (problem,) = un.doctor(plain(), EXAMPLES, ["1"], previous="/no/such").problems
+    assert "record.json in /no/such" in problem
 
 
 def test_doctor_warns_of_odd_data() -> None:
@@ -194,12 +196,12 @@ def test_doctor_warns_of_odd_data() -> None:
     labels[labels == 2] = 0
     labels[:6] = [0, 0, 1, 2, 2, 1]
     held_out = un.Examples.of(np.concatenate([rows[:1], rows[:1] + 1]), [0, 1], ["x", "y"], "012")
-    found = un.doctor(plain(), un.Examples.of(rows, labels), ["0", "4"], held_out)
+    found = un.doctor(plain(), un.Examples.of(rows, labels), ["0", "4"], validation=held_out)
     for warning in (
-        "3 training examples have exactly the inputs of another; 1 of them another label.",
-        "1 validation examples have exactly the inputs of a training example, so that they tell less.",
-        "Only 1 examples of class '2' are retained.",
-        "3 retained examples have exactly the inputs of a forgotten one, which are not forgotten.",
+        "3 training examples have exactly the inputs of another; 1 of them have another label.",
+        "1 validation examples have exactly the inputs of a training example, so they say little.",
+        "Few examples of class '2' are retained: 1.",
+        "3 retained examples have exactly the inputs of a forgotten example and are not forgotten.",
     ):
         assert warning in found.warnings
     most = un.doctor(plain(), EXAMPLES, [str(row) for row in range(COUNT) if row % 3 or row < 200])
@@ -207,5 +209,49 @@ def test_doctor_warns_of_odd_data() -> None:
         "Nothing of class '1' is retained: the model keeps an output for it, and accuracy leaves it out."
         in most.warnings
     )
-    assert any(warning.startswith("More is forgotten than retained") for warning in most.warnings)
+    assert any(warning.startswith("More examples are forgotten than retained") for warning in most.warnings)
     assert any(warning.startswith("No validation examples") for warning in most.warnings)
+
+
+def test_doctor_looks_at_a_chain_of_requests(tmp_path: Path) -> None:
+    first = un.forget(plain(), EXAMPLES, ["0"], method="finetune", max_accuracy_drop=1)
+    (problem,) = un.doctor(first.model, EXAMPLES, ["1"], previous=first).problems
+    assert "not saved" in problem
+    first.save(tmp_path)
+    assert un.doctor(first.model, EXAMPLES, ["1"], previous=first).ok
+    (problem,) = un.doctor(first.model, EXAMPLES, ["0"], previous=first).problems
+    assert "already forgotten '0'" in problem
+
+
+def test_doctor_knows_the_recipe_of_a_population() -> None:
+    known = Population.create(plain, 1).train(EXAMPLES, RECIPE)
+    found = un.doctor(known, EXAMPLES, ["1"], validation=HELD_OUT)
+    assert found.choice is not None
+    assert found.choice.method == "retrain"
+
+
+@pytest.mark.parametrize(("old", "new"), [("forget", "ids"), ("seconds", "time_budget")])
+def test_old_keywords_keep_working(old: str, new: str) -> None:
+    values: dict[str, Any] = {"model": plain(), "examples": EXAMPLES, "ids": ["nobody"], "time_budget": 9.0}
+    expected = un.doctor(**values)
+    values[old] = values.pop(new)
+    with pytest.warns(DeprecationWarning, match=rf"doctor\({new}=...\)") as caught:
+        assert un.doctor(**values) == expected
+    assert len(caught) == 1
+
+
+def test_old_positional_arguments_keep_working() -> None:
+    expected = un.doctor(plain(), EXAMPLES, ["nobody"], validation=HELD_OUT)
+    with pytest.warns(DeprecationWarning, match="validation=..."):
+        found = un.doctor(plain(), EXAMPLES, ["nobody"], HELD_OUT)  # type: ignore[call-arg]
+    assert found == expected
+    assert "60 validation examples." in found.facts
+
+
+def test_a_diagnosis_is_shown_in_a_few_lines() -> None:
+    shown = str(un.doctor(plain(), EXAMPLES, ["1"], validation=HELD_OUT))
+    assert shown.startswith("300 training examples of 3 classes")
+    assert "\nauto chooses ssse (time unknown): the forget set is less than 1 %" in shown
+    assert "\nnote: The factory or the recipe is not known" in shown
+    assert len(shown.splitlines()) == 5
+    assert str(un.doctor(plain(), EXAMPLES, ["nobody"])).endswith("\nforget would refuse this request.")

@@ -152,7 +152,7 @@ class Option:
     @property
     def cost(self) -> str:
         """The time that it will take, in words."""
-        return "unknown time" if self.seconds is None else f"about {duration(self.seconds)}"
+        return "time unknown" if self.seconds is None else duration(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,8 @@ def nothing_fits(situation: Situation) -> NotSupportedError:
     if situation.time_budget is None:
         return NotSupportedError("No method that auto knows fits this model and request; name a method.")
     return NotSupportedError(
-        f"No method that auto knows fits this model and request within {duration(situation.time_budget)}; allow more "
-        "time or name a method."
+        f"No method that auto knows fits this model, request and time budget ({duration(situation.time_budget)}); "
+        "allow more time or name a method."
     )
 
 
