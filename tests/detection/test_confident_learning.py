@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from untrain.detection.confident_learning import Prune, confident_joint, pruned, share_wrong
+from untrain.detection.confident_learning import Prune, confident_joint, off_diagonal_share, pruned
 
 Problem = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 PRUNES: tuple[Prune, ...] = get_args(Prune)
@@ -72,7 +72,7 @@ def test_a_joint_by_hand() -> None:
     labels = np.array([0, 0, 0, 1, 1, 1])
     # Confident: rows 0 and 1 of class 0, rows 2, 3 and 4 of class 1; row 5 of none. Each class is scaled to three.
     assert confident_joint(probabilities, labels).tolist() == [[2, 1], [0, 3]]
-    assert share_wrong(confident_joint(probabilities, labels)) == pytest.approx(1 / 6)
+    assert off_diagonal_share(confident_joint(probabilities, labels)) == pytest.approx(1 / 6)
     for prune in PRUNES:
         found = pruned(probabilities, labels, np.array([[2, 1], [0, 3]]), prune)
         assert found.tolist() == [False, False, True, False, False, False]
@@ -93,7 +93,7 @@ def test_the_joint_equals_slow_loops(seed: int) -> None:
         up = round(float(sum(shares))) - sum(nearest)
         assert error == sum(1 - each for each in rest[:up]) + sum(rest[up:])
     wrong = sum(int(joint[a, b]) for a in range(len(joint)) for b in range(len(joint)) if a != b)
-    assert share_wrong(joint) == pytest.approx(wrong / len(labels))
+    assert off_diagonal_share(joint) == pytest.approx(wrong / len(labels))
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -36,13 +36,13 @@ def judged(
     """Cross-validation in folds, and of an engine's width, that may be given."""
     asked = subject(examples, dtype=dtype)
     if folds is not None:
-        asked.once("folds", lambda: folds)
+        asked.cached("folds", lambda: folds)
     if width is not None:
-        asked.once("engine", lambda: Engine(width))
+        asked.cached("engine", lambda: Engine(width))
     return cross_validate(asked, recipe, "test", keep)
 
 
-def relabelled(examples: Examples, rows: npt.NDArray[np.intp]) -> Examples:
+def relabeled(examples: Examples, rows: npt.NDArray[np.intp]) -> Examples:
     """The same examples with another label in these rows."""
     labels = examples.labels.copy()
     labels[rows] = (labels[rows] + 1) % len(examples.classes)
@@ -77,7 +77,7 @@ def test_no_example_is_judged_by_a_model_that_has_seen_it(recipe: Recipe) -> Non
     folds = folds_of(subject(examples))
     before = judged(examples, recipe, folds=folds)
     for row in (0, 17, 250):
-        after = judged(relabelled(examples, np.array([row])), recipe, folds=folds)
+        after = judged(relabeled(examples, np.array([row])), recipe, folds=folds)
         same = (before.log_p == after.log_p).all(axis=(0, 2))
         assert same[folds == folds[row]].all()  # bit for bit, after every epoch
         assert not same[folds != folds[row]].any()
@@ -88,7 +88,7 @@ def test_what_is_not_kept_is_not_learned(recipe: Recipe) -> None:
     examples = noisy().examples
     folds = folds_of(subject(examples))
     before = judged(examples, recipe, KEEP, folds=folds)
-    after = judged(relabelled(examples, np.flatnonzero(~KEEP)), recipe, KEEP, folds=folds)
+    after = judged(relabeled(examples, np.flatnonzero(~KEEP)), recipe, KEEP, folds=folds)
     np.testing.assert_array_equal(before.log_p, after.log_p)
     assert not np.array_equal(before.log_p, judged(examples, recipe, folds=folds).log_p)
 
@@ -150,7 +150,7 @@ def test_agreement_and_the_early_models_are_counted_epoch_by_epoch() -> None:
 
 
 def test_models_of_folds_that_diverge_are_refused() -> None:
-    with pytest.raises(InputError, match=r"models of the folds, got NaN or infinity in epoch \d+: has the training"):
+    with pytest.raises(InputError, match=r"models of the folds diverged.* after epoch \d+.*learning rate"):
         judged(noisy().examples, msgspec.structs.replace(RECIPE, optimizer=SGD(lr=1e12)))
 
 

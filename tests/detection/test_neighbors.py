@@ -1,4 +1,4 @@
-"""Label propagation equals slow loops; no example is its own neighbour."""
+"""Label propagation equals slow loops; no example is its own neighbor."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.detection.toys import noisy, subject
 from untrain.detection import Finding
-from untrain.detection.confident_learning import confident_joint, pruned, share_wrong
+from untrain.detection.confident_learning import confident_joint, off_diagonal_share, pruned
 from untrain.detection.scorers.neighbors import Neighbors, nearest
 
 
@@ -35,12 +35,12 @@ def slow_propagation(
     return said
 
 
-@pytest.mark.parametrize(("count", "neighbours"), [(40, 20), (40, 7), (12, 20), (3, 20)])
-def test_the_nearest_equal_slow_loops(count: int, neighbours: int) -> None:
+@pytest.mark.parametrize((("count", "neighbors")), [(40, 20), (40, 7), (12, 20), (3, 20)])
+def test_the_nearest_equal_slow_loops(count: int, neighbors: int) -> None:
     features = np.random.default_rng(count).normal(size=(count, 3))
-    found = nearest(features, neighbours)
-    assert found.shape == (count, min(neighbours, count - 1))
-    assert [sorted(row) for row in found.tolist()] == [sorted(row) for row in slow_nearest(features, neighbours)]
+    found = nearest(features, neighbors)
+    assert found.shape == (count, min(neighbors, count - 1))
+    assert [sorted(row) for row in found.tolist()] == [sorted(row) for row in slow_nearest(features, neighbors)]
 
 
 def test_direction_counts_and_length_does_not() -> None:
@@ -51,7 +51,7 @@ def test_direction_counts_and_length_does_not() -> None:
 
 
 @pytest.mark.parametrize("value", [1.0, 0.0])
-def test_no_example_is_its_own_neighbour_even_among_duplicates(value: float) -> None:
+def test_no_example_is_its_own_neighbor_even_among_duplicates(value: float) -> None:
     features = np.random.default_rng(0).normal(size=(30, 3))
     features[:25] = value  # and zero has no direction at all
     found = nearest(features, 10)
@@ -60,23 +60,23 @@ def test_no_example_is_its_own_neighbour_even_among_duplicates(value: float) -> 
         assert len(set(others)) == 10
 
 
-@pytest.mark.parametrize("settings", [Neighbors(), Neighbors(neighbours=4, rounds=2, sharpness=1.5)])
+@pytest.mark.parametrize("settings", [Neighbors(), Neighbors(neighbors=4, rounds=2, sharpness=1.5)])
 @pytest.mark.parametrize("count", [50, 9])
 def test_propagation_equals_slow_loops(settings: Neighbors, count: int) -> None:
     generator = np.random.default_rng(1)
     features, labels = generator.normal(size=(count, 3)), generator.integers(3, size=count)
-    near = slow_nearest(features, settings.neighbours)
+    near = slow_nearest(features, settings.neighbors)
     expected = slow_propagation(near, labels.tolist(), 3, settings.rounds, settings.sharpness)
-    np.testing.assert_allclose(settings.propagated(features, labels, 3), expected, atol=1e-12)
+    np.testing.assert_allclose(settings.propagate(features, labels, 3), expected, atol=1e-12)
 
 
 def test_ones_own_label_is_not_asked() -> None:
     generator = np.random.default_rng(2)
     features, labels = generator.normal(size=(40, 3)), generator.integers(2, size=40)
     once = Neighbors(rounds=1)
-    before = once.propagated(features, labels, 2)
+    before = once.propagate(features, labels, 2)
     labels[7] = 1 - labels[7]
-    after = once.propagated(features, labels, 2)
+    after = once.propagate(features, labels, 2)
     np.testing.assert_array_equal(before[7], after[7])
     assert not np.array_equal(before, after)
 
@@ -94,7 +94,7 @@ def test_the_scorer_puts_features_propagation_and_confident_learning_together() 
     assert found.suggested is not None
     assert found.suggested.tolist() == said.argmax(1).tolist()
     joint = confident_joint(said, asked.labels)
-    assert found.noise_ratio == share_wrong(joint)
+    assert found.noise_ratio == off_diagonal_share(joint)
     assert found.evidence == {"confident_joint": joint.tolist()}
     wrong = pruned(said, asked.labels, joint)
     assert found.wrong is not None

@@ -81,12 +81,12 @@ def test_more_data_come_nearer() -> None:
 def test_the_posterior_is_bayes_rule() -> None:
     data = drawn(SKEWED, count=500)
     found = fitted(data)
-    wrongness = found.wrongness(data.labels)
+    errors = found.error_probability(data.labels)
     for row, label in enumerate(data.labels):
         p = np.exp(data.log_p[row] / found.temperature)
         joint = [p[c] / p.sum() * found.transition[c, label] for c in range(3)]
         np.testing.assert_allclose(found.classes[row], np.array(joint) / sum(joint), rtol=1e-9, atol=1e-12)
-        assert wrongness[row] == pytest.approx(1 - joint[label] / sum(joint), abs=1e-12)
+        assert errors[row] == pytest.approx(1 - joint[label] / sum(joint), abs=1e-12)
 
 
 @pytest.mark.parametrize("transition", [SKEWED, TWO], ids=["skewed", "two"])
@@ -101,7 +101,7 @@ def test_no_round_makes_the_labels_less_likely(transition: Array, monkeypatch: p
     assert values[-1] > values[0] + 10
 
 
-def test_equals_a_direct_optimiser() -> None:
+def test_equals_a_direct_optimizer() -> None:
     data = drawn(TWO, count=600)
 
     def matrix(x: Array) -> Array:
@@ -119,14 +119,14 @@ def test_equals_a_direct_optimiser() -> None:
 
 
 @pytest.mark.parametrize("transition", [SKEWED, TWO, near(4, 0.6)], ids=["skewed", "two", "symmetric"])
-def test_wrongness_is_calibrated(transition: Array) -> None:
+def test_error_probabilities_are_calibrated(transition: Array) -> None:
     data = drawn(transition, count=8000)
-    wrongness = fitted(data).wrongness(data.labels)
-    assert wrongness.mean() == pytest.approx(data.wrong.mean(), abs=0.015)
-    edges = np.quantile(wrongness, np.linspace(0, 1, 11))
+    errors = fitted(data).error_probability(data.labels)
+    assert errors.mean() == pytest.approx(data.wrong.mean(), abs=0.015)
+    edges = np.quantile(errors, np.linspace(0, 1, 11))
     for low, high in itertools.pairwise(edges):
-        inside = (wrongness >= low) & (wrongness <= high)
-        said, happened = wrongness[inside].mean(), data.wrong[inside].mean()
+        inside = (errors >= low) & (errors <= high)
+        said, happened = errors[inside].mean(), data.wrong[inside].mean()
         assert abs(said - happened) <= 4 * np.sqrt(said * (1 - said) / inside.sum()) + 0.01
 
 
@@ -134,7 +134,7 @@ def test_clean_labels_stay_clean() -> None:
     data = drawn(np.eye(3))
     found = fitted(data)
     np.testing.assert_allclose(found.transition, np.eye(3), atol=0.01)
-    assert found.wrongness(data.labels).mean() < 0.005
+    assert found.error_probability(data.labels).mean() < 0.005
 
 
 @pytest.mark.parametrize("start", [near(3), np.eye(3), np.diag([1.0, 1.0, 0.0])], ids=["near", "identity", "gone"])
@@ -143,7 +143,7 @@ def test_a_class_that_vanishes_leaves_numbers(start: Array) -> None:
     log_p = np.column_stack([data.log_p, np.full(300, -2000.0)])  # nobody is of the third class
     for labels in (data.labels, np.where(np.arange(300) < 2, 2, data.labels)):  # nor, but for two, labelled so
         found = fit_posterior(log_p, labels, start)
-        for values in (found.classes, found.transition, found.wrongness(labels)):
+        for values in (found.classes, found.transition, found.error_probability(labels)):
             assert np.isfinite(values).all()
         np.testing.assert_allclose(found.classes.sum(1), 1)
         np.testing.assert_allclose(found.transition.sum(1), 1)
@@ -154,7 +154,7 @@ def test_where_the_data_say_nothing_the_temperature_is_one() -> None:
     assert fit_posterior(np.zeros((400, 3)), labels, near(3)).temperature == pytest.approx(1, abs=1e-3)
 
 
-def test_what_is_zero_at_first_stays_zero() -> None:
+def test_zeros_of_the_initial_matrix_stay_zero() -> None:
     data = drawn(SKEWED)
     start = np.array([[0.8, 0.2, 0.0], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
     assert fit_posterior(data.log_p, data.labels, start).transition[0, 2] == pytest.approx(0, abs=1e-12)

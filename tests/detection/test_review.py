@@ -1,3 +1,5 @@
+"""The review file: what is written comes back, and nothing in it is computed."""
+
 import csv
 import io
 import tempfile
@@ -19,7 +21,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def found(ids: list[str], classes: tuple[str, ...] = ("cat", "dog"), suggested: bool = True) -> Suspects:
+def suspects(ids: list[str], classes: tuple[str, ...] = ("cat", "dog"), suggested: bool = True) -> Suspects:
     """All of them flagged, the last one first."""
     count = len(ids)
     examples = Examples.of(np.zeros((count, 1)), np.zeros(count, dtype=int), ids, classes)
@@ -40,19 +42,19 @@ def fill_in(path: Path, answers: list[str]) -> None:
 
 
 def test_one_row_for_each_flagged_example_the_most_suspicious_first(tmp_path: Path) -> None:
-    write_review(found(["a", "b", "c"]), tmp_path / "review.csv")
+    write_review(suspects(["a", "b", "c"]), tmp_path / "review.csv")
     assert rows(tmp_path / "review.csv") == [
         ["wrong", "id", "label", "suggested", "score"],
         ["", "c", "cat", "dog", "1"],
         ["", "b", "cat", "dog", "0.5"],
         ["", "a", "cat", "dog", "0"],
     ]
-    write_review(found(["a"], suggested=False), tmp_path / "review.csv")
+    write_review(suspects(["a"], suggested=False), tmp_path / "review.csv")
     assert rows(tmp_path / "review.csv")[1] == ["", "a", "cat", "", "0"]
 
 
 def test_a_spreadsheet_computes_nothing(tmp_path: Path) -> None:
-    write_review(found(HOSTILE, classes=("=HYPERLINK(1)", "@dog")), tmp_path / "review.csv")
+    write_review(suspects(HOSTILE, classes=("=HYPERLINK(1)", "@dog")), tmp_path / "review.csv")
     for row in rows(tmp_path / "review.csv")[1:]:
         for cell in row[1:4]:
             assert not cell.strip("\x00 \t\r\n").startswith(("=", "+", "-", "@", "\uff1d"))
@@ -61,39 +63,39 @@ def test_a_spreadsheet_computes_nothing(tmp_path: Path) -> None:
 
 
 def test_hostile_ids_come_back(tmp_path: Path) -> None:
-    suspects = found(HOSTILE)
-    write_review(suspects, tmp_path / "review.csv")
-    assert read_review(tmp_path / "review.csv", suspects.examples).tolist() == []
+    written = suspects(HOSTILE)
+    write_review(written, tmp_path / "review.csv")
+    assert read_review(tmp_path / "review.csv", written.examples).tolist() == []
     assert not has_answers(tmp_path / "review.csv")
     fill_in(tmp_path / "review.csv", ["yes"] * len(HOSTILE))
-    assert read_review(tmp_path / "review.csv", suspects.examples).tolist() == suspects.flagged.tolist()
+    assert read_review(tmp_path / "review.csv", written.examples).tolist() == written.flagged.tolist()
     assert has_answers(tmp_path / "review.csv")
 
 
 # Examples drop NUL at the end of an id, as NumPy's strings do.
 @given(st.lists(st.text(max_size=8).map(lambda text: text.rstrip("\0")), unique=True, min_size=1))
 def test_all_ids_come_back(ids: list[str]) -> None:
-    suspects = found(ids)
+    written = suspects(ids)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "review.csv"
-        write_review(suspects, path)
+        write_review(written, path)
         fill_in(path, ["x"] * len(ids))
-        assert read_review(path, suspects.examples).tolist() == suspects.flagged.tolist()
+        assert read_review(path, written.examples).tolist() == written.flagged.tolist()
 
 
 def test_answers_may_be_written_in_many_ways(tmp_path: Path) -> None:
     path = tmp_path / "review.csv"
     yes, no = ["yes", "Y", " YES ", "1", "True", "x"], ["", "no", "N", "0", "FALSE", " "]
-    suspects = found([f"id{number}" for number in range(12)])
-    write_review(suspects, path)
+    written = suspects([f"id{number}" for number in range(12)])
+    write_review(written, path)
     fill_in(path, yes + no)
-    assert read_review(path, suspects.examples).tolist() == suspects.flagged[:6].tolist()
+    assert read_review(path, written.examples).tolist() == written.flagged[:6].tolist()
 
 
 def test_rows_and_columns_may_go_and_empty_lines_come(tmp_path: Path) -> None:
     path = tmp_path / "review.csv"
     path.write_text("note,ID,Wrong\n\nsure,b,yes\n,,\n,a,\n", encoding="utf-8")
-    assert read_review(path, found(["a", "b", "c"]).examples).tolist() == [1]
+    assert read_review(path, suspects(["a", "b", "c"]).examples).tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -101,27 +103,26 @@ def test_rows_and_columns_may_go_and_empty_lines_come(tmp_path: Path) -> None:
     [
         (b"wrong,id\nyes,a\nyes,nobody\n", r"unknown id 'nobody' in line 3"),
         (b'wrong,id\nyes,"two\nlines"\nyes,z\n', r"unknown id 'z' in line 4"),
-        (b"wrong,id\nyes,a\n,b\nno,a\n", r"each id once .* got 'a' in line 4 as well as in line 2"),
-        (b"wrong,id\nyes,a\nperhaps,b\n", r"yes or no in the column `wrong` .* 'perhaps' in line 3"),
-        (b"id,label\na,cat\n", r"columns wrong, id, .* in line 1 .* got no 'wrong'"),
-        (b"wrong;id\nyes;a\n", r"got no 'wrong'"),
-        (b"wrong,id,id\nyes,a,a\n", r"got 2 'id'"),
-        (b"", r"got no 'wrong'"),
+        (b"wrong,id\nyes,a\n,b\nno,a\n", r"'a' is in line 2 and again in line 4"),
+        (b"wrong,id\nyes,a\nperhaps,b\n", r"yes or no in the column `wrong`, got 'perhaps' in line 3"),
+        (b"id,label\na,cat\n", r"one column 'wrong' in line 1 .* got 0"),
+        (b"wrong;id\nyes;a\n", r"one column 'wrong'"),
+        (b"wrong,id,id\nyes,a,a\n", r"one column 'id' .* got 2"),
+        (b"", r"one column 'wrong'"),
         (b"wrong,id\nyes,a\nyes\n", r"expected 2 cells in line 3 of .*, got 1"),
-        (b"wrong,id\nyes,a\nyes,\xff\n", r"expected UTF-8 text .* in line 3"),
-        ("wrong,id\nyes,a\n".encode("utf-16"), r"expected UTF-8 text .* in line 1"),
-        (b'wrong,id\nyes,a\nyes,"b\n', r"comma-separated values .* in line 3"),
+        (b"wrong,id\nyes,a\nyes,\xff\n", r"line 3 of .* is not UTF-8"),
+        ("wrong,id\nyes,a\n".encode("utf-16"), r"line 1 of .* is not UTF-8"),
+        (b'wrong,id\nyes,a\nyes,"b\n', r"line 3 of .* is not comma-separated"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "review.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
-        read_review(path, found(["a", "b", "two\nlines"]).examples)
+        read_review(path, suspects(["a", "b", "two\nlines"]).examples)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a review file at .*: .*No such file"):
-        read_review(tmp_path / "review.csv", found(["a"]).examples)
-    with pytest.raises(InputError, match=r"expected a review file at .*: embedded null byte"):
-        read_review("a\0b", found(["a"]).examples)
+@pytest.mark.parametrize(("name", "reason"), [("gone.csv", "No such file"), ("a\0b", "embedded null byte")])
+def test_a_file_that_cannot_be_read_is_refused(name: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"review file .* cannot be read: .*{reason}"):
+        read_review(tmp_path / name, suspects(["a"]).examples)

@@ -6,10 +6,13 @@ import numpy as np
 import torch
 
 from untrain.data import Examples, Noisy, mislabel, symmetric_noise
-from untrain.detection import Subject
+from untrain.detection import Finding, Scorer, Subject, Suspects, detect
 from untrain.models import MLP, Factory, factory
-from untrain.population import SGD, Engine, Population, Recipe
+from untrain.population import SGD, Cosine, Engine, Population, Recipe
 
+DIGITS = Recipe(
+    optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15, batch_size=64
+)  # as in the packaged experiment
 RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9), epochs=12, batch_size=16)
 
 
@@ -43,3 +46,39 @@ def noisy(ratio: float = 0.2, spread: float = 0.35, seed: int = 0) -> Noisy:
 
 def subject(examples: Examples, recipe: Recipe | None = RECIPE, *, dtype: torch.dtype = torch.float32) -> Subject:
     return Subject(trained(examples, dtype=dtype), examples, recipe)
+
+
+def detect_in(noise: Noisy, scorer: str | Scorer = "auto", noise_ratio: float | None = None, seed: int = 0) -> Suspects:
+    models = trained(noise.examples, seed=seed)
+    return detect(models, noise.examples, scorer=scorer, noise_ratio=noise_ratio, seed=seed, recipe=RECIPE)
+
+
+def quality(noise: Noisy, found: Suspects) -> tuple[float, float]:
+    """Precision and recall."""
+    right = sum(bool(noise.mislabelled[position]) for position in found.flagged)
+    return right / len(found.flagged), right / int(noise.mislabelled.sum())
+
+
+class Told(Scorer, frozen=True, tag="told"):
+    """Says what it is told."""
+
+    ratio: float | None = 0.2
+    error: float | None = None
+    kind: str = "fine"
+
+    def score(self, subject: Subject) -> Finding:
+        scores = np.arange(float(len(subject.labels)))
+        wrong = None
+        if self.kind == "nan":
+            scores[3] = np.nan
+        elif self.kind == "infinite":
+            scores[5] = np.inf
+        elif self.kind == "short":
+            scores = scores[:-1]
+        elif self.kind == "column":
+            scores = scores[:, None]
+        elif self.kind == "flags":
+            wrong = scores >= 250
+        elif self.kind == "short flags":
+            wrong = scores[:7] > 3
+        return Finding(scores, wrong=wrong, noise_ratio=self.ratio, model_error=self.error)

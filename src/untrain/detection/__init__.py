@@ -1,10 +1,9 @@
-"""Find the training labels that are wrong: scorers by name, and `detect`."""
+"""Find mislabeled training examples: scorers by name, and `detect`."""
 
 from untrain.detection.base import Finding as Finding
 from untrain.detection.base import Scorer as Scorer
 from untrain.detection.base import Subject as Subject
 from untrain.detection.base import check_classes as check_classes
-from untrain.detection.detect import Suspects as Suspects
 from untrain.detection.detect import as_subject as as_subject
 from untrain.detection.detect import check_question as check_question
 from untrain.detection.detect import detect as detect
@@ -14,3 +13,5 @@ from untrain.detection.registry import build_scorer as build_scorer
 from untrain.detection.review import has_answers as has_answers
 from untrain.detection.review import read_review as read_review
 from untrain.detection.review import write_review as write_review
+from untrain.detection.suspects import Suspect as Suspect
+from untrain.detection.suspects import Suspects as Suspects

@@ -1,8 +1,9 @@
-"""What a scorer is: settings in a frozen struct, and one function from a trained model and its data to suspicion."""
+"""What a scorer is: settings in a frozen struct, and one function from a trained model and its data to scores."""
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -14,17 +15,21 @@ from untrain.data.examples import Labels
 from untrain.errors import InputError, NotSupportedError
 from untrain.population import Population, Recipe, check_logits, settled
 
+T = TypeVar("T")
 Scores = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Evidence = dict[str, Any]
+"""Plain values by name: numbers, texts, lists and dictionaries."""
 
 
 @dataclass(eq=False)
 class Subject:
-    """What a scorer may look at.
+    """A trained model and its training data, as scorers get them.
 
     Args:
-        model: the trained model, a population of one; its factory, if it has one, builds new ones.
-        examples: what it was trained on, wrong labels included; at least two of each class.
-        recipe: how it was trained, or None if that is not known.
+        model: the trained model, a population of one. Its factory, if it has one, builds new models.
+        examples: the training data, mislabeled examples included; at least two of each class.
+        recipe: how the model was trained, or None if that is not known.
         seed: root of all random draws.
 
     Raises:
@@ -36,7 +41,7 @@ class Subject:
     examples: Examples
     recipe: Recipe | None = None
     seed: int = 0
-    _shared: dict[str, Any] = field(default_factory=dict)
+    _cache: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_classes(self.examples)
@@ -45,7 +50,7 @@ class Subject:
 
     @property
     def labels(self) -> Labels:
-        """`[n]`, as they are given."""
+        """The given labels, `[n]`."""
         return self.examples.labels
 
     @property
@@ -55,87 +60,87 @@ class Subject:
 
     @property
     def logits(self) -> Scores:
-        """Of the trained model, `[n, C]`."""
-        logits: Scores = self.once("logits", lambda: self.model.logits(self.examples)[0].double().cpu().numpy())
-        return logits
+        """Logits of the trained model, `[n, C]`."""
+        return self.cached("logits", lambda: self.model.logits(self.examples)[0].double().cpu().numpy())
 
     @property
     def can_train(self) -> bool:
-        """Whether it is known how to build and to train new models."""
+        """Whether a factory and a recipe are known, so that new models can be trained."""
         return self.recipe is not None and self.model.factory is not None
 
-    def trainable(self, scorer: str) -> Recipe:
-        """The recipe, where new models can be trained.
+    def training_recipe(self, scorer: str) -> Recipe:
+        """The recipe by which a scorer trains new models.
 
         Raises:
             NotSupportedError: no factory or no recipe is known; the message names `scorer`.
         """
         if self.recipe is None or not self.can_train:
             raise NotSupportedError(
-                f"expected a factory and a recipe, since {scorer} trains models of its own: pass factory= and recipe=, "
-                "or take neighbours, which needs the trained model alone"
+                f"{scorer} trains models of its own: pass factory= and recipe=, or use neighbours, which needs only "
+                "the trained model"
             )
         return self.recipe
 
-    def untrained(self, count: int, streams: Streams) -> Population:
-        """`count` new models from the factory, which is known, with these streams; their engine is not settled."""
-        assert self.model.factory is not None  # noqa: S101 (`trainable` was asked before)
+    def new_models(self, count: int, streams: Streams) -> Population:
+        """Build `count` untrained models; the factory must be known, and the engine is left open."""
+        assert self.model.factory is not None  # noqa: S101 (`training_recipe` was asked before)
         return Population.create(
             self.model.factory, count, seed=streams, device=self.model.device, dtype=self.model.dtype
         )
 
-    def once(self, name: str, make: Any) -> Any:  # noqa: ANN401 (whatever it makes)
-        """What several scorers share, made when it is first asked for."""
-        if name not in self._shared:
-            self._shared[name] = make()
-        return self._shared[name]
+    def cached(self, name: str, make: Callable[[], T]) -> T:
+        """A value that several scorers share; it is made at the first call."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        return cast(T, self._cache[name])
 
 
 def check_classes(examples: Examples) -> None:
-    """Check that there is something to tell apart.
+    """Check that there are two classes at least, and two examples of each.
 
     Raises:
-        InputError: a single class, or one with fewer than two examples.
+        InputError: there is a single class, or a class has fewer than two examples.
     """
     if len(examples.classes) < 2:
         raise InputError(f"expected at least two classes, got {len(examples.classes)}")
     counts = np.bincount(examples.labels, minlength=len(examples.classes))
-    for label in np.flatnonzero(counts < 2)[:1]:
+    if counts.min() < 2:
+        label = int((counts < 2).argmax())
         raise InputError(
             f"expected at least two examples of each class, got {counts[label]} of class {examples.classes[label]!r}: "
-            "number classes from 0 without gaps, or keep only those that occur (`classes`)"
+            "remove that class, and number the others from 0 without gaps"
         )
 
 
-def model_error(probabilities: Scores, labels: Labels, kept: npt.NDArray[np.bool_]) -> float:
+def model_error(probabilities: Scores, labels: Labels, kept: Mask) -> float:
     """Share of the kept examples whose label is not the most probable class of `[n, C]`."""
     return float((probabilities.argmax(1) != labels)[kept].mean()) if kept.any() else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """What a scorer found out.
+    """The result of a scorer.
 
     Attributes:
         scores: `[n]`, higher is more suspicious.
-        wrong: `[n]`, which labels it takes for wrong, or None if it only ranks them.
-        noise_ratio: its estimate of the share of wrong labels, or None.
-        model_error: share of the labels taken for right that predictions made without them miss (held-out models', or
-            the neighbours'), or None if there are none.
-        suggested: `[n]` the class that it takes for the true one, or None.
-        evidence: what else is worth knowing, as plain values by name.
+        wrong: `[n]`, which examples are taken for mislabeled, or None if the scorer only ranks them.
+        noise_ratio: estimated share of mislabeled examples, or None.
+        model_error: error rate, on the examples not taken for mislabeled, of predictions made without them (by
+            held-out models, or by the neighbors); or None if there are none.
+        suggested: `[n]`, estimated true class, or None.
+        evidence: further results.
     """
 
     scores: Scores
-    wrong: npt.NDArray[np.bool_] | None = None
+    wrong: Mask | None = None
     noise_ratio: float | None = None
     model_error: float | None = None
     suggested: Labels | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=dict)
 
 
 class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Gives every example a suspicion. Its fields are its settings, with the published values as defaults.
+    """Gives every example a score. Its fields are its settings, with the published values as defaults.
 
     Attributes:
         presets: further named settings, each the parts that differ from the defaults.
@@ -143,7 +148,7 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         trains: whether it trains models of its own.
     """
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    presets: ClassVar[dict[str, dict[str, object]]] = {}
     title: ClassVar[str] = ""
     trains: ClassVar[bool] = False
 
@@ -153,6 +158,6 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
         Raises:
             NotSupportedError: the scorer needs something that is not there, such as a recipe.
-            InputError: the data do not let it say anything.
+            InputError: the scorer cannot use the data.
         """
         raise NotImplementedError

@@ -1,13 +1,12 @@
-"""Cross-validation as a population: one model a fold, trained together, each without the examples it will judge."""
+"""Cross-validation as a population: one model for each fold, trained together, and its out-of-fold predictions."""
 
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from untrain.data.examples import Labels
-from untrain.detection.base import Subject
+from untrain.detection.base import Mask, Scores, Subject
 from untrain.errors import InputError
 from untrain.population import Population, Recipe
 from untrain.population.fitting import rule_of_thumb
@@ -17,31 +16,31 @@ FOLDS = 5
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """Models of K folds, and what they say of examples that they have not learned from.
+    """The models of K folds and their out-of-fold predictions.
 
     Attributes:
-        log_p: `[epochs, n, C]` held-out log-probabilities after each epoch.
-        agreement: `[epochs]` share of held-out examples whose given label is the most probable class.
-        early: the K models as they were at the epoch after which agreement rose by less than its standard error.
+        log_p: `[epochs, n, C]`, out-of-fold log-probabilities after each epoch.
+        agreement: `[epochs]`, share of examples whose given label is the most probable class.
+        early: the K models of the last epoch at which agreement rose by more than its standard error.
         last: the K models after the last epoch.
     """
 
-    log_p: npt.NDArray[np.float64]
-    agreement: npt.NDArray[np.float64]
+    log_p: Scores
+    agreement: Scores
     early: Population
     last: Population
 
 
 def folds_of(subject: Subject) -> Labels:
-    """The fold of each example, `[n]`, each class spread evenly; the same for all scorers.
+    """The fold of each example, `[n]`, stratified by class; the same for all scorers.
 
     Raises:
         InputError: there are fewer than two examples for each fold.
     """
-    return subject.once("folds", lambda: _assigned(subject))  # type: ignore[no-any-return]
+    return subject.cached("folds", lambda: _assign_folds(subject))
 
 
-def _assigned(subject: Subject) -> Labels:
+def _assign_folds(subject: Subject) -> Labels:
     labels = subject.labels
     if len(labels) < 2 * FOLDS:
         raise InputError(f"expected at least {2 * FOLDS} examples for {FOLDS} folds, got {len(labels)}")
@@ -50,49 +49,50 @@ def _assigned(subject: Subject) -> Labels:
     start = 0
     for label in range(len(subject.examples.classes)):
         members = generator.permutation(np.flatnonzero(labels == label))
-        # Each class begins at the fold where the last one ended, so that folds are of one size.
+        # Each class starts at the fold where the previous one ended, so that all folds have the same size.
         folds[members] = (start + np.arange(len(members))) % FOLDS
         start += len(members)
     return folds
 
 
-def cross_validate(
-    subject: Subject, recipe: Recipe, name: str, keep: npt.NDArray[np.bool_] | None = None
-) -> CrossValidation:
-    """Train one model for each fold on what is kept of the other folds.
+def cross_validate(subject: Subject, recipe: Recipe, name: str, keep: Mask | None = None) -> CrossValidation:
+    """Train one model for each fold on the kept examples of the other folds.
 
     Args:
         subject: with a factory.
-        recipe: how; the last state counts, since there is nothing to choose a best one by.
+        recipe: of the trainings. The last state is used, since no validation data could choose a best one.
         name: of the random streams.
-        keep: `[n]`, examples that may be learned from; default all.
+        keep: `[n]`, examples to train on; default all.
 
-    Cost: four trainings by this recipe on what is kept, and a forward pass of five models an epoch.
+    Raises:
+        InputError: there are too few examples, or the models diverge.
+
+    Cost: four trainings by this recipe on the kept examples, and a forward pass of five models for each epoch.
     """
     streams, folds = subject.streams.child(name), folds_of(subject)
     recipe = msgspec.structs.replace(recipe, best_from=None)
     rows = [np.flatnonzero((folds != fold) & (True if keep is None else keep)) for fold in range(FOLDS)]
-    # Models of one population learn from equally many examples; which ones are too many is drawn.
+    # Models of one population train on equally many examples; the surplus is drawn at random.
     size = min(len(row) for row in rows)
     subsets = np.stack([streams.generator("odd", fold).permutation(row)[:size] for fold, row in enumerate(rows)])
-    models = subject.untrained(FOLDS, streams)
-    models.engine = subject.once("engine", lambda: rule_of_thumb(models, subject.examples))
+    models = subject.new_models(FOLDS, streams)
+    models.engine = subject.cached("engine", lambda: rule_of_thumb(models, subject.examples))
     training = models.training(recipe)
-    log_p: list[npt.NDArray[np.float64]] = []
+    log_p: list[Scores] = []
     agreement: list[float] = []
-    early, reached = models, -1.0
+    early, best = models, -1.0
     for epoch in range(int(np.ceil(recipe.epochs))):
         training.run(subject.examples, epochs=1, subsets=subsets)
-        every = models.logits(subject.examples).double().log_softmax(-1).cpu().numpy()
-        if not np.isfinite(every).all():
+        all_log_p = models.logits(subject.examples).double().log_softmax(-1).cpu().numpy()
+        if not np.isfinite(all_log_p).all():
             raise InputError(
-                f"expected finite logits from the models of the folds, got NaN or infinity in epoch {len(log_p) + 1}: "
-                "has the training diverged? scale the inputs, or lower the learning rate of the recipe"
+                f"the models of the folds diverged: their logits are NaN or infinite after epoch {epoch + 1}; "
+                "scale the inputs, or lower the learning rate of the recipe"
             )
-        log_p.append(every[folds, np.arange(len(folds))])
+        log_p.append(all_log_p[folds, np.arange(len(folds))])
         agreement.append(float((log_p[-1].argmax(1) == subject.labels).mean()))
         error = np.sqrt(agreement[-1] * (1 - agreement[-1]) / len(folds))
-        # After one epoch features say little, so the second is the earliest that counts.
-        if epoch <= 1 or agreement[-1] > reached + error:
-            early, reached = models.clone(), agreement[-1]
+        # Features say little after one epoch, so the second is the earliest candidate.
+        if epoch <= 1 or agreement[-1] > best + error:
+            early, best = models.clone(), agreement[-1]
     return CrossValidation(np.stack(log_p), np.asarray(agreement), early, models)

@@ -1,11 +1,11 @@
-"""From class probabilities and given labels to which labels are wrong, by maximum likelihood.
+"""The noise transition matrix, fitted by maximum likelihood, and the probability that each label is wrong.
 
-The model is that each example has a true class c, of probability p(c | x), and that the label y was given with
-probability T[c, y]. The transition matrix T, and a temperature that mends over- or underconfidence of p, are what
-makes the given labels most likely; both are found without a single clean label. What is left is Bayes' rule: the
-probability that the label is wrong is `1 - p(y | x) T[y, y] / sum_c p(c | x) T[c, y]`.
+The model: an example has a true class c with probability p(c | x), and its label y was drawn with probability T[c, y].
+The transition matrix T, and a temperature that calibrates p, maximize the likelihood of the given labels; no clean
+label is needed. By Bayes' rule, the label is wrong with probability
+`1 - p(y | x) T[y, y] / sum_c p(c | x) T[c, y]`.
 
-Source: expectation maximisation of a noise transition after Dawid, Skene (1979), "Maximum Likelihood Estimation of
+Source: expectation maximization of a transition matrix after Dawid, Skene (1979), "Maximum Likelihood Estimation of
 Observer Error-Rates Using the EM Algorithm", and Mnih, Hinton (2012), "Learning to Label Aerial Images from Noisy
 Data"; temperature after Guo, Pleiss, Sun, Weinberger (2017), "On Calibration of Modern Neural Networks".
 """
@@ -13,7 +13,6 @@ Data"; temperature after Guo, Pleiss, Sun, Weinberger (2017), "On Calibration of
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 
@@ -22,75 +21,71 @@ from untrain.detection.base import Scores
 
 _ROUNDS, _TOLERANCE = 100, 1e-5
 _TEMPERATURES = (0.5, 10.0)
-"""Where the temperature may lie; below, probabilities of well-separated classes would all become 0 or 1."""
+"""Bounds of the temperature; below, probabilities of well-separated classes would all become 0 or 1."""
 
 _TEMPERATURE_SPREAD = 0.25
-"""Standard deviation of the logarithm of the temperature, before the data are seen. Under heavy noise, soft
-probabilities and a transition matrix explain the same labels nearly as well; this weak belief that models are
-about calibrated decides then, and hardly matters where the data speak."""
+"""Standard deviation of a normal prior on the logarithm of the temperature. Under heavy noise, soft probabilities and
+noisy labels explain the data nearly equally well; this weak prior, that models are about calibrated, then decides."""
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What the labels say once their errors are accounted for.
+    """The true classes, given inputs and labels.
 
     Attributes:
-        classes: `[n, C]`, probability of each true class given input and label.
+        classes: `[n, C]`, probability of each true class, given input and label.
         transition: `[C, C]`, probability of each given label (column) for a true class (row).
-        temperature: by which log-probabilities were divided; above 1 they were overconfident.
+        temperature: divisor of the log-probabilities; above 1 they were overconfident.
     """
 
     classes: Scores
     transition: Scores
     temperature: float
 
-    def wrongness(self, labels: Labels) -> Scores:
+    def error_probability(self, labels: Labels) -> Scores:
         """Probability that each label is wrong, `[n]`."""
-        wrong: Scores = np.clip(1 - self.classes[np.arange(len(labels)), labels], 0, 1)
-        return wrong
+        return np.asarray(np.clip(1 - self.classes[np.arange(len(labels)), labels], 0, 1))
 
 
-def fit_posterior(log_p: Scores, labels: Labels, start: npt.NDArray[np.float64]) -> Posterior:
-    """Fit transition matrix and temperature, and apply Bayes' rule.
+def fit_posterior(log_p: Scores, labels: Labels, start: Scores) -> Posterior:
+    """Fit the transition matrix and the temperature, and apply Bayes' rule.
 
     Args:
-        log_p: `[n, C]` log-probabilities of the true class, from models that have not seen the label, up to a constant
+        log_p: `[n, C]`, log-probabilities of the true class, from models that have not seen the label, up to a constant
             in each row.
-        labels: `[n]`, as given.
-        start: `[C, C]`, a first transition matrix; what is zero there stays zero.
+        labels: `[n]`, given labels.
+        start: `[C, C]`, initial transition matrix; its zeros stay zero.
 
     Cost: at most 100 passes over `[n, C]`, and twenty fits of the temperature.
     """
     transition, temperature = start, 1.0
-    for number in range(_ROUNDS):
-        if number % 5 == 0:
+    for round_number in range(_ROUNDS):
+        if round_number % 5 == 0:
             temperature = _temperature(log_p, labels, transition)
         classes = _bayes(log_p / temperature, labels, transition)
-        counts = np.eye(len(transition))  # one right label of each class, lest a class vanish
+        counts = np.eye(len(transition))  # one right label of each class, so that no class vanishes
         np.add.at(counts.T, labels, classes)
-        before, transition = transition, counts / counts.sum(1, keepdims=True)
-        if np.abs(transition - before).max() < _TOLERANCE:
+        previous, transition = transition, counts / counts.sum(1, keepdims=True)
+        if np.abs(transition - previous).max() < _TOLERANCE:
             break
     return Posterior(_bayes(log_p / temperature, labels, transition), transition, temperature)
 
 
 def _bayes(log_p: Scores, labels: Labels, transition: Scores) -> Scores:
-    classes: Scores = np.exp(log_softmax(log_p + _log(transition)[:, labels].T, axis=1))
-    return classes
+    return np.asarray(np.exp(log_softmax(log_p + _log(transition)[:, labels].T, axis=1)))
 
 
 def _temperature(log_p: Scores, labels: Labels, transition: Scores) -> float:
-    given = _log(transition)[:, labels].T
+    log_given = _log(transition)[:, labels].T
 
-    def unlikelihood(log_temperature: float) -> float:
+    def negative_log_posterior(log_temperature: float) -> float:
         log_q = log_softmax(log_p / np.exp(log_temperature), axis=1)
-        surprise = 0.5 * (log_temperature / _TEMPERATURE_SPREAD) ** 2
-        return surprise - float(logsumexp(log_q + given, axis=1).sum())
+        prior = 0.5 * (log_temperature / _TEMPERATURE_SPREAD) ** 2
+        return prior - float(logsumexp(log_q + log_given, axis=1).sum())
 
-    found = minimize_scalar(unlikelihood, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
-    return float(np.exp(found.x))
+    result = minimize_scalar(negative_log_posterior, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
+    return float(np.exp(result.x))
 
 
 def _log(transition: Scores) -> Scores:
-    logarithms: Scores = np.log(np.maximum(transition, 1e-300))
-    return logarithms
+    return np.asarray(np.log(np.maximum(transition, 1e-300)))

@@ -12,7 +12,7 @@ SCORERS = Registry("untrain.scorers", Scorer, "scorer", "score")  # type: ignore
 def build_scorer(spec: str, *, settings: dict[str, Any] | None = None) -> Scorer:
     """Build a scorer from `name` or `name:preset`; see `untrain.build_method`.
 
-    >>> build_scorer("neighbours").neighbours
+    >>> build_scorer("neighbours").neighbors
     20
     """
     return SCORERS.build(spec, settings=settings)

@@ -1,1 +1,1 @@
-"""Scorers that ship with untrain, one file each; they are found by name through entry points."""
+"""The scorers of untrain, found by name through entry points."""

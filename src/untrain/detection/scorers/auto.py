@@ -1,30 +1,32 @@
-"""Auto: the detector to use when nothing is known of the noise, and none of the data is known to be clean.
+"""Auto: the default detector. It needs neither the noise ratio nor clean data.
 
-1. Five folds are trained for half the recipe. Early on, a network learns what most labels agree on; what the held-out
-   models say on average over the epochs, and label propagation among their early features, choose by confident learning
-   which labels to trust for now.
-2. Twice, five folds are trained on the trusted labels alone, for three eighths of the recipe, and judge every example
-   held out. Which labels are trusted is chosen anew after each round, by Bayes' rule with a noise transition that is
-   fitted by maximum likelihood (`untrain.detection.noise_transition`), so that any class may be taken for any other.
-3. Both rounds together, and a vote of each example's neighbours among the last features, give the probability that
-   a label is wrong. That is the score; above one half a label is flagged; the mean is the noise ratio.
+1. Five-fold cross-validation for half the recipe. Early in a training, a network learns what most labels agree on. The
+   mean out-of-fold prediction over the epochs, and label propagation among early features, give a first transition
+   matrix and a first set of trusted labels, by confident learning.
+2. Two rounds of five-fold cross-validation on the trusted labels alone, each for three eighths of the recipe, with
+   out-of-fold predictions for all examples. After each round a noise transition matrix, fitted by maximum likelihood
+   (`untrain.detection.noise_transition`), and Bayes' rule choose the trusted labels again. No kind of noise is assumed.
+3. The predictions of both rounds, and a vote of each example's neighbors among the last features, give the probability
+   that a label is wrong. That is the score. Examples above one half are flagged; the mean is the noise ratio.
 
-It costs `2 + 3 (1 - r)` trainings when a share r is wrong, up to the rounding of epochs: 5.2 where a recipe of twenty
-epochs meets clean labels, 4 where 40 % of them are wrong. A recipe of fewer than four epochs cannot be divided so.
-Without a factory or a recipe it falls back to `neighbours` and says so.
+The cost is `2 + 3 (1 - r)` trainings at a noise ratio r, up to the rounding of epochs: 5.2 for clean labels and a
+recipe of twenty epochs, 4 for 40 % of noise. A recipe of fewer than four epochs cannot be divided so. Without a factory
+or a recipe, `neighbours` is used instead, with a note.
 
-Where the models themselves cannot tell right from wrong, nothing can be known: if held-out models agree with the
-labels no better than the largest class does, it refuses. What the models get wrong on hard data looks like noise, so
-the noise ratio is an upper estimate there; the model's own error stands beside it.
+If out-of-fold predictions agree with the labels no better than with permuted labels, the labels cannot be told right
+from wrong, and `auto` refuses. On hard data, the model's own errors look like label noise, and the noise ratio is an
+upper estimate; the model's error is reported beside it.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from untrain.detection.base import Finding, Scorer, Scores, Subject, model_error
+from untrain.core.text import percent
+from untrain.data.examples import Labels
+from untrain.detection.base import Finding, Mask, Scorer, Scores, Subject, model_error
 from untrain.detection.confident_learning import confident_joint, pruned
 from untrain.detection.cross_validation import FOLDS, cross_validate
 from untrain.detection.noise_transition import fit_posterior
@@ -33,49 +35,50 @@ from untrain.errors import UndecidableError
 from untrain.population import Population
 
 _FIRST, _LATER = 0.5, 0.375
-"""Shares of the recipe for the first and each later round."""
+"""Shares of the recipe for the first and for each later cross-validation."""
 
-_ASKED = Neighbors()
-"""How neighbours are asked in every step."""
+_NEIGHBORS = Neighbors()
+"""Settings of the neighbors in every step."""
 
 _CHANCE = 4.0
-"""Standard errors by which held-out agreement must exceed the share of the largest class."""
+"""Standard deviations by which out-of-fold agreement must exceed that with permuted labels."""
 
 
 class Auto(Scorer, frozen=True, tag="auto"):
-    """Find wrong labels whatever their number and kind."""
+    """Find mislabeled examples at any noise ratio and for any kind of noise."""
 
     title = "cross-validated self-training, transition fitted"
     trains = True
 
     def score(self, subject: Subject) -> Finding:
-        """Cost: about five trainings at most, see above, and ten searches for neighbours.
+        """Cost: about five trainings at most, see above, and ten searches for neighbors.
 
         Raises:
-            UndecidableError: held-out models agree with the labels no better than the largest class does.
+            UndecidableError: out-of-fold predictions agree with the labels no better than with permuted labels.
         """
         if not subject.can_train:
-            finding = _ASKED.score(subject)
-            note = "auto fell back to neighbours, since no factory and recipe are known to train models with"
+            finding = _NEIGHBORS.score(subject)
+            note = "auto fell back to neighbours, since training new models needs a factory and a recipe"
             return replace(finding, evidence={**finding.evidence, "note": note})
         labels = subject.labels
-        start, trusted = self._first_look(subject)
-        recipe = subject.trainable("auto").compressed(_LATER)
+        start, trusted = self._first_estimate(subject)
+        recipe = subject.training_recipe("auto").compressed(_LATER)
         log_p: Scores = np.zeros((len(labels), len(subject.examples.classes)))
         ratios = [float(1 - trusted.mean())]
         for number in (1, 2):
             folds = cross_validate(subject, recipe, f"round {number}", trusted)
-            found = folds.log_p.mean(0)
-            posterior = fit_posterior(found, labels, start)
-            trusted = _spared(posterior.wrongness(labels) <= 0.5, labels)
-            ratios.append(float(posterior.wrongness(labels).mean()))
-            log_p += found / 2
+            mean_log_p = folds.log_p.mean(0)
+            posterior = fit_posterior(mean_log_p, labels, start)
+            errors = posterior.error_probability(labels)
+            trusted = _with_small_classes(errors <= 0.5, labels)
+            ratios.append(float(errors.mean()))
+            log_p += mean_log_p / 2
         votes = [
-            posterior.classes[nearest(features, _ASKED.neighbours)].mean(1)
+            posterior.classes[nearest(features, _NEIGHBORS.neighbors)].mean(1)
             for features in _features(folds.last, subject)
         ]
         posterior = fit_posterior(log_p + _log(np.mean(votes, axis=0)), labels, start)
-        scores = posterior.wrongness(labels)
+        scores = posterior.error_probability(labels)
         return Finding(
             scores=scores,
             wrong=scores > 0.5,
@@ -89,32 +92,46 @@ class Auto(Scorer, frozen=True, tag="auto"):
             },
         )
 
-    def _first_look(self, subject: Subject) -> tuple[Scores, npt.NDArray[np.bool_]]:
-        """A first transition matrix, and which labels to trust for now."""
+    def _first_estimate(self, subject: Subject) -> tuple[Scores, Mask]:
+        """A first transition matrix, and which labels to trust at first."""
         labels, classes = subject.labels, len(subject.examples.classes)
-        recipe = subject.trainable("auto").compressed(_FIRST)
+        recipe = subject.training_recipe("auto").compressed(_FIRST)
         folds = cross_validate(subject, recipe, "first look")
-        # Of all epochs together, since the best of many would beat chance by chance.
-        _refuse_chance(float((folds.log_p.mean(0).argmax(1) == labels).mean()), labels)
-        said = [_ASKED.propagated(features, labels, classes) for features in _features(folds.early, subject)]
-        probabilities = (np.exp(folds.log_p).mean(0) + np.mean(said, axis=0)) / 2
+        # Averaged over all epochs, since the best of many epochs would beat chance by chance.
+        _check_above_chance(folds.log_p.mean(0).argmax(1), labels)
+        votes = [_NEIGHBORS.propagate(features, labels, classes) for features in _features(folds.early, subject)]
+        probabilities = (np.exp(folds.log_p).mean(0) + np.mean(votes, axis=0)) / 2
         joint = confident_joint(probabilities, labels)
-        return (joint / np.maximum(joint.sum(0), 1)).T, _spared(~pruned(probabilities, labels, joint), labels)
+        trusted = _with_small_classes(~pruned(probabilities, labels, joint), labels)
+        return (joint / np.maximum(joint.sum(0), 1)).T, trusted
 
 
-def _refuse_chance(agreement: float, labels: npt.NDArray[np.int64]) -> None:
-    largest = float(np.bincount(labels).max() / len(labels))
-    error = np.sqrt(largest * (1 - largest) / len(labels))
-    if agreement <= largest + _CHANCE * error:
+def _check_above_chance(predicted: Labels, labels: Labels) -> None:
+    agreement = float((predicted == labels).mean())
+    chance, deviation = permuted_agreement(predicted, labels)
+    if agreement <= chance + _CHANCE * deviation:
         raise UndecidableError(
-            f"nothing can be known of these labels: held-out models agree with {100 * agreement:.1f} % of them, "
-            f"no better than always choosing the largest class ({100 * largest:.1f} %); "
-            "the noise is too heavy, or the network cannot learn the task"
+            f"the labels cannot be told right from wrong: held-out models agree with {percent(agreement, 1)} of them, "
+            f"no better than chance ({percent(chance, 1)}); there is too much label noise, there are too few examples, "
+            "or the network cannot learn the task"
         )
 
 
-def _spared(trusted: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Trust all labels of a class of which next to nothing would be left to learn from."""
+def permuted_agreement(predicted: Labels, labels: Labels) -> tuple[float, float]:
+    """Mean and standard deviation, over all permutations of the labels, of the share that equals the prediction.
+
+    Both are exact: the variance of a sum of one entry from each row and column of a matrix (Hoeffding, 1951), here of
+    the matrix that tells which predictions equal which labels. Shares of the classes may differ in any way.
+    """
+    classes = int(max(predicted.max(), labels.max())) + 1
+    p, q = (np.bincount(values, minlength=classes) / len(labels) for values in (predicted, labels))
+    mean = float(p @ q)
+    variance = float(mean - p @ q**2 - p**2 @ q + mean**2) / (len(labels) - 1)
+    return mean, math.sqrt(max(variance, 0.0))
+
+
+def _with_small_classes(trusted: Mask, labels: Labels) -> Mask:
+    """Trust all labels of a class that would have too few trusted ones to train on."""
     few = np.bincount(labels[trusted], minlength=labels.max() + 1) < 2 * FOLDS
     return trusted | few[labels]
 
@@ -126,5 +143,5 @@ def _features(models: Population, subject: Subject) -> Iterator[Scores]:
 
 
 def _log(votes: Scores) -> Scores:
-    """Logarithm of votes; a thousandth is the least that counts."""
+    """Logarithm of votes, each at least one thousandth."""
     return np.log(votes + 1e-3)

@@ -1,7 +1,7 @@
-"""Confident learning on held-out probabilities from a population of five folds.
+"""Confident learning on out-of-fold probabilities of a five-fold cross-validation.
 
 Source: Northcutt, Jiang, Chuang (2021), "Confident Learning: Estimating Uncertainty in Dataset Labels". The preset
-`cleanlab` chooses as the authors' library does when nothing is said.
+`cleanlab` has the defaults of the authors' library.
 """
 
 import numpy as np
@@ -12,10 +12,10 @@ from untrain.detection.cross_validation import cross_validate
 
 
 class Confident(Scorer, frozen=True, tag="confident"):
-    """Rank by held-out probability of the label.
+    """Rank by the out-of-fold probability of the label.
 
     Attributes:
-        prune: which labels are taken for wrong; see `untrain.detection.confident_learning.pruned`.
+        prune: which examples are taken for mislabeled; see `untrain.detection.confident_learning.pruned`.
     """
 
     title = "confident learning"
@@ -25,7 +25,7 @@ class Confident(Scorer, frozen=True, tag="confident"):
     prune: Prune = "both"
 
     def score(self, subject: Subject) -> Finding:
-        """Cost: four trainings, shared with other presets."""
-        recipe = subject.trainable("confident")
-        log_p = subject.once("confident", lambda: cross_validate(subject, recipe, "confident")).log_p[-1]
+        """Cost: four trainings, shared by all presets."""
+        recipe = subject.training_recipe("confident")
+        log_p = subject.cached("confident", lambda: cross_validate(subject, recipe, "confident")).log_p[-1]
         return confident_finding(np.exp(log_p), subject.labels, self.prune)

@@ -1,8 +1,8 @@
 """Loss: the cross-entropy of each example's label under the trained model.
 
-Source: (4.1) of the study of mislabelled data by Sugiura, Okamura, Yamashita and Yanai, "Improving the generalization
-of trained models by unlearning mislabelled data". It works as long as the model has not learned the wrong labels by
-heart.
+Source: (4.1) of the study of mislabeled data by Sugiura, Okamura, Yamashita and Yanai, "Improving the generalization
+of trained models by unlearning mislabelled data". It works as long as the model has not memorized the wrong
+labels.
 """
 
 import numpy as np
