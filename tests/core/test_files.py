@@ -12,20 +12,19 @@ from untrain.core.files import check_writable, read_arrays, sweep, write_arrays,
 from untrain.errors import ConfigError, InputError, IntegrityError
 
 
-def test_content_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_content_is_replaced_whole_or_not_at_all(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
     path = tmp_path / "a" / "file.json"
     write_file(path, "old")
-    for name in ("fsync", "replace"):
-        with monkeypatch.context() as patch:
-
-            def fail(*_: object) -> None:
-                raise OSError(28, "No space left on device")
-
-            patch.setattr(os, name, fail)
-            with pytest.raises(InputError, match=r"cannot write .*file\.json: No space left"):
-                write_file(path, "new")
-        assert path.read_text() == "old"
-        assert sorted(file.name for file in path.parent.iterdir()) == ["file.json"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, fail)
+        with pytest.raises(InputError, match=r"cannot write .*file\.json: No space left"):
+            write_file(path, "new")
+    assert path.read_text() == "old"
+    assert sorted(file.name for file in path.parent.iterdir()) == ["file.json"]
     write_file(path, b"new")
     assert path.read_text() == "new"
 
@@ -95,14 +94,14 @@ def test_where_nothing_can_be_written_or_links_are_is_refused(tmp_path: Path, mo
     check_writable(tmp_path / "none" / "deeper")
     (tmp_path / "file").touch()
     check_writable(tmp_path)
-    with pytest.raises(ConfigError, match=r"expected a directory to write to, got the file .*file"):
+    with pytest.raises(ConfigError, match=r"file is a file; choose a directory"):
         check_writable(tmp_path / "file")
     with monkeypatch.context() as patched:
         patched.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
-        with pytest.raises(ConfigError, match=rf"expected a directory that can be written to, got {tmp_path}$"):
+        with pytest.raises(ConfigError, match=rf"^{tmp_path} is not writable"):
             check_writable(tmp_path / "none" / "deeper")
     (tmp_path / "link").symlink_to("file")
-    with pytest.raises(ConfigError, match=r"expected no links in .*, got 'link': choose another"):
+    with pytest.raises(ConfigError, match=r"contains the link 'link'"):
         check_writable(tmp_path)
 
 
@@ -120,5 +119,5 @@ def test_a_file_without_a_digest_is_refused(tmp_path: Path) -> None:
     import safetensors.numpy
 
     safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "x.safetensors")
-    with pytest.raises(IntegrityError, match="digest none expected"):
+    with pytest.raises(IntegrityError, match="expected digest none, got"):
         read_arrays(tmp_path / "x.safetensors")

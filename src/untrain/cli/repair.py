@@ -33,8 +33,8 @@ def repair(
         untrain repair --data train.parquet --weights model.safetensors --recipe recipe.toml
 
     Args:
-        inputs: Without --weights, a network is trained first. With --weights but no --recipe, --method defaults to ssse.
-        method: unlearning method, NAME or NAME:PRESET (see `untrain list`); default: retrain or ssse
+        inputs: Without --weights, a network is trained first. With --weights, retraining needs --recipe.
+        method: unlearning method, NAME or NAME:PRESET (see `untrain list`); default: retrain, else ssse
         scorer: scorer, NAME or NAME:PRESET (see `untrain list`)
         noise_ratio: share of mislabeled examples, if known
         review: filled-in suspects.csv of the same data, limit and seed; exactly the confirmed examples are forgotten

@@ -113,13 +113,13 @@ def check_writable(directory: Path) -> None:
         ConfigError: it is such a one.
     """
     if directory.exists() and not directory.is_dir():
-        raise ConfigError(f"expected a directory to write to, got the file {directory}")
+        raise ConfigError(f"{directory} is a file; choose a directory to write to.")
     there = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
     if not os.access(there, os.W_OK):
-        raise ConfigError(f"expected a directory that can be written to, got {there}")
+        raise ConfigError(f"{there} is not writable; choose another directory.")
     for name in sorted(os.listdir(directory)) if directory.is_dir() else ():
         if (directory / name).is_symlink():
-            raise ConfigError(f"expected no links in {directory}, which is written to, got {name!r}: choose another")
+            raise ConfigError(f"{directory} contains the link {name!r}; choose a directory without links.")
 
 
 def toml_text(value: dict[str, Any]) -> str:
@@ -158,15 +158,15 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, 
         IntegrityError: the file is not whole, or any bit of it changed.
     """
     if not path.is_file():
-        raise InputError(f"expected a safetensors file at {path}, found none")
+        raise InputError(f"There is no safetensors file at {path}.")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         # The last two come of types that NumPy lacks.
-        raise IntegrityError(f"{path} is not a whole safetensors file that NumPy can hold: {error}") from error
+        raise IntegrityError(f"{path} is not a complete safetensors file that NumPy can read: {error}") from error
     expected = metadata.pop("sha256", "none")
-    if (found := digest(arrays, metadata)) != expected:
-        raise IntegrityError(f"{path} changed since it was written: digest {expected} expected, {found} found")
+    if (computed := digest(arrays, metadata)) != expected:
+        raise IntegrityError(f"{path} changed after it was written: expected digest {expected}, got {computed}")
     return arrays, metadata

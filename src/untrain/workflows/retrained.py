@@ -1,4 +1,4 @@
-"""Models trained without the forgotten examples, and others made for an audit: in parts, stored as they are finished."""
+"""Models trained without the forgotten examples, and others that an audit makes, stored part by part."""
 
 import dataclasses
 import hashlib
