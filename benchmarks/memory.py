@@ -10,10 +10,10 @@ import argparse
 import itertools
 
 import numpy as np
-
 from tests.auditing.test_memory import LAWS, Law
+
 from untrain.auditing import Memory, memory, memory_of_method
-from untrain.auditing.memory import ALPHA
+from untrain.core.levels import ALPHA
 
 SHAPES = ((19, 7), (19, 30), (39, 30), (39, 100))
 CENTERED = ("normal", "student 3", "correlated .5", "correlated .9")
@@ -82,7 +82,9 @@ def main() -> None:
         for law, (models, examples), trace in itertools.product(CENTERED, SHAPES, (0.5, 1.5))
     ]
     print(table([*head, "trace", "unchanged original", "half of its memory", "trace seen"], body))
-    print(f"\n**Coverage, median width** ({draws // 4} draws; trace 1.5; 90 % at N = 19, 95 % at N = 39, methods 95 %)\n")
+    print(
+        f"\n**Coverage, median width** ({draws // 4} draws; trace 1.5; 90 % at N = 19, 95 % at N = 39, methods 95 %)\n"
+    )
     body = [
         [law, str(models), str(examples), f"{share:g}", *coverage(LAWS[law], models, examples, 1.5, share, draws // 4)]
         for law, (models, examples), share in itertools.product(CENTERED, SHAPES[:3], (0.0, 0.3, 0.8))

@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from tests.auditing.slow_memory import share_at_least_first, slow, slow_bag
 from untrain.auditing import Memory, memory, memory_of_method
-from untrain.auditing.memory import ALPHA, FEWEST_MODELS
+from untrain.core.levels import ALPHA, FEWEST_MODELS
 from untrain.errors import InputError
 
 Array = npt.NDArray[np.float64]

@@ -150,7 +150,9 @@ def test_the_area_under_the_margin_is_that_of_an_ordinary_loop() -> None:
             others = [logit for label, logit in enumerate(logits) if label != examples.labels[row]]
             totals[row] += logits[examples.labels[row]] - max(others)
     models = trained(examples, dtype=torch.float64)
-    found = detect(models, examples, scorer="margin", seed=3, recipe=msgspec.structs.replace(RECIPE, keep_best_from_epoch=2))
+    found = detect(
+        models, examples, scorer="margin", seed=3, recipe=msgspec.structs.replace(RECIPE, keep_best_from_epoch=2)
+    )
     np.testing.assert_allclose(found.scores, -np.array(totals) / 12, atol=1e-7)
     assert set(found.flagged.tolist()) == {row for row in range(300) if totals[row] < 0}
     assert found.noise_ratio == pytest.approx(sum(total < 0 for total in totals) / 300)

@@ -82,7 +82,7 @@ def test_a_row_is_the_mean_of_what_the_public_functions_give(finished: tuple[Pat
         model.train(noisy.examples, work.experiment.recipe)
         wrong = noisy.mislabelled
         for scorer, ratio in (("loss", noisy.ratio), ("neighbours", None)):
-            suspects = detect(model, noisy.examples, scorer, ratio)
+            suspects = detect(model, noisy.examples, scorer=scorer, noise_ratio=ratio)
             flagged = np.isin(np.arange(len(wrong)), suspects.flagged)
             metrics = [metric(wrong, flagged) for metric in (precision_score, recall_score, accuracy_score)]
             found[scorer].append([roc_auc_score(wrong, suspects.scores), *(100 * value for value in metrics)])

@@ -12,9 +12,13 @@ from untrain.records import (
     Applied,
     Audit,
     Chain,
+    Ground,
     Membership,
+    MemoryLeft,
     Models,
+    Outcome,
     Record,
+    Unchanged,
     Utility,
     Verdict,
     commit,
@@ -22,7 +26,6 @@ from untrain.records import (
     state_digest,
     write_record,
 )
-from untrain.records.record import Outcome
 
 KEY = bytes(range(32))
 State = dict[str, np.ndarray[Any, Any]]
@@ -63,12 +66,18 @@ def record(
             before=Estimate(value=0.71, low=0.6, high=0.8), after=Estimate(value=0.52, low=0.4, high=0.6),
             forgotten=3, held_out=20, limits="A stronger attack may see more.",
         ),
+        unchanged=Unchanged(same_prediction=0.25, same_label=0.125),
         audit=Audit(
-            models=16, before=Estimate(value=0.9, low=0.8, high=1.0), after=Estimate(value=0.1, low=0.0, high=0.2),
-            certificate={"epsilon": 0.7, "confidence": 0.95}, score=0.08, ceiling=0.19,
-            words="Close to retrained models.",
+            models=39, words="Close to retrained models.",
+            memory=MemoryLeft(
+                left=Estimate(value=0.04, low=-0.21, high=0.27), level=0.95, p_value=0.4, different_p_value=0.35,
+                original_p_value=0.025, trace_p_value=0.025, limit=0.5,
+            ),
         ),
-        verdict=Verdict(outcome=Outcome.FORGOTTEN, sentences=("The examples are recognised no more than others.",)),
+        verdict=Verdict(
+            outcome=Outcome.FORGOTTEN, ground=Ground.BY_AUDIT,
+            sentences=("The model is not told from models that never saw the examples.",),
+        ),
         limits=("It says nothing of other models.",),
         previous=chain.link() if chain else None,
     )  # fmt: skip

@@ -378,3 +378,12 @@ def test_the_same_record_has_the_same_bytes(tmp_path: Path) -> None:
     written(tmp_path / "a")
     data = (tmp_path / "a" / "record.json").read_bytes()
     assert record_bytes(read_record(tmp_path / "a" / "record.json")) == data
+
+
+def test_a_record_of_the_first_version_is_read_verified_and_said_to_mean_less() -> None:
+    """The directory was written by untrain 0.1, and is never made anew."""
+    result = verify(Path(__file__).parent / "v0_1", ids=["0", "11"])
+    assert result.ok
+    assert result.record is not None
+    assert (result.record.schema, result.record.verdict.outcome) == (1, Outcome.FORGOTTEN)
+    assert "untrain 0.1, which called a model forgotten on weaker grounds" in str(result)

@@ -37,29 +37,25 @@ def forget(
         method: unlearning method, NAME or NAME:PRESET (see `untrain list`); `auto` picks one and explains why
         time_budget: time budget of `auto` in seconds; without one, `auto` retrains if that takes under a minute
         max_accuracy_drop: largest accepted accuracy drop (0.02 = 2 points), plus one standard error
-        audit: number of retrained models for an audit of the result; needs --recipe
+        audit: number of retrained models that the result is compared with, at least 19; needs --recipe
         checkpoint_dir: checkpoint directory of the audit (it holds figures, not models)
         out: output directory, new or empty
         json: print record.json instead of the verdict
     """
     from untrain.records.directory import KEY, RECORD
-    from untrain.workflows.audit import audit as run_audit
-    from untrain.workflows.forget import forget
+    from untrain.workflows.forget import check_audit, forget
 
     _check_out(out)
-    _check_audit(audit, inputs, checkpoint_dir)
+    check_audit(audit, checkpoint_dir)
+    if audit is not None and inputs.recipe is None:
+        raise ConfigError("An audit trains new models; pass --recipe.")
     with Status() as status:
         model, examples, ids, keywords = request.read(inputs, status)
         forgotten = forget(
             model, examples, ids,
-            method=method, time_budget=time_budget, max_accuracy_drop=max_accuracy_drop, **keywords,
+            method=method, time_budget=time_budget, max_accuracy_drop=max_accuracy_drop,
+            audit=audit, checkpoint_dir=checkpoint_dir, **keywords,
         )  # fmt: skip
-        if audit is not None:
-            applied = forgotten.record.applied.method
-            figures = run_audit(
-                model, examples, ids, method=applied, models=audit, checkpoint_dir=checkpoint_dir, **keywords
-            )
-            forgotten = forgotten.audited(figures)
     forgotten.save(out)
     if json:
         sys.stdout.write((out / RECORD).read_text(encoding="utf-8"))
@@ -84,20 +80,3 @@ def _check_out(out: Path) -> None:
     sweep(out, [RECORD])
     check_directory(out, (MODEL, PAGE, KEY, PREVIOUS))
     check_unclaimed(out)
-
-
-def _check_audit(models: int | None, inputs: Inputs, checkpoint_dir: Path | None) -> None:
-    """Refuse an audit that cannot be made, before anything is forgotten.
-
-    Raises:
-        ConfigError: there is no recipe, or the checkpoint directory cannot be written to.
-        InputError: there are too few models.
-    """
-    from untrain.workflows.audit import check_audit
-
-    if models is not None:
-        check_audit(models, checkpoint_dir)
-        if inputs.recipe is None:
-            raise ConfigError("An audit trains new models; pass --recipe.")
-    elif checkpoint_dir is not None:
-        raise ConfigError("--checkpoint-dir is for an audit; pass --audit as well.")

@@ -429,7 +429,7 @@ def contradiction(record: Record) -> str | None:
             return "it is said to be forgotten by audit, and holds no audit"
         if record.audit.models < FEWEST_MODELS or memory.p_value <= ALPHA or memory.different_p_value <= ALPHA:
             return "it is said to be forgotten by audit, and the audit tells the model apart"
-        if memory.left.high >= memory.limit or max(memory.original_p_value, memory.trace_p_value) > ALPHA:
+        if memory.left.high >= memory.limit or memory.original_p_value > ALPHA:
             return "it is said to be forgotten by audit, and the audit does not show it"
     if verdict.outcome is Outcome.FORGOTTEN and record.membership is not None and record.membership.after.low > 0.5:
         return "it is said to be forgotten, and the membership attack recognizes the examples"

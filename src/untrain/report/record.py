@@ -11,9 +11,14 @@ from untrain.report.html import fill
 
 EVIDENCE = "This is evidence of a procedure, not a legal finding."
 _HEADINGS = {
-    "forgotten": "Forgotten, as far as was measured",
-    "doubtful": "Doubtful",
+    "forgotten by construction": "Forgotten, by construction",
+    "forgotten by audit": "Forgotten, by audit",
+    "different": "Different: not remembered, but not like a retrained model",
+    "not shown": "Not shown: nothing shows that the model has forgotten",
+    "remembered": "Remembered: the examples are still recognized",
     "kept original": "Not forgotten: the original was kept",
+    "forgotten": "Forgotten, in the words of untrain 0.1, which asked for less",
+    "doubtful": "Doubtful",
 }
 
 
@@ -24,10 +29,11 @@ def record_page(content: dict[str, Any]) -> bytes:
         content: of a `record.json`.
     """
     certificate = (content["audit"] or {}).get("certificate") or {}
+    verdict = content["verdict"]
     values = {
         "title": "record of a request to forget",
         "heading": "Record of a request to forget",
-        "outcome": _HEADINGS[content["verdict"]["outcome"]],
+        "outcome": _HEADINGS[" ".join(filter(None, (verdict["outcome"], verdict.get("ground"))))],
         "evidence": EVIDENCE,
         "record": _printable(content),
         "settings": _texts(content["applied"]["settings"]),

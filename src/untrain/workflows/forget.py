@@ -1,6 +1,7 @@
 """`forget`: make one's own model forget some examples, check whether it did, and record it."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ import msgspec
 import numpy as np
 from torch import nn
 
-from untrain.auditing import MembershipChange
+from untrain.auditing import MembershipChange, Memory, memory
 from untrain.core.deprecation import renamed
 from untrain.core.environment import machine, versions
 from untrain.core.estimate import Estimate
+from untrain.core.files import check_writable
+from untrain.core.levels import FEWEST_MODELS, MEMORY_LIMIT
 from untrain.core.registry import base_name
-from untrain.errors import InputError
+from untrain.errors import ConfigError, InputError
 from untrain.methods import METHODS, Method
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
@@ -26,6 +29,7 @@ from untrain.records import (
     Audit,
     Chain,
     Membership,
+    MemoryLeft,
     Models,
     Outcome,
     Record,
@@ -40,7 +44,8 @@ from untrain.report.record import EVIDENCE
 from untrain.workflows.case import Case, History, check_request
 from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
 from untrain.workflows.compare import find_copies
-from untrain.workflows.verdict import Judgment, judge
+from untrain.workflows.retrained import Arm, AuditModels
+from untrain.workflows.verdict import Judgment, judge_forgetting, judge_utility
 
 NO_AUDIT = "No audit was made: the model was not compared with models trained without the forgotten examples."
 
@@ -70,20 +75,14 @@ class Forgotten:
 
     def __repr__(self) -> str:
         """Outcome, sentences, and where it was saved, one a line."""
-        applied, audit = self.record.applied, self.record.audit
+        applied = self.record.applied
         return "\n".join(
             [
-                f"{self.verdict.outcome}, by {applied.method} ({applied.reason})",
+                f"{self.verdict}: {applied.method} ({applied.reason})",
                 *self.verdict.sentences,
-                *([] if audit is None else [audit.words]),
                 "not saved; call save(directory)" if self.directory is None else f"saved in {self.directory}",
             ]
         )
-
-    def audited(self, audit: Audit) -> "Forgotten":
-        """The same result with the figures of an audit in the record."""
-        limits = tuple(limit for limit in self.record.limits if limit != NO_AUDIT)
-        return dataclasses.replace(self, record=msgspec.structs.replace(self.record, audit=audit, limits=limits))
 
     def save(self, directory: str | Path) -> Path:
         """Write model, key, page and, last, the record, so a directory with a record is complete.
@@ -124,6 +123,8 @@ def forget(
     seed: int = 0,
     time_budget: float | None = None,
     max_accuracy_drop: float = 0.02,
+    audit: int | None = None,
+    checkpoint_dir: str | Path | None = None,
     previous: Forgotten | str | Path | None = None,
     key: bytes | None = None,
     progress: Callable[[str], None] | None = None,
@@ -131,9 +132,10 @@ def forget(
     """Make a model forget some of its training examples.
 
     The original is kept if the method leaves logits that are not finite, changes no weight, or lowers accuracy by more
-    than `max_accuracy_drop` and one standard error of the paired difference. The verdict is `doubtful` if a simple
-    check still recognizes the forgotten examples, or if only the method's name suggests that they are forgotten. With
-    `auto`, methods are tried in turn until one has forgotten.
+    than `max_accuracy_drop` and one standard error of the paired difference. Otherwise the verdict says what is shown,
+    and on what ground: `forgotten` by construction, for methods that train a new model, or by audit; `different`;
+    `remembered`; or `not shown`. See `untrain.workflows.verdict`. With `auto`, methods are tried in turn until nothing
+    better can come.
 
     Args:
         model: a module trained on the examples, or a population of one, whose factory and recipe are used. It is not
@@ -150,6 +152,10 @@ def forget(
         seed: root of all random draws.
         time_budget: of `auto`, in seconds; without one, `auto` retrains if that takes at most a minute.
         max_accuracy_drop: largest accepted drop of accuracy (0.02 = 2 points), beside one standard error.
+        audit: number of models trained without the examples, at least 19, that the model is compared with; needs
+            factory and recipe. Without one, only a method that trains a new model is called `forgotten`.
+        checkpoint_dir: directory for the figures of the audit's finished models. The same call then continues where it
+            was stopped, and every other method of the same request is compared with the same models.
         previous: the previous request, saved, or its directory; `model` must be the one that it left. What was
             forgotten earlier is never trained on again.
         key: of the chain of requests, 32 bytes; default the one in the directory of `previous`, or a new one.
@@ -163,7 +169,8 @@ def forget(
         NotSupportedError: the method needs a factory and a recipe, or another kind of network.
         ConfigError: there is no such method.
 
-    Cost: that of the methods, and a few passes over the examples that accuracy is compared on. Nothing is written.
+    Cost: that of the methods, `audit` trainings, and a few passes over the examples that accuracy is compared on.
+    Nothing is written but the checkpoints.
     """
     say = progress or (lambda _: None)
     if not 0 <= max_accuracy_drop <= 1:
@@ -171,7 +178,12 @@ def forget(
     case = check_request(
         model, examples, ids, validation, read_history(previous, key), factory=factory, recipe=recipe, seed=seed
     )
-    attempts = _Attempts(case, max_accuracy_drop, say)
+    check_audit(audit, checkpoint_dir)
+    if audit is not None:
+        resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
+    directory = None if checkpoint_dir is None else Path(checkpoint_dir)
+    models = None if audit is None else AuditModels(case, audit, directory, say)
+    attempts = _Attempts(case, max_accuracy_drop, models, say)
     if method == "auto":
         attempt = attempts.auto(time_budget)
     else:
@@ -180,7 +192,23 @@ def forget(
         result = attempt.unlearned.module()
     else:
         result = model if isinstance(model, nn.Module) else case.original.module()
-    return Forgotten(result, _record(case, attempt, result, max_accuracy_drop), case.history.key, case.history.chain)
+    record = _record(case, attempt, result, max_accuracy_drop)
+    return Forgotten(result, record, case.history.key, case.history.chain)
+
+
+def check_audit(audit: int | None, checkpoint_dir: str | Path | None) -> None:
+    """Refuse, before anything is computed, an audit that cannot begin.
+
+    Raises:
+        InputError: there are too few models to tell anything.
+        ConfigError: `checkpoint_dir` is given without an audit, is a file, cannot be written to, or holds links.
+    """
+    if audit is not None and audit < FEWEST_MODELS:
+        raise InputError(f"An audit of a model needs at least {FEWEST_MODELS} retrained models, got {audit}.")
+    if checkpoint_dir is not None:
+        if audit is None:
+            raise ConfigError(f"A checkpoint directory is for an audit; ask for one beside {checkpoint_dir}.")
+        check_writable(Path(checkpoint_dir))
 
 
 def read_history(previous: Forgotten | str | Path | None, key: bytes | None) -> History:
@@ -210,7 +238,23 @@ class _Attempts:
 
     case: Case
     max_accuracy_drop: float
+    audit_models: AuditModels | None
     say: Callable[[str], None]
+
+    @functools.cached_property
+    def _retrained(self) -> Arm | None:
+        """Models trained without the examples, made once for all methods."""
+        if self.audit_models is None:
+            return None
+        with self.audit_models.interruptible():
+            return self.audit_models.retrained()
+
+    def _memory(self, unlearned: Population) -> Memory | None:
+        if self._retrained is None:
+            return None
+        forget = self.case.request.forget
+        delivered, original = (models.confidences(forget)[0] for models in (unlearned, self.case.original))
+        return memory(delivered, self._retrained.confidences, original)
 
     def make(self, spec: str, method: Method, reason: str) -> _Attempt:
         """Forget by one method, and judge the result."""
@@ -219,11 +263,13 @@ class _Attempts:
         unlearned = method.forget(self.case.original.clone(), self.case.request)
         seconds = time.perf_counter() - start
         self.say("checking the result")
-        judgment = judge(self.case, spec, method, unlearned, self.max_accuracy_drop)
+        judgment = judge_utility(self.case, spec, unlearned, self.max_accuracy_drop) or judge_forgetting(
+            self.case, spec, method, unlearned, self._memory(unlearned)
+        )
         return _Attempt(spec, method, reason, unlearned, seconds, judgment)
 
     def auto(self, time_budget: float | None) -> _Attempt:
-        """The first candidate that has forgotten; else the first that is doubtful; else the first."""
+        """The candidate with the best outcome, the first of equals; none is tried after one that cannot be beaten."""
         case = self.case
         self.say("choosing a method")
         situation = Situation(case.original, case.request, case.can_retrain, time_budget)
@@ -233,17 +279,14 @@ class _Attempts:
                 break
             method = resolve_method(option.method, case.can_retrain, case.recipe if case.can_retrain else None)
             attempts.append(self.make(option.method, method, f"auto: {option.why}"))
-            if attempts[-1].outcome is Outcome.FORGOTTEN:
+            unaudited = self.audit_models is None and attempts[-1].outcome is Outcome.NOT_SHOWN
+            if attempts[-1].outcome is Outcome.FORGOTTEN or unaudited:
                 break
         if not attempts:
             raise nothing_fits(situation)
         order = tuple(Outcome)
         best = min(attempts, key=lambda attempt: order.index(attempt.outcome))
-        others = [
-            f"{attempt.spec} was tried: {attempt.judgment.verdict.sentences[0][:-1]}"
-            for attempt in attempts
-            if attempt is not best
-        ]
+        others = [f"{attempt.spec} was tried and is {attempt.outcome}" for attempt in attempts if attempt is not best]
         return dataclasses.replace(best, reason="; ".join([best.reason, *others]))
 
 
@@ -283,6 +326,8 @@ def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop:
             bound=max_accuracy_drop,
         ),
         membership=_membership(attempt.judgment.membership),
+        unchanged=attempt.judgment.unchanged,
+        audit=_audit(attempt.judgment.memory),
         verdict=attempt.judgment.verdict,
         limits=tuple(_limits(case, attempt)),
         previous=None if chain is None else chain.link(),
@@ -311,11 +356,28 @@ def _membership(change: MembershipChange | None) -> Membership | None:
     )
 
 
+def _audit(memory: Memory | None) -> Audit | None:
+    """The audit of the delivered model as the record holds it."""
+    if memory is None:
+        return None
+    figures = MemoryLeft(
+        left=memory.left,
+        level=memory.level,
+        p_value=memory.p_value,
+        different_p_value=memory.different_p_value,
+        original_p_value=memory.original_p_value,
+        trace_p_value=memory.trace_p_value,
+        limit=MEMORY_LIMIT,
+    )
+    return Audit(models=memory.models, memory=figures, words=str(memory))
+
+
 def _limits(case: Case, attempt: _Attempt) -> Iterator[str]:
     """What the record does not show."""
     request = case.request
     yield EVIDENCE
-    yield NO_AUDIT
+    if attempt.judgment.memory is None:
+        yield NO_AUDIT
     if not attempt.method.exact:
         yield f"{attempt.spec} starts from the original, so a stronger attack may find traces of what it forgot."
     if request.validation is None:

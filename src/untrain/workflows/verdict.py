@@ -1,18 +1,27 @@
-"""Whether a model has forgotten: guards, checks and the sentences of the verdict, all in one place."""
+"""The verdict on a model that a method has unlearned: what is said of it, and on what ground.
+
+Evidence comes in kinds. The strongest is construction: a method whose models do not depend on the forgotten examples.
+The next is an audit: the delivered model cannot be told from models trained without the examples, by an exact test. A
+membership attack and what the model still predicts are weak. They can lower an outcome, never raise it. Where nothing
+was shown, the outcome is `not shown`.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from untrain.auditing import MembershipChange, membership_change
-from untrain.core.text import percent
-from untrain.methods import Method
+from untrain.auditing import MembershipChange, Memory, membership_change
+from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT
+from untrain.core.text import duration, percent
+from untrain.methods import Method, build_method
 from untrain.models.weights import arrays_of
 from untrain.population import Population
-from untrain.records import Outcome, Verdict, state_digest
+from untrain.records import Ground, Outcome, Unchanged, Verdict, state_digest
 from untrain.workflows.case import Case
-from untrain.workflows.compare import Comparison, correct, logits_of
+from untrain.workflows.choose import Situation
+from untrain.workflows.compare import Comparison, correct, find_copies, logits_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,38 +29,62 @@ class Judgment:
     """What is known of a model that a method has unlearned.
 
     Attributes:
-        verdict: outcome and sentences.
+        verdict: outcome, ground and sentences.
         comparison: accuracy before and after.
-        membership: whether the forgotten examples are recognized, before and after; None without held-out examples, and
+        unchanged: what is still predicted for the forgotten examples.
+        membership: whether a membership attack recognizes them, before and after; None without held-out examples, and
             where the original is kept.
+        memory: how much of them is left; None without an audit, and where the original is kept.
     """
 
     verdict: Verdict
     comparison: Comparison
-    membership: MembershipChange | None
+    unchanged: Unchanged
+    membership: MembershipChange | None = None
+    memory: Memory | None = None
 
 
-def judge(case: Case, spec: str, method: Method, unlearned: Population, max_accuracy_drop: float) -> Judgment:
-    """Judge what a method made of the original.
+def judge_utility(case: Case, spec: str, unlearned: Population, max_accuracy_drop: float) -> Judgment | None:
+    """The judgment `kept original`, or None where there is no reason to keep it.
+
+    Args:
+        case: the request.
+        spec: the method, `name` or `name:preset`.
+        unlearned: what it made of the original.
+        max_accuracy_drop: largest accepted drop, in 0..1, beside one standard error.
+    """
+    comparison = Comparison.of(case.correct, correct(unlearned, case.evaluation_set))
+    reason = next(_reasons_to_keep(case, spec, unlearned, comparison, max_accuracy_drop), None)
+    if reason is None:
+        return None
+    sentences = (f"The original is kept: {reason}.", "It still knows the examples; try another method.")
+    return Judgment(
+        Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=sentences), comparison, _unchanged(case, unlearned)
+    )
+
+
+def judge_forgetting(case: Case, spec: str, method: Method, unlearned: Population, memory: Memory | None) -> Judgment:
+    """Judge whether a model has forgotten.
 
     Args:
         case: the request.
         spec: the method, `name` or `name:preset`.
         method: the same.
         unlearned: what it made of the original.
-        max_accuracy_drop: largest accepted drop, in 0..1, beside one standard error.
+        memory: of an audit, or None.
     """
     comparison = Comparison.of(case.correct, correct(unlearned, case.evaluation_set))
-    reason = next(_reasons_to_keep(case, spec, unlearned, comparison, max_accuracy_drop), None)
-    if reason is not None:
-        sentences = (f"The original is kept: {reason}.", "It still knows the examples; try another method.")
-        return Judgment(Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=sentences), comparison, None)
-    membership = _check_membership(case, unlearned)
-    doubt = _doubt(spec, method, membership)
-    outcome = Outcome.FORGOTTEN if doubt is None else Outcome.DOUBTFUL
-    reasons = _grounds(spec, method, membership) if doubt is None else [doubt]
-    verdict = Verdict(outcome=outcome, sentences=(*reasons, _accuracy_sentence(comparison, case.measured_on)))
-    return Judgment(verdict, comparison, membership)
+    membership, unchanged = _check_membership(case, unlearned), _unchanged(case, unlearned)
+    finding = _by_construction(case, spec, membership) if method.exact else _by_evidence(case, spec, membership, memory)
+    sentences = [finding.reason, *_audit_sentences(memory), *_membership_sentences(membership)]
+    if not method.exact:
+        sentences.append(
+            f"On {percent(unchanged.same_prediction, 0)} of the forgotten examples the model still predicts what the "
+            f"original predicted, and on {percent(unchanged.same_label, 0)} their given label."
+        )
+    sentences.append(_accuracy_sentence(comparison, case.measured_on))
+    verdict = Verdict(outcome=finding.outcome, ground=finding.ground, sentences=tuple(sentences))
+    return Judgment(verdict, comparison, unchanged, membership, memory)
 
 
 def _reasons_to_keep(
@@ -70,6 +103,117 @@ def _reasons_to_keep(
         )
 
 
+class _Finding(NamedTuple):
+    """An outcome and its first sentence."""
+
+    outcome: Outcome
+    reason: str
+    ground: Ground | None = None
+
+
+def _by_construction(case: Case, spec: str, membership: MembershipChange | None) -> _Finding:
+    """The outcome of a method whose models do not depend on the forgotten examples."""
+    if copies := _retained_copies(case):
+        return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
+    if _recognized(membership):
+        reason = f"{spec} trains a new model without the examples, and they are still recognized: look for near copies."
+        return _Finding(Outcome.NOT_SHOWN, reason)
+    reason = f"{spec} trains a new model on the retained examples alone, so nothing comes from the forgotten ones."
+    return _Finding(Outcome.FORGOTTEN, reason, Ground.BY_CONSTRUCTION)
+
+
+def _by_evidence(case: Case, spec: str, membership: MembershipChange | None, memory: Memory | None) -> _Finding:
+    """The outcome of a method that starts from the original."""
+    if memory is not None and memory.p_value <= ALPHA:
+        reason = f"{_against(memory)} tells the model apart: too much memory of the examples is left."
+        return _Finding(Outcome.REMEMBERED, reason)
+    if _recognized(membership):
+        reason = f"The forgotten examples are still recognized more often than held-out ones, after {spec} as well."
+        return _Finding(Outcome.REMEMBERED, reason)
+    if copies := _retained_copies(case):
+        return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
+    if memory is None:
+        reason = f"Nothing shows that {spec}, which starts from the original, has made the model forget."
+        return _Finding(Outcome.NOT_SHOWN, f"{reason} {audit_cost(case)}")
+    return _by_audit(memory)
+
+
+def _by_audit(memory: Memory) -> _Finding:
+    """The outcome of a model that is not told from retrained models by its memory."""
+    if memory.original_p_value > ALPHA:
+        reason = "does not tell the original apart either, so it cannot show that anything is gone."
+        return _Finding(Outcome.NOT_SHOWN, f"{_against(memory)} {reason}")
+    if memory.different_p_value <= ALPHA:
+        reason = "finds no memory of the examples, but other differences: more was lost, or training was too short."
+        return _Finding(Outcome.DIFFERENT, f"{_against(memory)} {reason}")
+    if memory.left.high >= MEMORY_LIMIT:
+        reason = f"does not tell the model apart, but up to {percent(memory.left.high, 0)} of the memory may be left."
+        return _Finding(Outcome.NOT_SHOWN, f"{_against(memory)} {reason} More models narrow this.")
+    return _Finding(Outcome.FORGOTTEN, f"{_against(memory)} does not tell the model apart.", Ground.BY_AUDIT)
+
+
+def _against(memory: Memory) -> str:
+    return f"A comparison with {memory.models} models trained without the examples"
+
+
+def audit_cost(case: Case) -> str:
+    """What an audit of the request would take, in a sentence."""
+    if not case.can_retrain:
+        return "An audit against retrained models needs the factory and the recipe of the model."
+    situation = Situation(case.original, case.request, case.can_retrain)
+    seconds = situation.estimate(build_method("retrain"))
+    takes = "" if seconds is None else f", which takes about {duration(FEWEST_MODELS * seconds)} here"
+    return f"An audit would train {FEWEST_MODELS} models without the examples{takes}: audit={FEWEST_MODELS}."
+
+
+def _audit_sentences(memory: Memory | None) -> Iterator[str]:
+    if memory is None:
+        return
+    yield (
+        f"Memory left: {memory.left:.2f}, where 0 is a retrained model and 1 the original. Of retrained models, "
+        f"{percent(memory.p_value, 0)} have as much or more, and {percent(memory.different_p_value, 0)} differ as much "
+        "from the others."
+    )
+    if memory.trace_p_value > ALPHA:
+        yield (
+            f"The original is not clearly more confident in the examples than models that never saw them (p = "
+            f"{memory.trace_p_value:.2f}), so there was little to forget."
+        )
+
+
+def _recognized(membership: MembershipChange | None) -> bool:
+    return membership is not None and membership.after.verdict == "recognized"
+
+
+def _membership_sentences(membership: MembershipChange | None) -> Iterator[str]:
+    """What a membership attack sees, and what it saw in the original: its power."""
+    if membership is None or membership.after.auc is None or membership.before.auc is None:
+        return
+    yield (
+        f"A membership attack tells the forgotten examples from held-out ones with an AUC of {membership.after.auc}, "
+        f"and {membership.before.auc} with the original, where 0.5 is chance."
+    )
+    if membership.before.verdict != "recognized":
+        yield "It did not single them out in the original either, so this is weak evidence."
+    if membership.after.unusual and not membership.before.unusual:
+        yield "The model now does worse on them than on held-out ones, which can reveal them as well."
+
+
+def _retained_copies(case: Case) -> int:
+    """How many retained examples have exactly the inputs of a forgotten one."""
+    return int(find_copies(case.request.forget, case.request.retain).sum())
+
+
+def _copies_sentence(copies: int) -> str:
+    return f"{copies} retained examples have exactly the inputs of a forgotten one; forget them as well."
+
+
+def _unchanged(case: Case, unlearned: Population) -> Unchanged:
+    forget = case.request.forget
+    before, after = (logits_of(models, forget).argmax(1) for models in (case.original, unlearned))
+    return Unchanged(same_prediction=float((before == after).mean()), same_label=float((after == forget.labels).mean()))
+
+
 def _check_membership(case: Case, unlearned: Population) -> MembershipChange | None:
     """Whether forgotten examples are told from held-out ones of their classes; None without held-out examples."""
     forget, validation = case.request.forget, case.request.validation
@@ -80,40 +224,6 @@ def _check_membership(case: Case, unlearned: Population) -> MembershipChange | N
         (models.confidences(forget)[0], models.confidences(held_out)[0]) for models in (case.original, unlearned)
     )
     return membership_change(before, after, forget.labels, held_out.labels)
-
-
-def _doubt(spec: str, method: Method, membership: MembershipChange | None) -> str | None:
-    """Why the model may not have forgotten, or None."""
-    if membership is None or membership.after.verdict == "cannot say":
-        if method.exact:
-            return None
-        return (
-            f"Nothing shows that {spec}, which starts from the original, has made it forget: there are too few "
-            "held-out examples of the same classes to compare with."
-        )
-    if membership.after.verdict == "recognised":
-        reason = "copies of them may be retained." if method.exact else f"{spec} has not made the model forget them."
-        return f"The examples are still recognized more often than held-out ones, AUC {membership.after.auc}: {reason}"
-    if membership.after.unusual and not membership.before.unusual and not method.exact:
-        return (
-            f"The model now does worse on the examples than on held-out ones, AUC {membership.after.auc}, which "
-            f"reveals them as well: {spec} goes too far."
-        )
-    return None
-
-
-def _grounds(spec: str, method: Method, membership: MembershipChange | None) -> Iterator[str]:
-    """What the outcome `forgotten` rests on."""
-    if method.exact:
-        yield f"{spec} makes a new model, which never saw the forgotten examples."
-    if membership is None or membership.after.auc is None:
-        return
-    yield (
-        "The forgotten examples are not recognized more often than held-out ones: AUC "
-        f"{membership.after.auc}, and {membership.before.auc} before."
-    )
-    if membership.before.verdict != "recognised" and not method.exact:
-        yield "The original did not single them out either, so this is weak evidence."
 
 
 def _accuracy_sentence(comparison: Comparison, measured_on: str) -> str:
