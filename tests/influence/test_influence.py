@@ -209,7 +209,7 @@ def test_bad_input_is_refused() -> None:
     models, examples = problem("mlp")
     with pytest.raises(InputError, match="a population of one model, got 2"):
         Curvature().fit(models.select([0, 0]), examples)
-    with pytest.raises(InputError, match="at least one example to take the curvature at, got none"):
+    with pytest.raises(InputError, match="no examples to take the curvature at"):
         Curvature().fit(models, examples.select([]))
     more = Examples.of(examples.inputs, examples.labels, classes=list("abcde"))
     with pytest.raises(InputError, match="a logit for each of 5 classes, got 3"):
@@ -222,7 +222,7 @@ def test_bad_input_is_refused() -> None:
     for exact in ("dense", "dual", "kronecker"):
         with pytest.raises(InputError, match=r"expected a damping of 0 or at least .*got 1e-18"):
             Curvature(solver=exact, damping=1e-18).fit(models, examples).self_influence()
-    with pytest.raises(InputError, match="at least two examples to leave one out"):
+    with pytest.raises(InputError, match="at least two"):
         Curvature().fit(models, examples.select([0])).leave_one_out()
     for solver in ("dual", "kronecker"):
         with pytest.raises(NotSupportedError, match=f"dense or cg for the Hessian of all parameters, got {solver}"):
@@ -251,7 +251,7 @@ def test_kfac_needs_a_layer() -> None:
             return x * self.scale
 
     models, examples = Population.from_module(Scaled()), problem("linear")[1]
-    with pytest.raises(NotSupportedError, match="linear or convolution layers for the solver kronecker"):
+    with pytest.raises(NotSupportedError, match="kronecker needs linear or convolution layers"):
         Curvature(parameters="all", solver="kronecker").fit(models, examples)
     slow = Slow(models, examples, ["scale"])
     check_scores(Curvature(parameters="all").fit(models, examples), slow, slow.gauss_newton(), 1e-3, rtol=1e-8)

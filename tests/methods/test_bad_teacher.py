@@ -7,14 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.methods.problems import (
-    WHOLE,
-    assert_same,
-    descend,
-    population,
-    request,
-    tensors,
-)
+from tests.methods.problems import WHOLE, assert_same, descend, population, request, tensors
 from untrain.errors import NotSupportedError
 from untrain.methods import build_method
 from untrain.population import Training
@@ -56,5 +49,5 @@ def test_the_student_sees_thirty_percent_of_what_is_kept(monkeypatch: pytest.Mon
 def test_a_bad_teacher_must_be_built() -> None:
     models, asked = population(), request()
     models.factory = None
-    with pytest.raises(NotSupportedError, match="expected a factory"):
+    with pytest.raises(NotSupportedError, match="no factory: pass factory="):
         build_method("bad-teacher").forget(models, asked)

@@ -6,13 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.methods.problems import (
-    RECIPE,
-    copied,
-    examples,
-    population,
-    request,
-)
+from tests.methods.problems import RECIPE, copied, examples, population, request
 from untrain.core.randomness import Streams
 from untrain.data import forget_ratio
 from untrain.errors import InputError, NotSupportedError

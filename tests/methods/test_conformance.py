@@ -6,10 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.methods.problems import (
-    RECIPE,
-    small,
-)
+from tests.methods.problems import RECIPE, small
 from untrain.data import forget_ratio
 from untrain.errors import NotSupportedError
 from untrain.methods import Method, Request, method_names

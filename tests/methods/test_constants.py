@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.methods.problems import (
-    assert_settings,
-)
+from tests.methods.problems import assert_settings
 from untrain.methods import build_method
 from untrain.methods.random_layers import RandomLayers
 from untrain.methods.reinit_match import ReinitMatch

@@ -5,10 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    population,
-    request,
-)
+from tests.methods.problems import population, request
 from untrain.methods import build_method
 from untrain.methods.conv_noise import ConvNoise
 from untrain.models import CNN, Model, ResNet18, factory

@@ -5,11 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.methods.problems import (
-    population,
-    request,
-    tensors,
-)
+from tests.methods.problems import population, request, tensors
 from untrain.data import Examples
 from untrain.methods.fisher import Fisher, information
 from untrain.models import CNN, MLP, Model

@@ -2,14 +2,7 @@
 
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    WHOLE,
-    assert_same,
-    descend,
-    population,
-    request,
-    tensors,
-)
+from tests.methods.problems import WHOLE, assert_same, descend, population, request, tensors
 from untrain.methods import build_method
 
 

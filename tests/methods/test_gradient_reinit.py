@@ -6,10 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    population,
-    request,
-)
+from tests.methods.problems import population, request, tensors
 from untrain.methods.gradient_reinit import GradientReinit
 from untrain.models import CNN
 
@@ -38,8 +35,8 @@ def test_reinitialization_takes_the_least_telling_gradients() -> None:
     module = models.module(0)
     drawn = models.streams.generator("retained", 0).permutation(len(asked.retain))[: len(asked.forget)]
     for part, sign in ((asked.retain.select(drawn), 1.0), (asked.forget, -1.0)):
-        logits = module(torch.from_numpy(part.inputs))
-        (sign * F.cross_entropy(logits, torch.from_numpy(part.labels))).backward()
+        x, y = tensors(part)
+        (sign * F.cross_entropy(module(x), y)).backward()
     masks = method.reinitialize(models, asked)
     for name, parameter in module.named_parameters():
         if name in masks:

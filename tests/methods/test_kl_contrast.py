@@ -6,11 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    RECIPE,
-    examples,
-    population,
-)
+from tests.methods.problems import RECIPE, examples, population
 from untrain.data import forget_ratio
 from untrain.methods import Request
 from untrain.methods.kl_contrast import KLContrast

@@ -6,14 +6,7 @@ import pytest
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.methods.problems import (
-    WHOLE,
-    assert_same,
-    descend,
-    population,
-    request,
-    tensors,
-)
+from tests.methods.problems import WHOLE, assert_same, descend, population, request, tensors
 from untrain.methods import build_method
 from untrain.population import Training
 

@@ -6,10 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    population,
-    request,
-)
+from tests.methods.problems import population, request
 from untrain.methods.prune_entropy import PruneEntropy, entropy
 from untrain.models import CNN
 from untrain.population import Batch, Training

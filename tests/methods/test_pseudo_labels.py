@@ -8,15 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    STEP,
-    assert_same,
-    copied,
-    population,
-    request,
-    step,
-    tensors,
-)
+from tests.methods.problems import STEP, assert_same, copied, population, request, step, tensors
 from untrain.data import Examples
 from untrain.methods import build_method
 from untrain.methods.pseudo_labels import PseudoLabels

@@ -6,14 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.methods.problems import (
-    WHOLE,
-    assert_same,
-    descend,
-    population,
-    request,
-    tensors,
-)
+from tests.methods.problems import WHOLE, assert_same, descend, population, request, tensors
 from untrain.methods import build_method
 from untrain.methods.targets import drawn_labels
 

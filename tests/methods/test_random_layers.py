@@ -8,15 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.methods.problems import (
-    STEP,
-    assert_same,
-    copied,
-    population,
-    request,
-    step,
-    tensors,
-)
+from tests.methods.problems import STEP, assert_same, copied, population, request, step, tensors
 from untrain.methods.base import learned, reset
 from untrain.methods.random_layers import RandomLayers
 from untrain.models import CNN, MLP

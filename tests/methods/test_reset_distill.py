@@ -7,17 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    RECIPE,
-    STEP,
-    assert_same,
-    copied,
-    examples,
-    population,
-    request,
-    step,
-    tensors,
-)
+from tests.methods.problems import RECIPE, STEP, assert_same, copied, examples, population, request, step, tensors
 from untrain.data import Examples
 from untrain.errors import InputError
 from untrain.methods import Request

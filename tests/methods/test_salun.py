@@ -7,11 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    population,
-    request,
-    tensors,
-)
+from tests.methods.problems import population, request, tensors
 from untrain.data import Examples
 from untrain.methods import build_method
 from untrain.methods.salun import SalUn

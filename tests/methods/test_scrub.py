@@ -5,13 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.methods.problems import (
-    WHOLE,
-    assert_same,
-    population,
-    request,
-    tensors,
-)
+from tests.methods.problems import WHOLE, assert_same, population, request, tensors
 from untrain.methods import build_method
 from untrain.population import Recipe
 

@@ -8,12 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.methods.problems import (
-    assert_same,
-    population,
-    request,
-    tensors,
-)
+from tests.methods.problems import assert_same, population, request, tensors
 from untrain.data import Examples
 from untrain.methods import build_method
 

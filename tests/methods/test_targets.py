@@ -5,9 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods.problems import (
-    population,
-)
+from tests.methods.problems import population
 from untrain.data import Examples
 from untrain.methods.targets import divergence, drawn_labels, relabeled
 from untrain.population import Batch

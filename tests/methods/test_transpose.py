@@ -2,9 +2,7 @@
 
 import torch
 
-from tests.methods.problems import (
-    population,
-)
+from tests.methods.problems import population
 from untrain.methods.transpose import Transpose
 
 
