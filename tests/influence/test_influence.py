@@ -112,10 +112,10 @@ def test_an_indefinite_hessian_is_refused() -> None:
     assert smallest < -1e-3
     dense = Curvature(kind="hessian", parameters="all", damping=-smallest / 2).fit(models, examples)
     assert dense.diagnose(-2 * smallest).smallest == pytest.approx(smallest)
-    with pytest.raises(InputError, match=f"smallest eigenvalue {smallest:.3g}: choose gauss-newton or a damping above"):
+    with pytest.raises(InputError, match=f"eigenvalue {smallest:.3g}.*: choose gauss-newton or a damping above"):
         dense.self_influence()
     krylov = Curvature(kind="hessian", parameters="all", solver="cg", damping=1e-4).fit(models, examples)
-    with pytest.raises(InputError, match="along a direction: choose gauss-newton or a larger damping"):
+    with pytest.raises(InputError, match=r"along one direction.*choose gauss-newton"):
         krylov.train_influence()
 
 
@@ -237,7 +237,7 @@ def test_a_solve_that_does_not_converge_is_refused(monkeypatch: pytest.MonkeyPat
     models, examples = problem("mlp")
     found = Curvature(parameters="all", solver="cg", damping=1e-6).fit(models, examples)
     monkeypatch.setattr("untrain.influence.solvers.MOST_ITERATIONS", 3)
-    with pytest.raises(InputError, match="after 3 iterations with damping 1e-06: choose a larger damping or another"):
+    with pytest.raises(InputError, match=r"after 3 iterations with damping 1e-06.*choose a larger damping"):
         found.train_influence()
 
 
