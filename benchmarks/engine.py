@@ -1,4 +1,4 @@
-"""How much faster a population trains than the loop that everyone writes, on one core, in the same run.
+"""How much faster a population trains than a plain PyTorch training loop, on one core, in the same run.
 
     python benchmarks/engine.py
 
@@ -60,7 +60,7 @@ CASES = [
 
 
 def plain_loop(case: Case) -> float:
-    """Processor seconds a model of the loop that everyone writes."""
+    """Processor seconds a model of a plain PyTorch training loop."""
     build = factory(case.model, case.examples.inputs.shape[1:], 10)
     data = TensorDataset(torch.from_numpy(case.examples.inputs), torch.from_numpy(case.examples.labels))
     start = time.process_time()

@@ -84,5 +84,5 @@ def test_certainty_keeps_its_tiny_derivatives() -> None:
 
 def test_a_last_layer_that_is_not_linear_is_refused() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU())
-    with pytest.raises(NotSupportedError, match="linear layer whose output is the logits, got none in Sequential"):
+    with pytest.raises(NotSupportedError, match="Sequential has no linear layer whose output is the logits"):
         LastLayer(Population.from_module(module), problem("linear")[1])

@@ -112,10 +112,10 @@ def test_an_indefinite_hessian_is_refused() -> None:
     assert smallest < -1e-3
     dense = Curvature(kind="hessian", parameters="all", damping=-smallest / 2).fit(models, examples)
     assert dense.diagnose(-2 * smallest).smallest == pytest.approx(smallest)
-    with pytest.raises(InputError, match=f"smallest eigenvalue {smallest:.3g}: choose gauss-newton or a damping above"):
+    with pytest.raises(InputError, match=f"eigenvalue {smallest:.3g}.*: choose gauss-newton or a damping above"):
         dense.self_influence()
     krylov = Curvature(kind="hessian", parameters="all", solver="cg", damping=1e-4).fit(models, examples)
-    with pytest.raises(InputError, match="along a direction: choose gauss-newton or a larger damping"):
+    with pytest.raises(InputError, match=r"along one direction.*choose gauss-newton"):
         krylov.train_influence()
 
 
@@ -209,7 +209,7 @@ def test_bad_input_is_refused() -> None:
     models, examples = problem("mlp")
     with pytest.raises(InputError, match="a population of one model, got 2"):
         Curvature().fit(models.select([0, 0]), examples)
-    with pytest.raises(InputError, match="at least one example to take the curvature at, got none"):
+    with pytest.raises(InputError, match="no examples to take the curvature at"):
         Curvature().fit(models, examples.select([]))
     more = Examples.of(examples.inputs, examples.labels, classes=list("abcde"))
     with pytest.raises(InputError, match="a logit for each of 5 classes, got 3"):
@@ -222,7 +222,7 @@ def test_bad_input_is_refused() -> None:
     for exact in ("dense", "dual", "kronecker"):
         with pytest.raises(InputError, match=r"expected a damping of 0 or at least .*got 1e-18"):
             Curvature(solver=exact, damping=1e-18).fit(models, examples).self_influence()
-    with pytest.raises(InputError, match="at least two examples to leave one out"):
+    with pytest.raises(InputError, match="at least two"):
         Curvature().fit(models, examples.select([0])).leave_one_out()
     for solver in ("dual", "kronecker"):
         with pytest.raises(NotSupportedError, match=f"dense or cg for the Hessian of all parameters, got {solver}"):
@@ -237,7 +237,7 @@ def test_a_solve_that_does_not_converge_is_refused(monkeypatch: pytest.MonkeyPat
     models, examples = problem("mlp")
     found = Curvature(parameters="all", solver="cg", damping=1e-6).fit(models, examples)
     monkeypatch.setattr("untrain.influence.solvers.MOST_ITERATIONS", 3)
-    with pytest.raises(InputError, match="after 3 iterations with damping 1e-06: choose a larger damping or another"):
+    with pytest.raises(InputError, match=r"after 3 iterations with damping 1e-06.*choose a larger damping"):
         found.train_influence()
 
 
@@ -251,7 +251,7 @@ def test_kfac_needs_a_layer() -> None:
             return x * self.scale
 
     models, examples = Population.from_module(Scaled()), problem("linear")[1]
-    with pytest.raises(NotSupportedError, match="linear or convolution layers for the solver kronecker"):
+    with pytest.raises(NotSupportedError, match="kronecker needs linear or convolution layers"):
         Curvature(parameters="all", solver="kronecker").fit(models, examples)
     slow = Slow(models, examples, ["scale"])
     check_scores(Curvature(parameters="all").fit(models, examples), slow, slow.gauss_newton(), 1e-3, rtol=1e-8)

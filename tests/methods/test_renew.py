@@ -6,20 +6,14 @@ import pytest
 import torch
 
 from untrain.data import Examples, Splits, split
-from untrain.methods import Request, build_method
+from untrain.methods import Request
 from untrain.methods.renew import Renew, log_odds, matching_factors
-from untrain.models import CNN, MLP, Model, factory
+from untrain.models import CNN, factory
 from untrain.population import SGD, Adam, Cosine, Engine, EpochFactors, Population, Recipe
-from untrain.testing import check_method
 
 RECIPE = Recipe(
     optimizer=SGD(lr=0.05, momentum=0.9), schedule=Cosine(), epochs=10, batch_size=16, keep_best_from_epoch=5
 )
-
-
-@pytest.mark.parametrize("model", [CNN(widths=(8, 16)), MLP(widths=(24,))])
-def test_conformance(model: Model) -> None:
-    check_method(build_method("renew"), model)
 
 
 def problem() -> Splits:

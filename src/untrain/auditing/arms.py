@@ -1,4 +1,4 @@
-"""What every audit of two arms of models begins with."""
+"""Checks of the two arms of models that every audit compares."""
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ def two_arms(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, models: int, pu
 
 
 def check_level(level: float, purpose: str) -> None:
-    """Refuse a confidence level that is none.
+    """Check a confidence level.
 
     Raises:
         InputError: the level is not between 0 and 1.

@@ -1,7 +1,5 @@
 """Logit-scaled confidence."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -30,7 +28,7 @@ def confidence(logits: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np.f
     >>> confidence([[0.0, 0.0]], [1]).tolist()
     [0.0]
     """
-    z: npt.NDArray[Any] = np.asarray(logits)
+    z = np.asarray(logits)
     y = np.asarray(labels)
     if z.ndim < 2 or y.shape != (z.shape[-2],):
         raise InputError(f"expected logits [..., n, C] and labels [n], got shapes {z.shape} and {y.shape}")

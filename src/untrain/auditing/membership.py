@@ -1,4 +1,4 @@
-"""Is the forget set still recognized? A check of one model that needs no retraining, and cannot replace it.
+"""Is the forget set still recognized? A check of one model without retraining, and no substitute for an audit.
 
 A model is more confident in what it was trained on. So take a forget example and a held-out one of the same class,
 and ask which has the higher confidence: the chance that it is the forget example is the AUC of the simplest
@@ -23,7 +23,7 @@ sunshine of the spotless net" (over-forgetting, their Streisand effect).
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ FEWEST_EXAMPLES = 10
 LIMITS = (
     "This is one attack on one model, without retrained models to compare with: others may see more. Forget examples "
     "that are easier or harder than held-out ones of their class shift it up or down, whether or not they were "
-    "forgotten. An AUC clearly below 1/2 betrays the forget set as well: the model does worse on it than on data it "
+    "forgotten. An AUC clearly below 1/2 also reveals the forget set: the model does worse on it than on data it "
     "never saw."
 )
 
@@ -231,9 +231,7 @@ def _compare(
     )
 
 
-def _labeled(
-    confidences: npt.ArrayLike, labels: npt.ArrayLike, name: str
-) -> tuple[Array, npt.NDArray[np.integer[Any]]]:
+def _labeled(confidences: npt.ArrayLike, labels: npt.ArrayLike, name: str) -> tuple[Array, npt.NDArray[np.integer]]:
     values, numbers = np.asarray(confidences, dtype=np.float64), np.asarray(labels)
     if values.ndim != 1 or numbers.shape != values.shape:
         raise InputError(

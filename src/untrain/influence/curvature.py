@@ -1,9 +1,8 @@
-"""Curvature: how the mean loss bends around a trained model; `fit` makes an `Influence` of it."""
+"""`Curvature`: second derivatives of the mean loss at a trained model; `fit` returns an `Influence`."""
 
 from typing import Literal
 
 import msgspec
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,7 +72,7 @@ class Curvature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         if len(models) != 1:
             raise InputError(f"expected a population of one model, got {len(models)}: pick one with `select`")
         if not len(examples):
-            raise InputError("expected at least one example to take the curvature at, got none")
+            raise InputError("There are no examples to take the curvature at.")
         derivatives = _derivatives(models, examples, self.parameters)
         _check_logits(derivatives, examples)
         differentiate = DERIVATIVES[self.loss]
@@ -111,8 +110,8 @@ def _check_logits(derivatives: Derivatives, examples: Examples) -> None:
             f"expected a logit for each of {len(examples.classes)} classes, got {derivatives.logits.shape[1]}"
         )
     finite = torch.isfinite(derivatives.logits).all(1).cpu().numpy()
-    for position in np.flatnonzero(~finite)[:1]:
-        raise InputError(f"expected finite logits, got NaN or infinity for example {examples.ids[position]!s}")
+    if not finite.all():
+        raise InputError(f"expected finite logits, got NaN or infinity for example {examples.ids[finite.argmin()]!s}")
 
 
 def _gauss_newton_product(derivatives: Derivatives, loss: LossAtLogits) -> Product:

@@ -126,8 +126,7 @@ class LastLayer(Derivatives):
             for used in uses(self._module, self._layer, inputs.split(_BATCH)):
                 if len(used) > 1:
                     raise NotSupportedError(
-                        "expected a last layer that is used once, got one that earlier layers share: "
-                        "choose the curvature of all parameters"
+                        "The last layer is also used earlier in the network: choose the curvature of all parameters."
                     )
                 features.append(used[0].double())
         self.features = torch.cat(features)
@@ -174,7 +173,7 @@ class AllParameters(Derivatives):
         self._module = self._models.module(0)
         self._trainable = {name: p for name, p in self._module.named_parameters() if p.requires_grad}
         if not self._trainable:
-            raise NotSupportedError(f"expected trainable parameters, got none in {type(self._module).__name__}")
+            raise NotSupportedError(f"{type(self._module).__name__} has no trainable parameters.")
         self._values = {name: p.detach() for name, p in self._trainable.items()}
         self._buffers = dict(self._module.named_buffers())
         self.shapes = {name: p.shape for name, p in self._trainable.items()}
@@ -220,8 +219,8 @@ class AllParameters(Derivatives):
                 batch: Tensor = vmap(of_one)(self._inputs[part].clone(), directions[part].mT)
             except RuntimeError as error:
                 raise NotSupportedError(
-                    "expected a network that can be differentiated for many examples at once, got "
-                    f"{str(error).splitlines()[0]!r}: choose the solver kronecker or cg, or the last layer alone"
+                    "The network cannot be differentiated for many examples at once "
+                    f"({str(error).splitlines()[0]}): choose the solver kronecker or cg, or the last layer alone."
                 ) from error
             yield batch.detach()
 

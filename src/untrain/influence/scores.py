@@ -1,4 +1,4 @@
-"""`Influence`: what a fitted curvature answers."""
+"""`Influence`: influence scores and steps from a fitted curvature."""
 
 from dataclasses import dataclass
 
@@ -84,7 +84,7 @@ class Influence:
         """
         count = self._derivatives.count
         if count < 2:
-            raise InputError("expected at least two examples to leave one out, got one")
+            raise InputError("Leaving one example out needs at least two.")
         return (count * self.train_influence(damping) - self.self_influence(damping)) / (count - 1)
 
     def on(self, examples: Examples, damping: float | None = None) -> Scores:
@@ -104,7 +104,7 @@ class Influence:
         return {name: tensor[None] for name, tensor in derivatives.named(solved).items()}
 
     def diagnose(self, damping: float | None = None) -> SolveQuality:
-        """Solve for the mean gradient, put the solution back into the equation, and tell what is left.
+        """Solve for the mean gradient and measure the residual of the solution.
 
         Cost: one solve and one product with H, each twice without damping.
         """
@@ -146,5 +146,5 @@ def _scores(scores: Tensor, what: str) -> Scores:
 
 def _finite(values: Tensor, what: str) -> Tensor:
     if not bool(torch.isfinite(values).all()):
-        raise InputError(f"expected finite numbers from the {what}, got NaN or infinity: choose a larger damping")
+        raise InputError(f"The {what} gave NaN or infinity: choose a larger damping.")
     return values

@@ -69,8 +69,8 @@ class Dense:
         smallest, cut = float(self._values[0]), _cut(self._values)
         if smallest < -cut and smallest + damping <= cut:
             raise InputError(
-                f"expected a curvature that is positive with damping {damping:g}, got the smallest eigenvalue "
-                f"{smallest:.3g}: choose gauss-newton or a damping above {-smallest:.3g}"
+                f"The curvature is not positive with damping {damping:g} (smallest eigenvalue {smallest:.3g}): choose "
+                f"gauss-newton or a damping above {-smallest:.3g}."
             )
         return _inverses(self._values, damping)
 
@@ -195,7 +195,9 @@ class Kronecker:
                     incoming, outgoing = incoming + factors[part.weight][1], outgoing + factors[part.weight][2]
                 factors[part.weight] = (part, incoming, outgoing)
         if not factors:
-            raise NotSupportedError("expected a network with linear or convolution layers for the solver kronecker")
+            raise NotSupportedError(
+                "kronecker needs linear or convolution layers, and the network has none: choose another solver."
+            )
         self._bases: dict[str, tuple[Tensor, Tensor]] = {}
         self._values: dict[str, Tensor] = {}
         self._names: dict[str, list[str]] = {}
@@ -271,8 +273,8 @@ class ConjugateGradients:
             if bend <= 0:
                 value = float(bend / (direction @ direction)) - damping
                 raise InputError(
-                    f"expected a curvature that is positive with damping {damping:g}, got {value:.3g} along a "
-                    "direction: choose gauss-newton or a larger damping"
+                    f"The curvature is not positive with damping {damping:g} ({value:.3g} along one direction): choose "
+                    "gauss-newton or a larger damping."
                 )
             step = length / bend
             solution += step * direction
@@ -281,8 +283,8 @@ class ConjugateGradients:
             direction = residual + (length / before) * direction
         left = float((length / (vector @ vector)).sqrt())
         raise InputError(
-            f"expected conjugate gradients to reach a relative residual of {TOLERANCE:g}, got {left:.3g} after "
-            f"{MOST_ITERATIONS} iterations with damping {damping:g}: choose a larger damping or another solver"
+            f"Conjugate gradients did not converge: relative residual {left:.3g} after {MOST_ITERATIONS} iterations "
+            f"with damping {damping:g}, above {TOLERANCE:g}: choose a larger damping or another solver."
         )
 
     def self_products(self, damping: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Methods that make populations forget, one file each; they are found by name through entry points."""
+"""Unlearning methods, one file each, found by name through entry points."""
 
 from untrain.methods.base import Method as Method
 from untrain.methods.base import Request as Request

@@ -1,11 +1,11 @@
-"""Bad teacher: imitate the original on what is kept, and a network that knows nothing on what is forgotten.
+"""Bad teacher: imitate the original on the retain set and an untrained network on the forget set.
 
 The student begins as the original and is trained on the forget set and on 30 % of the retain set, drawn for each model,
 toward the predictions of two teachers: of a newly initialized network on the forget set, of the original on the rest.
 
 Source: Chundawat, Tarun, Mandal, Kankanhalli (2023), "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks
 Using an Incompetent Teacher", with the constants of their code. The divergence is averaged over the classes, too, as
-their call of torch's `kl_div` does, so that it is a C-th of the formula in the paper.
+their call of torch's `kl_div` does, so it is 1/C of the formula in the paper.
 
 Departures: the teachers' predictions are computed once, since they are frozen and see no augmentation; the numbers are
 the same and the time is less. It needs memory for the logits of all models on the training set.
@@ -29,7 +29,7 @@ class BadTeacher(Method, frozen=True, tag="bad-teacher"):
 
     title = "bad teacher"
     reads_forget = True
-    needs_factory = True  # it builds new models, though it does not train them: the factory must be known
+    needs_factory = True  # the teacher is a new, untrained model
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
     temperature: Positive = 1.0

@@ -41,8 +41,9 @@ class Request:
         ForgetSplit(self.forget, self.retain)
         if self.validation is not None:
             training = np.concatenate([self.forget.ids, self.retain.ids])
-            for leak in np.intersect1d(training, self.validation.ids)[:1]:
-                raise InputError(f"expected validation examples outside the training set, got {leak!s}")
+            leaks = np.intersect1d(training, self.validation.ids)
+            if len(leaks):
+                raise InputError(f"expected validation examples outside the training set, got {leaks[0]!s}")
 
     @functools.cached_property
     def training_set(self) -> Examples:
@@ -59,9 +60,9 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         reads_forget: whether the method looks at the forget set at all.
         title: a few words for tables.
         needs_convolutions: whether it can only work on networks with two-dimensional convolutions.
-        off_retain: names of those of its recipes that it does not follow on the retain set.
-        needs_factory: whether it trains new models, so that the original's factory and recipe must be known.
-        exact: whether nothing of its models comes from the forget set, so that they have forgotten by construction.
+        off_retain: names of those recipes that it does not use on the retain set.
+        needs_factory: whether it builds new models, so that the original's factory and recipe must be known.
+        exact: whether its models depend on the retain set alone, so that they have forgotten by construction.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -149,13 +150,13 @@ def output_layer(models: Population, examples: Examples) -> str:
 
 
 def reset(models: Population, weight: str, purpose: str, rows: Tensor | slice = slice(None)) -> None:
-    """Draw a convolution or linear layer anew as torch's `reset_parameters` does: uniform within `1 / sqrt(fan_in)`.
+    """Re-initialize a convolution or linear layer as torch's `reset_parameters`: uniform within `1 / sqrt(fan_in)`.
 
     Args:
         models: changed in place.
         weight: name of the layer's weight; its bias, if it has one, is drawn as well.
         purpose: names the random streams, with the tensor's name.
-        rows: `[N]`, true for the models whose layer is drawn anew; default all.
+        rows: `[N]`, true for the models whose layer is re-initialized; default all.
     """
     bound = 1 / math.sqrt(math.prod(models.tensors[weight].shape[2:]))
     for name in (weight, weight.removesuffix("weight") + "bias"):
@@ -178,6 +179,6 @@ def check_turns(method: str, retain: Recipe, forget: Recipe) -> None:
     """
     if retain.epochs != round(retain.epochs) or forget.epochs > retain.epochs:
         raise InputError(
-            f"expected whole epochs on the retain set, and no more on the forget set, for {method}, "
+            f"{method} needs whole epochs on the retain set and at most as many on the forget set, "
             f"got {retain.epochs:g} and {forget.epochs:g}"
         )

@@ -1,7 +1,7 @@
 """Noise on the first convolution: rank 3 of the NeurIPS 2023 competition (Seif Eddine Achour).
 
-Strong normal noise on the kernel nearest the input destroys what the network sees; fine-tuning on the retain
-set repairs it, with a little more noise before the last epoch to leave a poor optimum.
+Strong normal noise on the first kernel destroys the features of the network. Fine-tuning on the retain set repairs it,
+with a little more noise before the last epoch to leave a poor optimum.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in
 unlearning?", and Cadet et al. (2024), "Deep Unlearn" (CFW). The entry multiplies the mean loss of a batch by

@@ -1,7 +1,7 @@
 """Fine-tuning: keep training the original on the retain set.
 
-The competition's starter method, with its constants. It removes little of what was memorized, which is why it
-is the baseline.
+The competition's starter method, with its constants. It removes little of what was memorized, so it
+serves as the baseline.
 
 There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on
 validation data.

@@ -1,21 +1,21 @@
-"""Fisher forgetting: noise on every parameter, the more the less the retain set needs it.
+"""Fisher forgetting: noise on every parameter, more on those that the retain set needs less.
 
 Each parameter gets normal noise of variance `alpha / F`, where F is the diagonal of the Fisher information on the
-retain set: the expected square of an example's gradient, over labels that are drawn from the network's own prediction.
+retain set: the expected square of an example's gradient, over labels drawn from the network's own prediction.
 There is no training.
 
 Source: Golatkar, Achille, Soatto (2020), "Eternal Sunshine of the Spotless Net: Selective Forgetting in Deep Networks",
 with what their code adds: 1 / (F + 1e-8) is at most 1000, in the last layer at most 100; it is averaged over the inputs
 of a unit or channel; the variance is ten times as large for the last layer and for vectors such as biases and batch
-norm. As there, a tensor with as many rows as there are classes counts as the last layer's. Alpha is theirs for
-forgetting some examples of a class.
+norm. As there, a tensor with as many rows as classes counts as part of the last layer. Alpha is the authors'
+value for forgetting some examples of a class.
 
 Departures: F is not summed label by label. The expected square of J^T (p - e_y) is the diagonal of
 J^T (diag(p) - p p^T) J, and so the sum of C - 1 squares for any square root of the middle: the same numbers, in double
 precision.
 
-Cost: C - 1 backward passes for each example of the retain set and each model, one model after another. That can be as
-much as training anew, or more.
+Cost: C - 1 backward passes for each example of the retain set and each model, one model after another. This can cost
+as much as retraining, or more.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Gradient ascent: train on the forget set alone, uphill.
 
-A few passes over the forget set with the sign of the cross-entropy turned round. The retain set is not looked at, so
-nothing but a small learning rate keeps the rest of what was learned.
+A few passes over the forget set with the sign of the cross-entropy reversed. The retain set is not used, so only a
+small learning rate preserves the rest of what was learned.
 
 Source: Thudi, Deza, Chandrasekaran, Papernot (2022), "Unrolling SGD: Understanding Factors Influencing Machine
 Unlearning", who take a single step; Golatkar, Achille, Soatto (2020), "Eternal Sunshine of the Spotless Net", who call

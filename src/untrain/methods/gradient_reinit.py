@@ -1,10 +1,9 @@
 """Gradient-based re-initialization: rank 2 of the NeurIPS 2023 competition (Kookmin University).
 
-Weights whose gradients on retained and forgotten examples are alike cannot tell the two apart by further
-training. So the gradient of the loss on the forget set is taken from that on as many random retained
-examples; in each convolution, the 30 % of the weights with the smallest absolute difference are drawn anew,
-and the network is fine-tuned on the retain set with the gradient of the kept convolution weights scaled by
-0.1.
+Weights whose gradients on retained and forgotten examples are alike cannot separate the two by further training. So
+the gradient of the loss on the forget set is subtracted from that on as many random retained examples. In each
+convolution, the 30 % of the weights with the smallest absolute difference are re-initialized. The network is then
+fine-tuned on the retain set, with the gradient of the kept convolution weights scaled by 0.1.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in
 unlearning?", and Cadet et al. (2024), "Deep Unlearn" (MSG). Shibata et al. leave out the factor, the schedule
@@ -32,7 +31,7 @@ from untrain.population.recipe import NotNegative
 
 
 class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
-    """Draw the convolution weights with the least telling gradients anew, then fine-tune."""
+    """Re-initialize the convolution weights whose gradients differ least, then fine-tune."""
 
     title = "2nd: gradient re-initialization"
     reads_forget = True
@@ -53,7 +52,7 @@ class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
         return models
 
     def reinitialize(self, models: Population, request: Request) -> Tensors:
-        """Draw the selected weights anew and return the factors on the gradients, by kernel name."""
+        """Re-initialize the selected weights and return the factors on the gradients, by kernel name."""
         difference = self._gradient_difference(models, request)
         masks = {}
         for name, kernel in convolutions(models, "gradient-reinit").items():

@@ -11,8 +11,6 @@ Departures: by default damping and length of the step are chosen by the losses; 
 decay of the original's recipe does not enter. On small networks fine-tuning is cheaper and better.
 """
 
-import numpy as np
-
 from untrain.data import Examples
 from untrain.methods.base import Request
 from untrain.methods.newton import STUDY, NewtonStep
@@ -25,10 +23,4 @@ class InfluenceUpdate(NewtonStep, frozen=True, tag="influence"):
     presets = {"study": STUDY}
 
     def curved(self, request: Request) -> Examples:
-        parts = (request.retain, request.forget)
-        return Examples(
-            inputs=np.concatenate([part.inputs for part in parts]),
-            labels=np.concatenate([part.labels for part in parts]),
-            ids=np.concatenate([part.ids for part in parts]),
-            classes=request.retain.classes,
-        )
+        return Examples.concatenate([request.retain, request.forget])

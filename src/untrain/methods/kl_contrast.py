@@ -1,17 +1,16 @@
 """KL and contrast: rank 1 of the NeurIPS 2023 competition (fanchuan).
 
-First erase: one pass over the forget set that pulls its predictions toward the uniform distribution. Then,
-in each of eight epochs, a contrastive round that makes a forget example equally similar to all retained ones,
-and a pass of ordinary training on the retain set, which comes last. Three optimizers, each with its own
-momentum, live side by side.
+First, one pass over the forget set pulls its predictions toward the uniform distribution. Each of the following eight
+epochs has two parts: a contrastive round that makes a forget example equally similar to all retained ones, and a pass
+of ordinary training on the retain set. The three parts have an optimizer each, with its own momentum.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in
 unlearning?", and Cadet et al. (2024), "Deep Unlearn". Shibata et al. print the divergence the other way
 round, a contrastive loss with an augmented positive, and a final fine-tuning; the entry has KL(uniform ||
 prediction), no positive and no augmentation, works on logits, and alternates.
 
-Departures: none known, but that a round which is longer than a pass over the retain set, as can only be where more is
-forgotten than retained, begins that pass again. The forget labels are not used.
+Departures: where more is forgotten than retained, a contrastive round is longer than a pass over the retain set, and
+begins that pass again. The forget labels are not used.
 
 There is no preset `small`: on small data, too, `benchmarks/tune.py` found these learning rates best on
 validation data.

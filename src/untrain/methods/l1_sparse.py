@@ -1,12 +1,12 @@
-"""L1-sparse: fine-tuning on the retain set that also pulls the weights to zero.
+"""L1-sparse: fine-tuning on the retain set with an L1 penalty on the weights.
 
 To the cross-entropy is added `alpha(e) ||theta||_1` over all parameters, with alpha falling on a line from its full
-value in the first epoch toward zero after the last. What the retain set does not hold up fades.
+value in the first epoch toward zero after the last. Weights that the retain set does not need fade.
 
 Source: Jia, Liu, Ram, Yao, Liu, Liu, Sharma, Liu (2023), "Model Sparsity Can Simplify Machine Unlearning", with the
 constants of their code for CIFAR-10, but for alpha.
 
-Departures: `alpha` is ours, from memory of the range 1e-5 to 1e-3 in which such comparisons search; the authors'
+Departures: `alpha` is ours, from the range 1e-5 to 1e-3 in which such comparisons usually search; the authors'
 example line says 0.2, their default for other methods, which leaves nothing of a network.
 
 There is no preset `small`: on small data, too, `benchmarks/tune.py` found no learning rate better by a point on

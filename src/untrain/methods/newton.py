@@ -5,7 +5,7 @@ mean curvature over examples E; the methods differ in E alone.
 """
 
 import logging
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import torch
@@ -20,7 +20,7 @@ from untrain.models.weights import Tensors
 from untrain.population import Population
 from untrain.population.recipe import NotNegative, Positive
 
-STUDY: dict[str, Any] = {"parameters": "last-weight", "dampings": [0.0], "steps": [1.0], "guarded": False}
+STUDY: dict[str, object] = {"parameters": "last-weight", "dampings": [0.0], "steps": [1.0], "guarded": False}
 """Settings of the study of mislabeled examples."""
 
 _HALVINGS = 10

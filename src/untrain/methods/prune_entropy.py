@@ -1,8 +1,8 @@
 """Pruning and entropy: rank 4 of the NeurIPS 2023 competition (Sebastian Oleszko).
 
-The 99 % of all convolution and linear weights that are smallest in absolute value, one threshold over all
-layers, are drawn anew; the network then learns from the retain set again, and its predictions are held to the
-entropy that the original's had.
+The 99 % of all convolution and linear weights that are smallest in absolute value, with one threshold over all
+layers, are re-initialized. The network is then trained on the retain set, with a penalty that keeps the entropy of its
+predictions at that of the original.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in
 unlearning?", and Cadet et al. (2024), "Deep Unlearn" (PRMQ). Shibata et al. leave out the class weights, the
@@ -29,7 +29,7 @@ from untrain.population.recipe import NotNegative
 
 
 class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
-    """Draw the smallest weights anew, then fine-tune toward the original's entropy."""
+    """Re-initialize the smallest weights, then fine-tune toward the original's entropy."""
 
     title = "4th: pruning and entropy"
     presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1.5e-2}}}}
@@ -53,7 +53,7 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
         return models
 
     def prune(self, models: Population) -> None:
-        """Draw the smallest share of each model's weights anew, within `1 / sqrt(fan_in)`; biases become 0."""
+        """Re-initialize each model's smallest weights, uniform within `1 / sqrt(fan_in)`; biases become 0."""
         weights = models.weights(nn.Conv2d, nn.Linear)
         if not weights:
             raise NotSupportedError(

@@ -1,18 +1,20 @@
 """Pseudo labels: rank 5 of the NeurIPS 2023 competition (toshi_k and marvelworld), second of its two methods.
 
-A simply unlearned model tells what a network says that does not know the forget set. Where its prediction for a forget
-example is markedly another than the original's, the original is taught that prediction, along with the retain set.
+A model that was unlearned by a simple method shows what a network predicts that does not know the forget set. Where its
+prediction for a forget example differs markedly from the original's, the original is trained on that prediction,
+together with the retain set.
 
 Source: Shibata, Murakami and Yamauchi, "An experimental study to compare the performance of machine unlearning methods
-with multiple datasets", whose three lines are all that we know of. This is a reconstruction from them, and everything
-below is ours: the simply unlearned model is that of the team's first method, `transpose`; a prediction is markedly
-another if the total variation distance between the two, half the sum of the absolute differences of the probabilities,
-is above 0.1; the pseudo label is the simply unlearned model's whole prediction, since its class alone would often be
-the label; and the original is fine-tuned by the recipe of `transpose`. So the defaults are not the competition's, and
-there is no preset `kaggle`.
+with multiple datasets", whose three lines are the only description known to us. This is a reconstruction, so the
+defaults are not the competition's and there is no preset `kaggle`. We chose the following:
 
-Forget examples whose prediction stayed are not learned from; random retain examples take their places, so that all
-models make as many steps.
+* The simply unlearned model is that of the team's first method, `transpose`.
+* Predictions differ markedly if their total variation distance, half the sum of the absolute differences of the
+  probabilities, is above 0.1.
+* The pseudo label is the whole prediction, since its class alone would often be the label.
+* The original is fine-tuned by the recipe of `transpose`.
+* Forget examples whose prediction did not change are replaced by random retain examples, so that all models take the
+  same number of steps.
 
 The preset `small`, for small data, has `transpose`'s learning rate of that name for the simply unlearned model. For the
 original, `benchmarks/tune.py` found several learning rates equally good on validation data; it has the highest of them,
@@ -34,7 +36,7 @@ from untrain.population import Batch, Population, Recipe
 
 
 class PseudoLabels(Method, frozen=True, tag="pseudo-labels"):
-    """Teach the original what a simply unlearned model says where that differs."""
+    """Train the original on the predictions of a simply unlearned model where they differ."""
 
     title = "5th, second: pseudo labels"
     reads_forget = True

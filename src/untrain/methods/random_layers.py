@@ -1,12 +1,12 @@
 """Random layers: rank 7 of the NeurIPS 2023 competition (Jiaxi Sun).
 
-The last layer is drawn anew. In each of five epochs on the retain set only nine randomly chosen tensors and the
+The last layer is re-initialized. In each of five epochs on the retain set only nine randomly chosen tensors and the
 normalization layers learn, and from the second epoch on most of those chosen for the first time get a little noise; in
 four more epochs everything learns.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and
 Cadet et al. (2024), "Deep Unlearn" (RNI). Of six learning rates for the last epochs the entry uses the first four, as
-here. Its optimizer begins anew in every epoch.
+here. It makes a new optimizer for every epoch.
 
 Departures: the entry knows a normalization layer by "bn" in its name, so that those of ResNet-18's shortcuts are among
 the tensors to choose from; here every normalization layer learns in every epoch. Where a network has fewer than nine
@@ -50,8 +50,8 @@ class RandomLayers(Method, frozen=True, tag="random-layers"):
     def __post_init__(self) -> None:
         if self.recipe.keep_best_from_epoch is not None:
             raise InputError(
-                "expected a recipe that keeps the last state, since every epoch of random-layers is a training of its "
-                f"own, got keep_best_from_epoch {self.recipe.keep_best_from_epoch}"
+                "random-layers trains each epoch by itself and cannot keep the best state: leave out "
+                f"keep_best_from_epoch (here {self.recipe.keep_best_from_epoch})."
             )
 
     def forget(self, models: Population, request: Request) -> Population:

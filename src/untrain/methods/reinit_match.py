@@ -1,7 +1,7 @@
 """Re-initialization and matching: rank 8 of the NeurIPS 2023 competition (Forget).
 
-In each of a few cycles some random convolutions are drawn anew, and the network learns to give the original's outputs
-on noisy retained examples. The defaults are the team's first algorithm; the preset `second` is its second.
+In each of a few cycles some random convolutions are re-initialized, and the network learns to reproduce the original's
+outputs on noisy retained examples. The defaults are the team's first algorithm; the preset `second` is its second.
 
 Source: the team's own page (JunhyunB.github.io, projects/neurips2023-unlearning), and Triantafillou et al. (2024), "Are
 we making progress in unlearning?". The latter write that the outputs are matched on the forget set; their formula, and
@@ -57,7 +57,7 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
     def __post_init__(self) -> None:
         if sum(self.cycles) != self.recipe.epochs:
             raise InputError(
-                f"expected cycles of {self.recipe.epochs:g} epochs together, as in the recipe of reinit-match, "
+                f"expected cycles that add up to the recipe's {self.recipe.epochs:g} epochs for reinit-match, "
                 f"got {list(self.cycles)}"
             )
 
@@ -77,12 +77,12 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
         return models
 
     def reinitialize(self, models: Population, cycle: int) -> None:
-        """Draw `layers` convolutions of each model, one perhaps more than once, and their weights anew."""
+        """Draw `layers` convolutions of each model, with replacement, and re-initialize them."""
         kernels = convolutions(models, "reinit-match")
         pool = [name for name, kernel in kernels.items() if kernel.shape[-2:] != (1, 1)]
         if not pool:
             raise NotSupportedError(
-                f"expected a convolution larger than 1x1 for reinit-match, got none in {type(models.skeleton).__name__}"
+                f"reinit-match needs a convolution larger than 1x1, and {type(models.skeleton).__name__} has none."
             )
         drawn = [
             models.streams.generator("layers", index, cycle).integers(len(pool), size=self.layers)

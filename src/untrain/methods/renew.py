@@ -1,18 +1,17 @@
-"""Renewal: our own method. Shrink what was learned, learn again for a short time, and become as sure as before.
+"""Renewal (our own method): shrink the weights, retrain briefly, and restore the confidence of the original.
 
 1. Every weight outside the normalization layers is multiplied by `keep` and a newly initialized weight is added, so
-   that what was memorized of single examples fades while rough features stay, and each model gets a chance of its own.
+   that what was memorized about single examples fades and coarse features stay.
 2. The network then learns the retain set by the recipe of the original, compressed to `share` of its epochs; the forget
    set is never read.
-3. So short a training leaves a network less sure of itself than a whole one, which any comparison of confidences sees.
-4. Therefore its last layer is multiplied by the factor that makes its mean sureness on the validation set, the log-odds
-   of its own predictions, that of the original, to which these examples are as new as the forgotten ones are to be.
-5. No prediction changes by that factor, and no constant depends on the data: learning rates, batches and schedule are
-   the original's.
+3. After such a short training, a network is less confident than after a full one. Comparisons of confidences show this.
+4. Therefore the last layer is multiplied by one factor. With it, the mean log-odds of the predictions on the validation
+   set equal those of the original.
+5. The factor changes no predicted class. Learning rates, batch size and schedule are those of the original.
 
 Source: ours. Shrinking and perturbing is that of Ash and Adams (2020), "On Warm-Starting Neural Network Training";
 matching confidence by one factor is temperature scaling, Guo et al. (2017), "On Calibration of Modern Neural Networks",
-with the original in the place of the labels.
+with the original in place of the labels.
 
 Without validation examples the last layer is left as it is. The constants were chosen on CIFAR-10, see docs/table1.md.
 """
@@ -34,7 +33,7 @@ _HALVINGS = 40
 
 
 class Renew(Method, frozen=True, tag="renew"):
-    """Shrink the weights toward new ones, train again briefly by the recipe, and match the original's sureness."""
+    """Shrink the weights toward new ones, train again briefly by the recipe, and match the original's log-odds."""
 
     title = "ours: renewal"
     needs_factory = True
@@ -76,15 +75,14 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def matching_factors(logits: Tensor, wanted: Tensor) -> Tensor:
-    """The factors `[N]` on logits `[N, n, C]` that give them the `wanted` sureness `[N]`, by halving an interval.
+    """The factors `[N]` on logits `[N, n, C]` that give them the `wanted` log-odds `[N]`, by bisection.
 
-    Sureness grows with the factor, since no logit lies above the largest. What cannot be reached gives an end of
-    the interval.
+    The log-odds grow with the factor. A value that cannot be reached gives an end of the interval.
     """
     low = torch.full_like(wanted, 1 / _MOST).log()
     high = -low
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        too_sure = log_odds(logits * middle.exp()[:, None, None]) > wanted
-        low, high = torch.where(too_sure, low, middle), torch.where(too_sure, middle, high)
+        too_high = log_odds(logits * middle.exp()[:, None, None]) > wanted
+        low, high = torch.where(too_high, low, middle), torch.where(too_high, middle, high)
     return ((low + high) / 2).exp()

@@ -1,8 +1,8 @@
 """Reset layers and distillation: rank 6 of the NeurIPS 2023 competition (Algorithmic Amnesiacs).
 
-The first and the last layer are drawn anew. The network then learns from the original's softened predictions: first on
-validation examples, which the original never learned, so that it cannot hand on what it memorized; then on the retain
-set, along with the labels.
+The first and the last layer are re-initialized. The network then learns from the original's softened predictions. It
+begins with validation examples: the original never learned them, so it cannot pass on what it memorized. The retain
+set follows, together with its labels.
 
 Source: the winning entry, as described by Triantafillou et al. (2024), "Are we making progress in unlearning?", and
 Cadet et al. (2024), "Deep Unlearn" (KDE). The former call the last term of the loss a symmetric divergence; the entry's
@@ -42,7 +42,7 @@ class ResetDistill(Method, frozen=True, tag="reset-distill"):
 
     def forget(self, models: Population, request: Request) -> Population:
         if request.validation is None or not len(request.validation):
-            raise InputError("expected validation examples, on which reset-distill begins its distillation, got none")
+            raise InputError("reset-distill begins on validation examples, and there are none: pass validation=")
         unseen, retained = models.logits(request.validation), models.logits(request.retain)
 
         def warm_up_loss(batch: Batch) -> Tensor:
@@ -61,7 +61,7 @@ class ResetDistill(Method, frozen=True, tag="reset-distill"):
         return models
 
     def reset(self, models: Population, request: Request) -> None:
-        """Draw the first and the last layer anew, once if they are the same."""
+        """Re-initialize the first and the last layer, once if they are the same."""
         last = output_layer(models, request.retain)
         first = next(iter(models.weights(nn.Conv2d, nn.Linear)))
         for weight in {first, last}:

@@ -1,7 +1,6 @@
 """Retrain: train new models on the retain set alone, by the recipe of the original.
 
-This is what forgetting means exactly, and what every other method is compared with. It costs a whole
-training.
+This is the definition of exact unlearning, and the reference for every other method. It costs a full training.
 """
 
 from untrain.methods.base import Method, Request

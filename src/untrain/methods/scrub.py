@@ -1,4 +1,4 @@
-"""SCRUB: a student that keeps to the original where it should remember and leaves it where it should forget.
+"""SCRUB: a student that follows the original on the retain set and moves away from it on the forget set.
 
 The student begins as a copy of its teacher, the original. In each of the first epochs it passes once over the forget
 set, away from the teacher's predictions; in every epoch it then passes over the retain set, toward labels and teacher:

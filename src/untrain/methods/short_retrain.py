@@ -1,7 +1,7 @@
 """Short retraining: train new models on the retain set in a share of the epochs.
 
-The schedule is compressed, not cut. It forgets perfectly, since it never sees the forget set, and gives up accuracy
-instead. No publication compares with it, yet any method that costs as much must do better to be worth having. The share
+The schedule is compressed, not cut. It forgets by construction, since it never sees the forget set, and loses accuracy
+instead. A method that costs as much should do better than this baseline. The share
 is rounded to whole epochs, at least one.
 """
 

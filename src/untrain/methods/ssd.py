@@ -1,8 +1,8 @@
-"""Selective synaptic dampening: shrink the weights that matter more to the forget set than to all.
+"""Selective synaptic dampening: shrink weights that matter more to the forget set than to the whole training set.
 
 A parameter's importance for a set is the mean over batches of the squared gradient of a batch's mean loss, I_f on the
 forget set and I_D on the whole training set. Where `I_f > alpha I_D`, the parameter is multiplied by
-`min(1, lambda I_D / I_f)`. There is no training, and no random number: all copies of one original come out alike.
+`min(1, lambda I_D / I_f)`. There is no training and no randomness: all copies of one original give the same result.
 
 Source: Foster, Schoepf, Brintrup (2024), "Fast Machine Unlearning Without Retraining Through Selective Synaptic
 Dampening", with the constants of their code for random examples and a ResNet.

@@ -1,7 +1,7 @@
 """Transposed convolutions: rank 5 of the NeurIPS 2023 competition (toshi_k and marvelworld), first of its two methods.
 
-Swapping the two spatial axes of every kernel keeps its statistics and spoils what it detects; fine-tuning on
-the retain set repairs it.
+Swapping the two spatial axes of every kernel keeps its statistics and destroys what it detects. Fine-tuning on the
+retain set repairs the network.
 
 Source: the winning entry, as described by Cadet et al. (2024), "Deep Unlearn" (CT), and by Shibata et al.,
 who use it to represent rank 5, as here.

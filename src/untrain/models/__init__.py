@@ -1,4 +1,4 @@
-"""Networks by name, and factories of one's own."""
+"""Networks by name, and factories by import path."""
 
 from untrain.models.specs import CNN as CNN
 from untrain.models.specs import MLP as MLP

@@ -11,7 +11,6 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -97,7 +96,7 @@ def _archive(source: Path) -> io.BytesIO:
     return copy
 
 
-def _loaded(archive: io.BytesIO, source: Path) -> Any:  # noqa: ANN401 (whatever was saved)
+def _loaded(archive: io.BytesIO, source: Path) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -113,10 +112,11 @@ def _loaded(archive: io.BytesIO, source: Path) -> Any:  # noqa: ANN401 (whatever
         ) from error
 
 
-def _unwrapped(saved: Any, source: Path) -> tuple[dict[str, Tensor], str | None]:  # noqa: ANN401 (whatever was saved)
-    inner = [key for key in WRAPPERS if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping)]
+def _unwrapped(saved: object, source: Path) -> tuple[dict[str, Tensor], str | None]:
+    entries = dict(saved) if isinstance(saved, Mapping) else {}
+    inner = [key for key in WRAPPERS if isinstance(entries.get(key), Mapping)]
     key = inner[0] if len(inner) == 1 else None
-    found = saved if key is None else saved[key]
+    found = saved if key is None else entries[key]
     if not isinstance(found, Mapping) or not found:
         kind = "an empty one" if isinstance(found, Mapping) else f"a {type(found).__name__}"
         raise InputError(f"expected a dictionary of tensors by name in {source}, got {kind}")

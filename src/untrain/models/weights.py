@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import safetensors
 import safetensors.torch
 import torch
@@ -22,7 +22,7 @@ def state_of(module: nn.Module) -> Tensors:
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
-def arrays_of(module: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
+def arrays_of(module: nn.Module) -> dict[str, npt.NDArray[np.generic]]:
     """The state dict as arrays, which is what is stored and what a digest is taken of."""
     return {
         # NumPy has no bfloat16; a module of that type takes float32 back without loss.
@@ -74,9 +74,10 @@ def check_tensors(found: Mapping[str, Shape], expected: Mapping[str, Shape], pat
     Raises:
         InputError: it does not.
     """
-    for name in sorted(found.keys() ^ expected.keys())[:1]:
-        where = "the model lacks" if name in found else "the file lacks"
-        raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {name!r}")
+    different = sorted(found.keys() ^ expected.keys())
+    if different:
+        where = "the model lacks" if different[0] in found else "the file lacks"
+        raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {different[0]!r}")
     for name, shape in expected.items():
         if tuple(found[name]) != tuple(shape):
             raise InputError(f"expected {name} of shape {tuple(shape)} in {path}, got {tuple(found[name])}")

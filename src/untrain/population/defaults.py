@@ -1,4 +1,4 @@
-"""What to train where a person says nothing: a small network that suits the inputs, and a recipe for it."""
+"""Default model and recipe: a small network that suits the inputs."""
 
 import torch
 

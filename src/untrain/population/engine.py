@@ -5,7 +5,7 @@ more than one model, its forward pass is `torch.func.vmap` over the stacked tens
 ordinary autograd; with one, it is the plain module whose tensors are views of the population's. Optimizers
 work in place on either.
 
-Which width is fastest is measured (`choose_engine`). Whether vectorizing is right at all is tested first
+Which width is fastest is measured (`choose_engine`). Whether vectorizing gives the right result is tested first
 (`why_not_vectorized`): some modules raise under vmap, and some, such as one that assigns a buffer anew, would
 silently be wrong.
 """
@@ -32,7 +32,7 @@ WIDTHS = (4, 16, 64)
 """Widths that are tried besides 1; beyond 64 nothing was gained on a CPU, where the working set leaves the cache."""
 
 _CLEARLY, _HOPELESS = 0.9, 1.4
-"""A challenger must be clearly faster, since the plain way needs the least memory; one so slow ends the search."""
+"""A challenger must be clearly faster, since one model at a time needs the least memory; a slow one ends the search."""
 
 
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +42,7 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         width: models in one vectorized call; 1 computes one after another.
         channels_last: give a single model its images with the channels innermost, which convolutions on a CPU may
             like better.
-        reason: why, for people.
+        reason: why it was chosen, for people.
     """
 
     width: Annotated[int, msgspec.Meta(ge=1)] = 1
@@ -84,8 +84,8 @@ def last_linear(module: nn.Module, inputs: Tensor) -> tuple[str, nn.Linear]:
         if output.shape == logits.shape and torch.allclose(output, logits, rtol=0, atol=0, equal_nan=True):
             return name, layer
     raise NotSupportedError(
-        f"expected a linear layer whose output is the logits, got none in {type(module).__name__}: choose what "
-        "looks at all parameters, or at predictions alone"
+        f"{type(module).__name__} has no linear layer whose output is the logits: choose a method or scorer that uses "
+        "all parameters, or predictions alone."
     )
 
 

@@ -1,7 +1,7 @@
-"""A person's own network: made a population of one, and seen to fit the examples before anything is computed."""
+"""A user's own network: as a population of one, checked against the examples before anything is computed."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ def as_population(model: object, *, seed: int = 0, factory: Factory | None = Non
 
 
 def settled(models: Population) -> Population:
-    """A population of one that is computed plainly, where nothing else was said.
+    """A population of one, computed as a plain module unless an engine was chosen.
 
     Raises:
         InputError: there is more than one model.
@@ -54,7 +54,7 @@ def settled(models: Population) -> Population:
 def rule_of_thumb(models: Population, examples: Examples) -> Engine:
     """How to compute a few models: together where that is right and they are small and have no convolutions.
 
-    Larger matrices gain nothing from company, and lose by the memory (`benchmarks/few.py`). Not measured here, since a
+    Larger matrices are not faster together, and need more memory (`benchmarks/few.py`). Not measured here, since a
     width that is measured anew could differ, and with it the last bits.
     """
     inputs, _ = models.resident(examples)
@@ -64,10 +64,10 @@ def rule_of_thumb(models: Population, examples: Examples) -> Engine:
 
 
 def check_fits(models: Population, examples: Examples) -> None:
-    """See the models turn two examples into one logit for each class.
+    """Check that the models turn two examples into one logit for each class.
 
     Raises:
-        InputError: they cannot, whatever goes wrong in them.
+        InputError: they do not, or their code fails.
     """
     classes, few = len(examples.classes), examples.select(range(min(2, len(examples))))
     expected = f"a model for inputs of shape {examples.inputs.shape[1:]} and {classes} classes"
@@ -76,7 +76,7 @@ def check_fits(models: Population, examples: Examples) -> None:
         raise InputError(f"expected {expected}, got logits of shape {shape} for {len(few)} examples")
 
 
-def check_logits(logits: npt.NDArray[Any], examples: Examples) -> None:
+def check_logits(logits: npt.NDArray[np.floating], examples: Examples) -> None:
     """Check the logits `[n, C]` of the examples.
 
     Raises:
@@ -87,18 +87,19 @@ def check_logits(logits: npt.NDArray[Any], examples: Examples) -> None:
             f"expected a model with {len(examples.classes)} logits, one for each class, "
             f"got shape {logits.shape[1:]} for each example"
         )
-    for position in np.flatnonzero(~np.isfinite(logits).all(axis=1))[:1]:
+    finite = np.isfinite(logits).all(axis=1)
+    if not finite.all():
         raise InputError(
-            f"expected finite logits, got NaN or infinity for example {examples.ids[position]!s}: "
+            f"expected finite logits, got NaN or infinity for example {examples.ids[finite.argmin()]!s}: "
             "has the training diverged?"
         )
 
 
 def guarded(expected: str, made: Callable[[], T]) -> T:
-    """What a person's own code makes; whatever goes wrong there becomes one sentence.
+    """The result of a user's own code; any error in it becomes one sentence.
 
     Raises:
-        InputError: it did; the message says what was `expected`.
+        InputError: it failed; the message says what was `expected`.
     """
     try:
         return made()

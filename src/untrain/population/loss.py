@@ -1,4 +1,4 @@
-"""What a loss of many models sees, and the usual one."""
+"""What a loss of many models sees, and cross-entropy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

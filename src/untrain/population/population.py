@@ -195,11 +195,11 @@ class Population:
             InputError: there are none, or they differ in tensors or streams.
         """
         if not parts:
-            raise InputError("expected at least one population to concatenate, got none")
+            raise InputError("There are no populations to concatenate.")
         shapes = [{name: tensor.shape[1:] for name, tensor in part.tensors.items()} for part in parts]
         if any(shape != shapes[0] for shape in shapes) or any(part.streams != parts[0].streams for part in parts):
             raise InputError(
-                "expected populations of one architecture and one set of random streams, got different ones"
+                "Populations can only be concatenated if they have the same architecture and the same random streams."
             )
         tensors = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
         return parts[0]._with(tensors, [index for part in parts for index in part.indices])
@@ -211,9 +211,7 @@ class Population:
             NotSupportedError: it is not known how to build a new model.
         """
         if self.factory is None:
-            raise NotSupportedError(
-                "expected a factory that builds a new model to train from nothing, got none: pass factory="
-            )
+            raise NotSupportedError("New models cannot be built, since the population has no factory: pass factory=")
         return Population._built(
             self.factory, self.streams, self.indices, self.device, self.dtype, self.engine, self.recipe
         )

@@ -106,7 +106,7 @@ class Training:
         Cost: 3 forward passes over the examples for each epoch and model.
         """
         if not len(examples) or (subsets is not None and not subsets.size):
-            raise InputError("expected at least one example to train on, got none")
+            raise InputError("There are no examples to train on.")
         if subsets is not None and (
             subsets.ndim != 2
             or subsets.dtype.kind not in "iu"
@@ -229,7 +229,7 @@ def _forward(chunk: Chunk, inputs: Tensor) -> Tensor:
     except ValueError as error:
         if inputs.shape[1] > 1:
             raise
-        raise NotSupportedError(f"expected at least two examples to train this network on, got one: {error}") from error
+        raise NotSupportedError(f"This network cannot be trained on a single example: {error}") from error
 
 
 class _Best:
