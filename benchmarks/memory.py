@@ -1,6 +1,6 @@
 """Size, power and coverage of memory left in simulations of which the truth is known, as Markdown.
 
-    python benchmarks/memory.py --draws 400
+    python -m benchmarks.memory --draws 400
 
 Retrained models are drawn from a law with a mean of 0. The original is one more draw plus a trace: `trace` standard
 deviations of the law, on every example.
@@ -10,8 +10,8 @@ import argparse
 import itertools
 
 import numpy as np
-
 from tests.auditing.test_memory import LAWS, Law
+
 from untrain.auditing import Memory, memory, memory_of_method
 from untrain.auditing.memory import ALPHA
 
@@ -82,7 +82,7 @@ def main() -> None:
         for law, (models, examples), trace in itertools.product(CENTERED, SHAPES, (0.5, 1.5))
     ]
     print(table([*head, "trace", "unchanged original", "half of its memory", "trace seen"], body))
-    print(f"\n**Coverage, median width** ({draws // 4} draws; trace 1.5; 90 % at N = 19, 95 % at N = 39, methods 95 %)\n")
+    print(f"\n**Coverage, median width** ({draws // 4} draws; trace 1.5; nominal 90 % at N = 19, else 95 %)\n")
     body = [
         [law, str(models), str(examples), f"{share:g}", *coverage(LAWS[law], models, examples, 1.5, share, draws // 4)]
         for law, (models, examples), share in itertools.product(CENTERED, SHAPES[:3], (0.0, 0.3, 0.8))
