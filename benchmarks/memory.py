@@ -1,6 +1,6 @@
 """Size, power and coverage of memory left in simulations of which the truth is known, as Markdown.
 
-    python benchmarks/memory.py --draws 400
+    python -m benchmarks.memory --draws 200
 
 Retrained models are drawn from a law with a mean of 0. The original is one more draw plus a trace: `trace` standard
 deviations of the law, on every example.
@@ -8,6 +8,7 @@ deviations of the law, on every example.
 
 import argparse
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 from tests.auditing.test_memory import LAWS, Law
@@ -19,9 +20,10 @@ SHAPES = ((19, 7), (19, 30), (39, 30), (39, 100))
 CENTERED = ("normal", "student 3", "correlated .5", "correlated .9")
 
 
-def table(head: list[str], body: list[list[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *body))
+def table(head: list[str], body: Iterable[list[str]]) -> None:
+    """Print a Markdown table, each line when it is known."""
+    for line in itertools.chain((head, ["---"] * len(head)), body):
+        print("| " + " | ".join(line) + " |", flush=True)
 
 
 def size(law: Law, models: int, examples: int, draws: int) -> list[str]:
@@ -67,29 +69,33 @@ def coverage(law: Law, models: int, examples: int, trace: float, share: float, d
 def main() -> None:
     """Print three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--draws", type=int, default=200)
     draws = parser.parse_args().draws
     head = ["law", "N", "S"]
     print(f"**Size at .05** ({draws} draws; no trace; the last column is the power statement, not a test)\n")
-    body = [
-        [law, str(models), str(examples), *size(LAWS[law], models, examples, draws)]
-        for law, (models, examples) in itertools.product(LAWS, SHAPES)
-    ]
-    print(table([*head, "memory", "different", "trace", "unchanged original"], body))
-    print(f"\n**Power at .05** ({draws // 4} draws; trace in standard deviations)\n")
-    body = [
-        [law, str(models), str(examples), f"{trace:g}", *power(LAWS[law], models, examples, trace, draws // 4)]
-        for law, (models, examples), trace in itertools.product(CENTERED, SHAPES, (0.5, 1.5))
-    ]
-    print(table([*head, "trace", "unchanged original", "half of its memory", "trace seen"], body))
-    print(
-        f"\n**Coverage, median width** ({draws // 4} draws; trace 1.5; 90 % at N = 19, 95 % at N = 39, methods 95 %)\n"
+    table(
+        [*head, "memory", "different", "trace", "unchanged original"],
+        (
+            [law, str(models), str(examples), *size(LAWS[law], models, examples, draws)]
+            for law, (models, examples) in itertools.product(LAWS, SHAPES[:3])
+        ),
     )
-    body = [
-        [law, str(models), str(examples), f"{share:g}", *coverage(LAWS[law], models, examples, 1.5, share, draws // 4)]
-        for law, (models, examples), share in itertools.product(CENTERED, SHAPES[:3], (0.0, 0.3, 0.8))
-    ]
-    print(table([*head, "memory", "one model", "a method's mean of 8"], body))
+    print(f"\n**Power at .05** ({draws // 2} draws; trace in standard deviations)\n")
+    table(
+        [*head, "trace", "unchanged original", "half of its memory", "trace seen"],
+        (
+            [law, str(models), str(examples), f"{trace:g}", *power(LAWS[law], models, examples, trace, draws // 2)]
+            for law, (models, examples), trace in itertools.product(CENTERED, SHAPES, (0.5, 1.5))
+        ),
+    )
+    print(f"\n**Coverage, median width** ({draws // 2} draws; trace 1.5; nominal 90 % at N = 19, else 95 %)\n")
+    table(
+        [*head, "memory", "one model", "a method's mean of 8"],
+        (
+            [law, str(models), str(examples), f"{m:g}", *coverage(LAWS[law], models, examples, 1.5, m, draws // 2)]
+            for law, (models, examples), m in itertools.product(CENTERED, SHAPES[:3], (0.0, 0.3, 0.8))
+        ),
+    )
 
 
 if __name__ == "__main__":
