@@ -33,7 +33,7 @@ def test_select_keeps_everything_together() -> None:
         ({"labels": [0, 1, 1]}, "4 labels"),
         ({"labels": [0, 1, 2, 0]}, "got 2 for example c"),
         ({"labels": [0, -1, 1, 0]}, "got -1 for example b"),
-        ({"labels": [0.0, 1.0, 1.0, 0.5]}, "integer labels"),
+        ({"labels": [0.0, 1.0, 1.0, 0.5]}, "must be integers, got float64"),
         ({"ids": ["a", "b", "a", "d"]}, "got a 2 times"),
         ({"groups": ["x"]}, "4 groups"),
         ({"inputs": np.array([[1.0], [2.0], [np.nan], [0.0]])}, "example c"),
@@ -45,7 +45,7 @@ def test_wrong_examples_are_refused(changes: dict[str, Any], message: str) -> No
 
 
 def test_ids_must_be_known_and_asked_for_once() -> None:
-    with pytest.raises(InputError, match="unknown id 'e'"):
+    with pytest.raises(InputError, match="the id 'e'"):
         some().positions(["a", "e"])
     with pytest.raises(InputError, match="'a' 2 times"):
         some().positions(["a", "b", "a"])
@@ -74,6 +74,10 @@ def test_concatenating_what_was_taken_apart_gives_the_whole() -> None:
 def test_only_examples_of_one_kind_are_concatenated() -> None:
     whole = some()
     other = some(ids=["e", "f", "g", "h"], classes=["yes", "no"])
-    for parts, message in (([], "at least one"), ([whole, whole], "distinct ids"), ([whole, other], "of one kind")):
+    for parts, message in (
+        ([], "at least one"),
+        ([whole, whole], "Ids must be distinct"),
+        ([whole, other], "same classes"),
+    ):
         with pytest.raises(InputError, match=message):
             Examples.concatenate(parts)

@@ -35,6 +35,10 @@ class Columns:
     groups: Sequence[object] | None = None
     classes: Sequence[str] | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.inputs, Pictures) and not self.inputs.ndim:
+            raise InputError("Inputs must be an array [n, ...], got a single number.")
+
     def with_ids(self, prefix: str = "", digits: int = 1) -> "Columns":
         """The same with ids; where the data have none, they are row numbers after a prefix.
 
@@ -52,8 +56,6 @@ class Columns:
             InputError: columns differ in length, a value is missing, a label is no class, a picture cannot be read, or
                 `Examples` cannot be made.
         """
-        if not isinstance(self.inputs, Pictures) and not self.inputs.ndim:
-            raise InputError("Inputs must be an array [n, ...], got a single number.")
         ids = texts(self.with_ids().ids or (), "id")
         groups = None if self.groups is None else texts(self.groups, "group")
         for what, values in (("labels", self.labels), ("ids", ids), ("groups", groups)):

@@ -121,7 +121,7 @@ class Pictures:
         unit: what pixels are divided by; by default they become 0 to 1.
     """
 
-    cells: Sequence[object]
+    cells: Array | Sequence[object]
     source: str
     prepare: Callable[[Pixels], Pixels] | None = None
     unit: float = 255.0

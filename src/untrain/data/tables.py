@@ -23,7 +23,7 @@ _SPECIAL = {*_LABELS, "id", "group"}
 _NUMBERS = {"bool", *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64))} - {"float8"}
 """Types of elements of a Hugging Face feature that NumPy knows by the same name."""
 
-Cells = Array | list[object]
+Cells = Array | Sequence[object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class Table:
                 f"got {some(list(features))} in {self.source}: keep only the columns that the model takes."
             )
         if pictures:
-            return Pictures(list(features[chosen[0]]), f"{self.source}, column {chosen[0]!r}")
+            return Pictures(features[chosen[0]], f"{self.source}, column {chosen[0]!r}")
         if sequences:
             return self._sequences(chosen[0])
         with np.errstate(over="ignore"):  # what is infinite then is refused with its example
@@ -235,9 +235,24 @@ def from_arrow(table: "pa.Table", source: str) -> Table:
     return Table(kept, source, {name: labels for name in kept if (labels := _names(features.get(name)))}, index)
 
 
+class _Rows(Sequence[object]):
+    """A column of Arrow whose cells become Python values when they are asked for, as pictures are large."""
+
+    def __init__(self, column: "pa.ChunkedArray") -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row: int) -> object:  # type: ignore[override]  # slices are not asked for
+        return self._column[int(row)].as_py()
+
+
 def _arrow_cells(column: "pa.ChunkedArray") -> Cells:
     import pyarrow.types as kinds
 
+    if kinds.is_struct(column.type) or kinds.is_binary(column.type) or kinds.is_large_binary(column.type):
+        return _Rows(column)
     if kinds.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if column.null_count:

@@ -139,7 +139,7 @@ def test_an_interrupted_call_leaves_nothing(
 def test_what_a_killed_call_left_is_removed(tmp_path: Path) -> None:
     left = tmp_path / ".surf.123.tmp" / "WBackground" / "SYNT_000000"
     left.mkdir(parents=True)
-    with pytest.raises(InputError, match="found no image"):
+    with pytest.raises(InputError, match="no images"):
         load(str(tmp_path))
     synthesize_surf(tmp_path, 10, photographs=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Age_Gender.txt", "WBackground"]
