@@ -71,13 +71,36 @@ def test_concatenating_what_was_taken_apart_gives_the_whole() -> None:
     assert Examples.concatenate([whole.select([0, 1]), some().select([2, 3])]).groups is None
 
 
-def test_only_examples_of_one_kind_are_concatenated() -> None:
-    whole = some()
-    other = some(ids=["e", "f", "g", "h"], classes=["yes", "no"])
-    for parts, message in (
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
         ([], "at least one"),
-        ([whole, whole], "Ids must be distinct"),
-        ([whole, other], "same classes"),
-    ):
-        with pytest.raises(InputError, match=message):
-            Examples.concatenate(parts)
+        ([some(), some()], "Ids must be distinct, got a 2 times"),
+        ([some(), some(ids=["e", "f", "g", "h"], classes=["yes", "no"])], "same classes"),
+    ],
+)
+def test_only_examples_of_one_kind_are_concatenated(parts: list[Examples], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Examples.concatenate(parts)
+
+
+def test_they_print_as_a_few_lines_without_arrays() -> None:
+    names = [f"class {number}" for number in range(50)]
+    many = Examples.of(
+        np.zeros((5000, 3, 32, 32), np.float32), np.zeros(5000, int),
+        ["a\x1b[2J", "b" * 99, *map(str, range(4998))], names, ["p"] * 5000,
+    )  # fmt: skip
+    lines = repr(many).splitlines()
+    assert lines[0] == "Examples: 5,000 of 50 classes"
+    assert lines[1] == "  inputs   float32, shape (3, 32, 32) each"
+    assert lines[2].endswith("class 9, ...")
+    assert lines[3] == f"  ids      a\\x1b[2J, {'b' * 37}..., 0, ..."
+    assert lines[4] == "  groups   1: p"
+    assert str(many) == repr(many)
+    assert len(repr(some()).splitlines()) == 4
+    assert repr(some().select([])).splitlines()[0] == "Examples: 0 of 2 classes"
+
+
+def test_a_name_that_an_array_would_cut_is_refused() -> None:
+    with pytest.raises(InputError, match="cannot end with a null character"):
+        some(ids=["a", "b", "c", "c\0"])

@@ -272,7 +272,7 @@ def test_mistakes_are_found_before_anything_is_trained(case: Case) -> None:
         un.repair(None, un.Examples.of(np.zeros((4, 4)), [0, 0, 1, 1]), factory=refuse)
     with pytest.raises(InputError, match="expected a torch module or a population"):
         un.repair("model", case.examples)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="expected Examples"):
+    with pytest.raises(InputError, match="must be Examples"):
         un.detect(None, [1, 2])
 
 

@@ -1,4 +1,4 @@
-"""CASIA-SURF as published is read whole or refused; small photographs of one colour stand for faces."""
+"""CASIA-SURF as published is read whole or refused; small photographs of one color stand for faces."""
 
 import io
 import os
@@ -104,16 +104,16 @@ def test_photographs_of_any_size_and_without_color(root: Path) -> None:
     file = io.BytesIO()
     Image.fromarray(half).save(file, "JPEG", quality=95)
     first = put(root, "CLKJ_AS0001", "0.jpg", file.getvalue())
-    grey = put(root, "CLKJ_AS0001", "00.jpg", jpeg(77, (20, 40), "L"))
+    gray = put(root, "CLKJ_AS0001", "00.jpg", jpeg(77, (20, 40), "L"))
     found = load(str(root))
-    images = {path: found.inputs[found.positions([path.relative_to(root).as_posix()])][0] for path in (first, grey)}
+    images = {path: found.inputs[found.positions([path.relative_to(root).as_posix()])][0] for path in (first, gray)}
     assert images[first].shape == (3, 32, 32)
     np.testing.assert_allclose(images[first][:, :, :14], 240, atol=3)
     np.testing.assert_allclose(images[first][:, :, 18:], 0, atol=3)
-    np.testing.assert_allclose(images[grey], 77, atol=1)
+    np.testing.assert_allclose(images[gray], 77, atol=1)
 
 
-def test_stripes_finer_than_a_pixel_become_grey(root: Path) -> None:
+def test_stripes_finer_than_a_pixel_become_gray(root: Path) -> None:
     stripes = np.zeros((128, 128), dtype=np.uint8)
     stripes[:, ::4] = stripes[:, 1::4] = 255
     file = io.BytesIO()
