@@ -45,7 +45,7 @@ def test_wrong_examples_are_refused(changes: dict[str, Any], message: str) -> No
 
 
 def test_ids_must_be_known_and_asked_for_once() -> None:
-    with pytest.raises(InputError, match="the id 'e'"):
+    with pytest.raises(InputError, match="the unknown id 'e'"):
         some().positions(["a", "e"])
     with pytest.raises(InputError, match="'a' 2 times"):
         some().positions(["a", "b", "a"])

@@ -219,6 +219,16 @@ def test_class_names_come_with_the_columns(tmp_path: Path) -> None:
             as_examples(damaged)
 
 
+def test_tensors_in_a_column_keep_their_shape(tmp_path: Path) -> None:
+    values = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(values)
+    table = pa.table({"x": tensors, "label": [0, 1]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    for found in (as_examples(table), load(tmp_path / "t.parquet"), as_examples({"x": values, "label": [0, 1]})):
+        assert found.inputs.dtype == np.float32
+        np.testing.assert_array_equal(found.inputs, values)
+
+
 def test_categories_and_whole_floats_are_labels() -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "label": pd.Categorical(["b", "a", "b"])})
     assert as_examples(frame).labels.tolist() == [1, 0, 1]

@@ -92,8 +92,8 @@ def test_wrong_requests_are_refused(request_: str | float, message: str) -> None
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["99"], "the id '99'"),
-        (["7 "], "the id '7 '; did you mean '7'"),
+        (["99"], "the unknown id '99'"),
+        (["7 "], "the unknown id '7 '; did you mean '7'"),
         (["1", "2", "1"], "'1' 2 times"),
         ([], "None of the 40 examples would be forgotten"),
         ([str(n) for n in range(40)], "All 40 training examples would be forgotten; nothing would be left"),

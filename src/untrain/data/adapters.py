@@ -38,18 +38,18 @@ def as_examples(
 ) -> Examples:
     """Make examples from data in one of the usual forms.
 
-    ===================================  =============================================================================
-    Form                                 What is read
-    ===================================  =============================================================================
-    `Examples`                           as they are
-    `(X, y)`                             arrays, tensors or tables of numbers, as scikit-learn takes them
-    `{"inputs": X, "labels": y}`         the same; perhaps also `ids`, `groups` and `classes`
-    `{"age": [...], "label": [...]}`     columns by name, see below
-    pandas, polars, pyarrow              the columns of a data frame or table; an index of pandas becomes the ids
-    Hugging Face dataset                 its columns, and the names of its class labels
-    dataset of pairs                     a torch dataset with a length, or any sequence of pairs (input, label)
-    path                                 what `load` reads: a folder of images, a `.parquet` table
-    ===================================  =============================================================================
+    ================================  ======================================================================
+    Form                              What is read
+    ================================  ======================================================================
+    `Examples`                        the same examples
+    `(X, y)`                          arrays, tensors or frames of numbers, as scikit-learn takes them
+    `{"inputs": X, "labels": y}`      the same; optionally also `ids`, `groups` and `classes`
+    `{"age": [...], "label": [...]}`  columns by name, see below
+    pandas, polars, pyarrow           columns of a data frame or table; an index of pandas becomes the ids
+    Hugging Face dataset              its columns, and the names of its class labels
+    dataset of pairs                  a torch dataset with a length, or any sequence of pairs (input, label)
+    path                              a folder of images or a `.parquet` table, as `load` reads it
+    ================================  ======================================================================
 
     Of columns, labels are `label`, else `labels`, else the only one of class labels; ids are `id`, groups `group`.
     Inputs are the only column of pictures, else the only one of sequences, else all columns of single numbers, side by

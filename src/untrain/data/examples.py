@@ -157,7 +157,7 @@ class Examples:
         unknown = next((name for name in wanted if name not in position_of), None)
         if unknown is not None:
             hint = f"; did you mean {unknown.strip()!r}?" if unknown.strip() in position_of else "."
-            raise InputError(f"None of these {len(self)} examples has the id {unknown!r}{hint}")
+            raise InputError(f"Ids must be of these {len(self)} examples, got the unknown id {unknown!r}{hint}")
         name, occurrences = next(iter(Counter(wanted).most_common(1)), ("", 0))
         if occurrences > 1:
             raise InputError(f"Each id can be asked for once, got {name!r} {occurrences} times.")

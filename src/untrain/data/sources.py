@@ -47,27 +47,27 @@ def load(
 ) -> Examples:
     """Read examples by the name of a data set, or from a folder or parquet table of one's own.
 
-    ===================================  =================================================  ==========================
-    Source                               What is read                                       Inputs
-    ===================================  =================================================  ==========================
-    `digits`                             1,797 gray images that scikit-learn ships          0..1, `[n, 1, 8, 8]`
-    `mnist`, `cifar10`, `fashion-mnist`  `<data_dir>/<source>/<part>-00000-of-00001.parquet`  0..1, `[n, c, h, w]`
-    `surf`, or a folder like it          photographs of faces by age, as CASIA-SURF is      0..255, `[n, 3, 32, 32]`
-                                         published; groups are persons
-    folder                               images in `<folder>/<class>/`                      0..1, `[n, c, h, w]`
-    `.parquet` table of pictures         its only column of pictures                        0..1, `[n, c, h, w]`
-    `.parquet` table of sequences        its only column of lists, such as embeddings       as stored, `[n, ...]`
-    `.parquet` table of numbers          all its columns of numbers                         `[n, columns]`
-    ===================================  =================================================  ==========================
+    ===================================  ===============================================  =========================
+    Source                               What is read                                     Inputs
+    ===================================  ===============================================  =========================
+    `digits`                             1,797 gray images that scikit-learn ships        0..1, `[n, 1, 8, 8]`
+    `mnist`, `cifar10`, `fashion-mnist`  parquet files below `data_dir`                   0..1, `[n, c, h, w]`
+    `surf`, or a folder like it          photographs of faces by age; groups are persons  0..255, `[n, 3, 32, 32]`
+    folder                               images in `<folder>/<class>/`                    0..1, `[n, c, h, w]`
+    `.parquet` table with pictures       its only column of pictures                      0..1, `[n, c, h, w]`
+    `.parquet` table with lists          its only column of lists, such as embeddings     as stored, `[n, ...]`
+    `.parquet` table of numbers          all its columns of numbers                       `[n, columns]`
+    ===================================  ===============================================  =========================
 
     `as_examples` says which columns of a table are labels, ids, groups and inputs; it reads data in memory by the same
     rules. Inputs are float32, except sequences, which keep their type.
 
     Args:
-        source: one of these. A folder is like `surf` if it holds `Age_Gender.txt` or `WBackground`.
+        source: one of these. `surf` is CASIA-SURF as published; a folder is like it if it holds `Age_Gender.txt` or
+            `WBackground`.
         part: `train` or `test`, for the three data sets that come with a test part.
-        data_dir: folder of the parquet files, or for `surf` the one that holds `Age_Gender.txt` or
-            `surf/Age_Gender.txt`; default the variable `UNTRAIN_DATA`.
+        data_dir: folder that holds `<source>/<part>-00000-of-00001.parquet`, or for `surf` the one that holds
+            `Age_Gender.txt` or `surf/Age_Gender.txt`; default the variable `UNTRAIN_DATA`.
         limit: number of examples to keep, drawn at random before any image is decoded; default all.
         classes: names of the classes to keep, in this order; default all.
         per_class: number of examples to keep of each class, drawn at random; default all.

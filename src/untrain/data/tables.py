@@ -249,8 +249,13 @@ class _Rows(Sequence[object]):
 
 
 def _arrow_cells(column: "pa.ChunkedArray") -> Cells:
+    import pyarrow as pa
     import pyarrow.types as kinds
 
+    if isinstance(column.type, pa.FixedShapeTensorType):
+        return np.asarray(column.combine_chunks().to_numpy_ndarray())
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
     if kinds.is_struct(column.type) or kinds.is_binary(column.type) or kinds.is_large_binary(column.type):
         return _Rows(column)
     if kinds.is_dictionary(column.type):
