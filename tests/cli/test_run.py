@@ -78,9 +78,9 @@ def test_scores_can_be_read_on_a_narrow_terminal(
         (["run", "digits", "--models", "1"], 3, "command line: Expected `int` >= 2"),
         (["run", "digits", "--models", "many"], 2, ""),
         (["run", "digits", "--methods", "amnesia"], 3, "expected one of the methods"),
-        (["run", "digits", "--forget", "half"], 3, "expected a ratio, groups:COUNT, groups:RATIO or ids:FILE"),
-        (["run", "digits", "--forget", "groups:3"], 3, "expected examples with groups"),
-        (["run", "mnist", "--data-dir", "/no/such"], 3, "found no such file"),
+        (["run", "digits", "--forget", "half"], 3, "a ratio, groups:COUNT, groups:RATIO or ids:FILE, got 'half'"),
+        (["run", "digits", "--forget", "groups:3"], 3, "have no groups: forget a ratio"),
+        (["run", "mnist", "--data-dir", "/no/such"], 3, "no file mnist/train-00000-of-00001.parquet below /no/such"),
         (["report", "/no/such"], 3, "expected results.json in /no/such"),
         (["remember"], 2, ""),
         ([], 2, ""),
@@ -247,13 +247,13 @@ def test_a_factory_beside_the_data_is_found(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "digit"], "expected digits, mnist, cifar10"),
-        (["--data", "mnist", "--data-dir", "/no/such"], "found no such file"),
+        (["--data", "digit"], "must be digits, mnist, cifar10"),
+        (["--data", "mnist", "--data-dir", "/no/such"], "no file mnist/train-00000-of-00001.parquet below /no/such"),
         (["--model", "transformer"], "expected mlp, cnn, resnet18 or package.module:factory as model"),
         (["--weights", "/no/such.safetensors"], "expected weights as a .safetensors file at /no/such.safetensors"),
         (["--scorer", "guess"], "expected one of the scorers"),
         (["--noise-ratio", "2"], "expected a noise ratio in 0..1, got 2.0"),
-        (["--limit", "0"], "expected a limit of at least 1 example, got 0"),
+        (["--limit", "0"], "limit must be at least 1 example, got 0"),
     ],
 )
 @pytest.mark.parametrize("verb", ["detect", "repair"])
@@ -376,9 +376,9 @@ def test_faces_are_synthesized_and_looked_through(tmp_path: Path, capsys: pytest
     [
         (["synthesize", "surf"], 2, ""),
         (["synthesize", "cats", "faces"], 2, ""),
-        (["synthesize", "surf", "faces", "--persons", "9"], 3, "expected 10 to 999999 persons"),
-        (["synthesize", "surf", "/dev/null"], 3, "expected a directory that can be written to, got /dev/null"),
-        (["detect", "--data", "surf", "--data-dir", "."], 3, "expected Age_Gender.txt in . or in surf, found no such"),
+        (["synthesize", "surf", "faces", "--persons", "9"], 3, "10 to 999999 persons"),
+        (["synthesize", "surf", "/dev/null"], 3, "/dev/null is no directory that can be written to"),
+        (["detect", "--data", "surf", "--data-dir", "."], 3, "no Age_Gender.txt in . or in surf"),
     ],
 )
 def test_faces_that_cannot_be_are_one_sentence(
