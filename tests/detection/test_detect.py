@@ -519,7 +519,7 @@ def with_labels(labels: Any, classes: list[str] | None = None) -> Examples:
         (lambda: (ruined(), noisy().examples), "finite logits, got NaN or infinity for example blob .*diverged"),
         (lambda: (Population.create(build(noisy().examples), 2), noisy().examples), "one model, got 2.*`select`"),
         (lambda: ("model.pt", noisy().examples), "torch module or a population as model, got str"),
-        (lambda: (nn.Linear(4, 3), noisy().examples.inputs), "expected Examples, .* got ndarray"),
+        (lambda: (nn.Linear(4, 3), noisy().examples.inputs), "must be Examples, .* got ndarray"),
     ],
 )
 def test_models_and_examples_that_do_not_fit_are_refused(make: Callable[[], Any], message: str) -> None:

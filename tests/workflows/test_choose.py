@@ -181,7 +181,7 @@ def test_doctor_tells_all_that_is_wrong_at_once() -> None:
     for part in ("unknown id 'nobody'", "outside the training set", "expected a model for inputs of shape"):
         assert any(part in problem for problem in wrong.problems)
     assert (wrong.choice, wrong.options) == (None, ())
-    assert un.doctor(plain(), 3, ["1"]).problems[0].startswith("expected Examples")
+    assert un.doctor(plain(), 3, ["1"]).problems[0].startswith("Data must be Examples")
     assert un.doctor(plain(), EXAMPLES, ["1"], previous="/no/such").problems == (
         "expected record.json in /no/such, found none",
     )

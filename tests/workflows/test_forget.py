@@ -271,7 +271,7 @@ def never() -> nn.Module:
         ({"model": "a"}, InputError, "expected a torch module or a population as model, got str"),
         ({"model": nn.Linear(3, 2)}, InputError, r"a model for inputs of shape \(1, 8, 8\) and 10 classes, got: "),
         ({"model": Own(9)}, InputError, r"got logits of shape \(2, 9\) for 2 examples"),
-        ({"examples": 3}, InputError, "^expected Examples"),
+        ({"examples": 3}, InputError, "^Data must be Examples"),
         ({"key": b"short"}, InputError, "expected a key of 32 bytes, got 5"),
         ({"previous": "/no/such"}, InputError, "expected record.json in /no/such, found none"),
     ],
@@ -287,13 +287,13 @@ def test_requests_that_cannot_be_met(
 
 def test_ids_that_leak_are_refused(case: Case) -> None:
     for forgotten, held_out, message in (
-        ([case.ids[0], case.ids[0]], None, "expected each id once"),
-        (case.train.ids.tolist(), None, "expected examples that are retained, got a forget set of all"),
+        ([case.ids[0], case.ids[0]], None, "Each id can be asked for once"),
+        (case.train.ids.tolist(), None, "training examples would be forgotten; nothing would be left"),
         (case.ids, case.train.select([0, 1]), "expected examples to forget outside the validation set"),
         (case.ids, case.train.select([100]), "expected validation examples outside the training set"),
         (case.ids, case.validation.select([]), "expected at least one validation example"),
         (case.ids, (np.zeros((2, 5)), [0, 1]), r"got 10 classes 0, 1, 2... and shape \(5,\)"),
-        (case.ids, (np.zeros((2, 1, 8, 8)), ["a", "b"]), "expected labels among 0, 1, 2, 3, 4, ..., got 'a'"),
+        (case.ids, (np.zeros((2, 1, 8, 8)), ["a", "b"]), r"Labels must be among 0, 1, 2, 3, 4, ..., got 'a'"),
     ):
         with pytest.raises(InputError, match=message):
             forget(case.module, case.train, forgotten, "finetune", held_out)
