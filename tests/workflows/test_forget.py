@@ -263,7 +263,7 @@ def never() -> nn.Module:
     [
         ({"forget": ["nobody"]}, InputError, "unknown id 'nobody'"),
         ({"forget": "nobody"}, InputError, "expected a list of ids to forget, got the single text 'nobody'"),
-        ({"forget": []}, InputError, "expected at least one example to forget"),
+        ({"forget": []}, InputError, "None of the 630 examples would be forgotten"),
         ({"method": "amnesia"}, ConfigError, "expected one of the methods"),
         ({"method": "retrain"}, NotSupportedError, "expected a factory and a recipe, since retrain trains a new model"),
         ({"method": "retrain", "factory": never}, NotSupportedError, "expected a factory and a recipe"),
