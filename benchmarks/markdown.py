@@ -5,11 +5,11 @@ python benchmarks/markdown.py runs/digits --brief   one small table
 """
 
 import argparse
-from typing import Any
 
 from untrain.report import columns, groups, mislabel_grids, mislabel_verdict, read_results
 from untrain.report.mislabel import Cell
-from untrain.report.table import forgotten, is_contender, scored
+from untrain.report.results import ComparisonResults, MislabelFigure, MislabelResults, MislabelRow, Results
+from untrain.report.table import forgotten, is_contender, number, scored
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -18,20 +18,24 @@ def table(head: list[str], body: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def full(results: dict[str, Any]) -> str:
+def full(results: ComparisonResults) -> str:
     """Every column, a table for each forget setting."""
     parts = []
-    for setting, rows in groups(results):
+    for _, rows in groups(results):
         shown = columns(rows)
-        title = f"**{results['experiment']}, forgetting {forgotten(setting, rows[0])}** ({scored(rows[0])})"
+        title = f"**{results.experiment}, forgetting {forgotten(rows[0])}** ({scored(rows[0])})"
         body = [[column.cell(row) for column in shown] for row in rows]
         parts.append(f"{title}\n\n{table([column.head for column in shown], body)}\n")
-    environment = ", ".join(f"{name} {value}" for name, value in results["environment"].items())
-    return "\n".join([*parts, f"({environment})"])
+    return "\n".join([*parts, f"({environment(results)})"])
 
 
-def grids(results: dict[str, Any]) -> str:
-    """Every table of an experiment with wrong labels; spreads after the sign, the study's figures in brackets."""
+def environment(results: Results) -> str:
+    """Versions and hardware."""
+    return ", ".join(f"{name} {value}" for name, value in results.environment.items())
+
+
+def grids(results: MislabelResults) -> str:
+    """Every table of an experiment with mislabeled examples, with spreads, and the study's figures in brackets."""
     parts = []
     for grid in mislabel_grids(results):
         body = [
@@ -41,19 +45,18 @@ def grids(results: dict[str, Any]) -> str:
         parts.append(
             f"**{grid.title}**\n\n{table(['noise', *grid.heads], body)}\n" + (f"\n{grid.note}\n" if grid.note else "")
         )
-    environment = ", ".join(f"{name} {value}" for name, value in results["environment"].items())
-    seeds = "one seed" if results["seeds"] == 1 else f"means over {results['seeds']} seeds"
-    return "\n".join([f"{mislabel_verdict(results)}\n", *parts, f"({seeds}; {environment})"])
+    seeds = "one seed" if results.seeds == 1 else f"means over {results.seeds} seeds"
+    return "\n".join([f"{mislabel_verdict(results)}\n", *parts, f"({seeds}; {environment(results)})"])
 
 
-def brief_grids(results: dict[str, Any]) -> str:
-    """One table: what `loss` and `auto` found, and what retraining without it came to; the study's in brackets."""
-    rows = {(row["noise_ratio"], row["scorer"], row["method"]): row for row in results["rows"]}
+def brief_grids(results: MislabelResults) -> str:
+    """One table: what `loss` and `auto` flag, and retraining without it; the study's figures in brackets."""
+    rows = {(row.noise_ratio, row.scorer, row.method): row for row in results.rows}
     head = ["wrong labels", "found by loss, precision", "found by auto, precision", "recall", "estimated share"]
     head += ["test accuracy before", "retrained without loss's", "without auto's"]
     body = []
-    for ratio in sorted({row["noise_ratio"] for row in results["rows"]} - {0.0}):
-        cells = [
+    for ratio in sorted({row.noise_ratio for row in results.rows} - {0.0}):
+        cells: list[tuple[MislabelRow, MislabelFigure]] = [
             (rows[ratio, "loss", None], "precision"), (rows[ratio, "auto", None], "precision"),
             (rows[ratio, "auto", None], "recall"), (rows[ratio, "auto", None], "estimated_noise_ratio"),
             (rows[ratio, None, "original"], "test_accuracy"), (rows[ratio, "loss", "retrain"], "test_accuracy"),
@@ -63,12 +66,15 @@ def brief_grids(results: dict[str, Any]) -> str:
     return table(head, body)
 
 
-def short(row: dict[str, Any], key: str) -> str:
+def short(row: MislabelRow, key: MislabelFigure) -> str:
     """A figure of a row, with the study's in brackets."""
-    value, share = row[key], key == "estimated_noise_ratio"
-    ours = "refused" if value is None else f"{100 * value if share else value:.1f} %"
-    published = row.get("published", {})
-    return ours if key not in published else f"{ours} [{published[key]:g}{'†' if published['doubtful'] else ''}]"
+    value: float | None = getattr(row, key)
+    published: float | None = getattr(row.published, key, None)
+    scale = 100 if key == "estimated_noise_ratio" else 1
+    ours = "refused" if value is None else f"{scale * value:.1f} %"
+    if row.published is None or published is None:
+        return ours
+    return f"{ours} [{published:g}{'†' if row.published.doubtful else ''}]"
 
 
 def theirs(cell: Cell) -> str:
@@ -76,25 +82,24 @@ def theirs(cell: Cell) -> str:
     return "" if cell.published is None else f" [{cell.published}]"
 
 
-def brief(results: dict[str, Any]) -> str:
+def brief(results: ComparisonResults) -> str:
     """One table: the score at every forget setting, beside that of short retraining as costly."""
     grouped = groups(results)
-    by_setting = {setting: {row["method"]: row for row in rows} for setting, rows in grouped}
+    by_setting = {setting: {row.method: row for row in rows} for setting, rows in grouped}
     last = grouped[-1][1]
     head = ["method"]
     for _setting, rows in grouped:
-        share = f"{100 * rows[0]['forget_ratio']:.2g} %"
+        share = f"{100 * rows[0].forget_ratio:.2g} %"
         head += [f"final score, {share} forgotten", "same cost"]
     head += ["test accuracy", "seconds a model", "speed-up"]
     body = []
     for row in last:
-        if is_contender(row) or row["method"] in ("retrain", "short-retrain:half"):
-            cells = [f"`{row['method']}`"]
+        if is_contender(row) or row.method in ("retrain", "short-retrain:half"):
+            cells = [f"`{row.method}`"]
             for setting, _rows in grouped:
-                mine = by_setting[setting][row["method"]]
-                same = mine["same_cost_score"]
-                cells += [f"{mine['final_score']:.4f}", "" if same is None else f"{same:.4f}"]
-            cells += [f"{row['test_accuracy']:.1f} %", f"{row['seconds_per_model']:.2f}", f"{row['speedup']:.1f}"]
+                same_method = by_setting[setting][row.method]
+                cells += [number(same_method.final_score, 4), number(same_method.same_cost_score, 4)]
+            cells += [f"{row.test_accuracy:.1f} %", f"{row.seconds_per_model:.2f}", f"{row.speedup:.1f}"]
             body.append(cells)
     return table(head, body)
 
@@ -106,7 +111,7 @@ def main() -> None:
     parser.add_argument("--brief", action="store_true")
     arguments = parser.parse_args()
     results = read_results(arguments.run)
-    if results["kind"] == "mislabel":
+    if results.kind == "mislabel":
         print(brief_grids(results) if arguments.brief else grids(results))
     else:
         print(brief(results) if arguments.brief else full(results))

@@ -75,7 +75,7 @@ Measured = tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], float, float
 
 def measured(work: ComparisonWork, ratio: str, name: str, method: Method) -> Measured:
     """Confidences in the forget set, and mean accuracies on the retain set and on the validation part."""
-    models, sets = work.made(Arm(ratio, name), method, 0, MODELS, work.engine), work.forgets[ratio]
+    models, sets = work.unlearn(Arm(ratio, name), method, 0, MODELS, work.engine), work.forgets[ratio]
     retain, validation = (float(models.accuracy(part).mean()) for part in (sets.retain, work.splits.validation))
     return models.confidences(sets.forget), retain, validation
 

@@ -62,7 +62,7 @@ def main() -> None:
     experiment = msgspec.structs.replace(experiment, forget=(0.02,), methods=(), settings={})
     with tempfile.TemporaryDirectory() as folder, one_thread():
         work = ComparisonWork(experiment, Path(folder), arguments.data_dir)
-        work.experiment = work.settled()
+        work.experiment = work.prepared()
         work.do(ChunkJob(ORIGINAL, 0, 1))
         print(f"{'factor':>16}", *(f"{factor:>6}" for factor in FACTORS))
         for name in arguments.methods.split(","):
@@ -78,7 +78,7 @@ def accuracy(work: ComparisonWork, name: str, recipes: tuple[str, ...], factor: 
         old = getattr(method, recipe)
         optimizer = msgspec.structs.replace(old.optimizer, lr=old.optimizer.lr * factor)
         method = msgspec.structs.replace(method, **{recipe: msgspec.structs.replace(old, optimizer=optimizer)})
-    models = work.made(Arm("0.02", f"tune/{name}/{factor}"), method, 0, MODELS, work.engine)
+    models = work.unlearn(Arm("0.02", f"tune/{name}/{factor}"), method, 0, MODELS, work.engine)
     return float(models.accuracy(work.splits.validation).mean())
 
 

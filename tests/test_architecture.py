@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import untrain
+from tests.records.samples import written
 
 SOURCE = Path(untrain.__file__).parent
 FILES = sorted([*SOURCE.rglob("*.py"), *SOURCE.rglob("*.pyi")])
@@ -54,7 +55,7 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "untrain")
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(filter(None, ("untrain" if node.level else "", node.module)))
+            base = ".".join(filter(None, (module(path) if node.level else "", node.module)))
             if base.partition(".")[0] == "untrain":
                 for alias in node.names:
                     name = f"{base}.{alias.name}"
@@ -68,7 +69,7 @@ def room(name: str) -> str:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_arrows_point_down(path: Path) -> None:
     own = room(module(path))
-    if path.suffix == ".pyi":  # the names of the package root may live anywhere below it
+    if path == SOURCE / "__init__.pyi":  # the names of the package root may live anywhere below it
         assert {room(name) for name in imports(path)} <= {name for name in ROOMS if ROOMS[name] < ROOMS["__init__"]}
         return
     allowed = CLOSED.get(own, {name for name in ROOMS if ROOMS[name] < ROOMS[own] and name != "__init__"})
@@ -90,12 +91,25 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     [
         "import untrain.auditing, untrain.report, untrain.data, untrain.records",
         "from untrain import forget_quality, load, write_report",
-        "import untrain.cli.main, contextlib\nwith contextlib.suppress(SystemExit): untrain.cli.main.main(['--help'])",
     ],
 )
 def test_what_needs_no_torch_does_not_load_it(statement: str) -> None:
     code = f"{statement}\nimport sys\nsys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["list"], ["verify", "RECORD"]], ids=" ".join)
+def test_quick_commands_load_nothing_slow(words: list[str], tmp_path: Path) -> None:
+    words = [str(written(tmp_path / "record")) if word == "RECORD" else word for word in words]
+    code = (
+        "import sys, untrain.cli.main\n"
+        "try: untrain.cli.main.main(sys.argv[1:])\n"
+        "except SystemExit as ended: assert not ended.code, ended.code\n"
+        "loaded = {'torch', 'scipy', 'sklearn'} & sys.modules.keys()\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_public_names_are_these() -> None:

@@ -19,6 +19,7 @@ from reliability.children import each, run
 from reliability.rows import Row, Scale, counted
 from untrain.report.html import render
 from untrain.report.record import record_page
+from untrain.report.results import parse_results
 from untrain.report.suspects import write_suspects_page
 
 POLICY = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
@@ -172,6 +173,9 @@ def _kinds(inputs: Path, folder: Path) -> list[Page]:
     def read(path: str) -> Plain:
         return dict(json.loads((inputs / path).read_text(encoding="utf-8")))
 
+    def results(content: Plain) -> str:
+        return render(parse_results(json.dumps(content).encode(), "results.json"))
+
     def suspects(content: Plain) -> str:
         write_suspects_page(folder / "suspects.html", content)
         return (folder / "suspects.html").read_text(encoding="utf-8")
@@ -179,8 +183,8 @@ def _kinds(inputs: Path, folder: Path) -> list[Page]:
     found = read("older-detect/suspects.json")
     found |= {"model_error": 0.1, "evidence": {**found["evidence"], "note": "an error's text"}}
     return [
-        Page("comparison", read("finished/results.json"), render),
-        Page("wrong labels", read("finished-mislabel/results.json"), render),
+        Page("comparison", read("finished/results.json"), results),
+        Page("wrong labels", read("finished-mislabel/results.json"), results),
         Page("suspects", found, suspects),
         Page("record", read("request/record.json"), lambda content: record_page(content).decode("ascii")),
     ]

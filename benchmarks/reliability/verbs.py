@@ -250,7 +250,7 @@ def content(path: Path) -> Any:  # noqa: ANN401 (anything that can be compared)
         plain = msgspec.to_builtins(read_record(path))
         return {**plain, "created": "", "applied": {**plain["applied"], "seconds": 0}, "previous": None}
     if name == "results.json":
-        results = read_results(path.parent)
+        results = msgspec.to_builtins(read_results(path.parent))
         rows = [{key: value for key, value in row.items() if key not in _CLOCKS} for row in results["rows"]]
         return {**results, "rows": rows}
     if path.suffix == ".safetensors" and path.parent.parent.name in ("populations", "noise"):

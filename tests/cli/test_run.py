@@ -33,8 +33,8 @@ def test_a_run_its_table_and_its_report(tmp_path: Path, capsys: pytest.CaptureFi
     assert call(*asked) == 0
     printed = capsys.readouterr()
     assert "transpose:kaggle" in printed.out
-    assert "forgetting 5 % of the training data, 12 examples; N = 3" in printed.out
-    assert "forgetting 10 %" in printed.out
+    assert "forgetting 5.0 % of the training data, 12 examples; N = 3" in printed.out
+    assert "forgetting 10.0 %" in printed.out
     assert "report.html" in printed.out
     assert "starting" in printed.err
     assert call(*asked, "--json") == 0
@@ -64,14 +64,15 @@ def test_scores_can_be_read_on_a_narrow_terminal(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["run", "diggits"], 3, "expected a .toml file or one of"),
+        (["run", "diggits"], 3, "There is no experiment 'diggits'"),
         (["run", "digits", "--models", "1"], 3, "command line: Expected `int` >= 2"),
         (["run", "digits", "--models", "many"], 2, ""),
         (["run", "digits", "--methods", "amnesia"], 3, "expected one of the methods"),
         (["run", "digits", "--forget", "half"], 3, "expected a ratio, groups:COUNT, groups:RATIO or ids:FILE"),
         (["run", "digits", "--forget", "groups:3"], 3, "expected examples with groups"),
         (["run", "mnist", "--data-dir", "/no/such"], 3, "found no such file"),
-        (["report", "/no/such"], 3, "expected results.json in /no/such"),
+        (["report", "/no/such"], 3, "/no/such holds no results.json"),
+        (["run", "digits", "--seeds", "2"], 3, "--seeds does not apply to the experiment digits"),
         (["remember"], 2, ""),
         ([], 2, ""),
     ],
@@ -128,7 +129,7 @@ def test_output_that_cannot_be_printed_is_one_sentence(words: list[str]) -> None
 
 
 def test_without_an_output_errors_are_told_all_the_same() -> None:
-    for words, code, error in (("--version", 0, ""), ("report /no/such", 3, "untrain: expected results.json in ")):
+    for words, code, error in (("--version", 0, ""), ("report /no/such", 3, "untrain: /no/such holds no results.json")):
         command = f"{sys.executable} -m untrain {words} >&-"
         ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True)
         assert ended.returncode == code

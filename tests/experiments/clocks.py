@@ -1,11 +1,16 @@
-"""Results without what a clock says, so that two runs can be compared."""
+"""Results without times, so that two runs can be compared."""
 
-import json
 from collections.abc import Set
-from typing import Any
+
+import msgspec
+
+from untrain.report import Results
 
 
-def untimed(results: dict[str, Any], clocks: Set[str]) -> Any:
-    """Results as they would be read back, without these keys of every row."""
-    rows = [{key: value for key, value in row.items() if key not in clocks} for row in results["rows"]]
-    return json.loads(json.dumps({**results, "rows": rows}))
+def untimed(results: Results, clocks: Set[str]) -> dict[str, object]:
+    """Results as they are written, without these keys of every row."""
+    plain = msgspec.json.decode(msgspec.json.encode(results), type=dict[str, object])
+    rows = [
+        {key: value for key, value in msgspec.to_builtins(row).items() if key not in clocks} for row in results.rows
+    ]
+    return {**plain, "rows": rows}

@@ -1,8 +1,11 @@
 import msgspec
 import pytest
 
+from untrain.core.registry import base_name
 from untrain.errors import ConfigError
-from untrain.experiments.config import Experiment, changed, differences, packaged, parse, read_experiment, to_toml
+from untrain.experiments import packaged
+from untrain.experiments.catalog import header
+from untrain.experiments.config import Experiment, Mislabel, changed, differences, parse, read_experiment, to_toml
 from untrain.methods import METHODS, build_method
 
 TABLE1 = ["table1-cifar10", "table1-cifar10-small", "table1-surf", "table1-surf-small"]
@@ -25,7 +28,7 @@ def test_packaged_experiments_compare_all_methods_and_the_curve(name: str) -> No
 def test_table_1_compares_every_method_of_other_people_and_ours(name: str) -> None:
     experiment = read_experiment(name)
     assert isinstance(experiment, Experiment)
-    assert {spec.partition(":")[0] for spec in experiment.methods} == set(METHODS.names()) - {"retrain", *NEWTON}
+    assert {base_name(spec) for spec in experiment.methods} == set(METHODS.names()) - {"retrain", *NEWTON}
 
 
 @pytest.mark.parametrize(("name", "balance"), [("table1-cifar10", 0.0), ("table1-surf", 1.0)])
@@ -82,21 +85,33 @@ def test_faults_are_named_with_their_path(old: str, new: str, message: str) -> N
         parse(BASE.replace(old, new, 1), "mine.toml")
 
 
-def test_faults_in_methods_are_named() -> None:
-    experiment = read_experiment("digits")
-    for changes, message in (
-        ({"methods": ["amnesia"]}, "got 'amnesia'"),
-        ({"methods": ["transpose", "transpose"]}, "distinct methods"),
-        ({"forget": [0.02, 0.02]}, "distinct forget settings"),
-        ({"methods": ["finetune"], "settings": {"transpose": {}}}, "got settings of 'transpose'"),
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ["amnesia"]}, "'amnesia'"),
+        ({"methods": ["transpose", "transpose"]}, "methods .* not distinct"),
+        ({"forget": [0.02, 0.02]}, "forget settings .* not distinct"),
+        ({"forget": [0.02, "0.02"]}, "forget settings .* not distinct"),
+        ({"methods": ["finetune"], "settings": {"transpose": {}}}, "`settings` names 'transpose'"),
         ({"settings": {"transpose": {"recipe": {"epoch": 3}}}}, "unknown field `epoch`"),
-        ({"settings": {"transpose": {"recipe": {"best_from": 9}}}}, "best_from between 1 and 3"),
-        ({"forget": [0.02, "0.02"]}, "distinct forget settings"),
-        ({"preset": "smal"}, "preset that some method has, got 'smal'"),
-        ({"published": "table9"}, "published tables mislabel, table1, got 'table9'"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            changed(experiment, changes, "here").resolved()
+        ({"settings": {"transpose": {"recipe": {"best_from": 9}}}}, "between 1 and 3"),
+        ({"preset": "smal"}, "preset 'smal'.*untrain list"),
+        ({"published": "table9"}, "'table9': choose mislabel or table1"),
+    ],
+)
+def test_faults_in_methods_are_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        changed(read_experiment("digits"), changes, "here").resolved()
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_the_list_says_what_the_experiment_says(name: str) -> None:
+    experiment, listed = read_experiment(name), header(name)
+    assert listed.title == experiment.title
+    if isinstance(experiment, Mislabel):
+        assert listed.repeats == f"{experiment.seeds} seed{'s' * (experiment.seeds > 1)}"
+    else:
+        assert listed.repeats == f"{experiment.models} models"
 
 
 def test_unknown_experiments_are_refused() -> None:

@@ -16,12 +16,12 @@ from tests.experiments.clocks import untimed
 from untrain.core.files import read_arrays
 from untrain.detection import detect
 from untrain.errors import ConfigError, InputError
-from untrain.experiments import Mislabel, Noise, read_experiment, run_experiment
-from untrain.experiments.config import packaged
+from untrain.experiments import Mislabel, Noise, packaged, read_experiment, run_experiment
 from untrain.experiments.mislabel.work import MislabelWork
 from untrain.methods import Request, build_method
 from untrain.population import Engine, Population
-from untrain.report import mislabel_grids, mislabel_verdict
+from untrain.report import MislabelResults, mislabel_grids, mislabel_verdict, read_results
+from untrain.report.results import PublishedMislabel
 
 SMALL = Path(__file__).parent / "mislabel.toml"
 CLOCKS = {"seconds", "spread"}  # a spread has that of the seconds, too
@@ -34,16 +34,25 @@ def small(**changes: Any) -> Mislabel:
     return msgspec.structs.replace(found, **changes)
 
 
+def run(experiment: Mislabel, directory: Path, workers: int = 1) -> MislabelResults:
+    results = run_experiment(experiment, directory, workers=workers)
+    assert isinstance(results, MislabelResults)
+    return results
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MislabelResults]:
     directory = tmp_path_factory.mktemp("run")
-    return directory, run_experiment(small(), directory, workers=1)
+    return directory, run(small(), directory)
 
 
-def test_every_row_has_what_it_promises(finished: tuple[Path, dict[str, Any]]) -> None:
-    _, results = finished
+def test_every_row_has_what_it_promises(finished: tuple[Path, MislabelResults]) -> None:
+    directory, results = finished
+    assert results == read_results(directory)
+    on_disk = msgspec.json.decode((directory / "results.json").read_bytes())
+    assert (on_disk["schema"], on_disk["kind"]) == (1, "mislabel")
     common = {"dataset", "noise", "noise_ratio", "scorer", "method", "target"}
-    for row in results["rows"]:
+    for row in on_disk["rows"]:
         assert row.keys() >= common
         if row["method"] is None:
             assert row.keys() >= {"auc", "precision", "recall", "accuracy", "estimated_noise_ratio"}
@@ -51,14 +60,14 @@ def test_every_row_has_what_it_promises(finished: tuple[Path, dict[str, Any]]) -
         else:
             assert "test_accuracy" in row
             assert row["target"] in (None, "mislabelled", "detected")
-    assert {(row["noise"], row["noise_ratio"]) for row in results["rows"]} == {
+    assert {(row.noise, row.noise_ratio) for row in results.rows} == {
         ("symmetric", 0.0), ("symmetric", 0.2), ("pair", 0.25),
     }  # fmt: skip
-    targets = {(row["target"], row["scorer"]) for row in results["rows"] if row["method"] == "ssse"}
+    targets = {(row.target, row.scorer) for row in results.rows if row.method == "ssse"}
     assert targets == {("mislabelled", None), ("detected", "loss")}
 
 
-def test_a_row_is_the_mean_of_what_the_public_functions_give(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_a_row_is_the_mean_of_what_the_public_functions_give(finished: tuple[Path, MislabelResults]) -> None:
     directory, results = finished
     work = MislabelWork(small().resolved(), directory)
     train, test = work.parts
@@ -81,94 +90,87 @@ def test_a_row_is_the_mean_of_what_the_public_functions_give(finished: tuple[Pat
         request = Request(forget, retain, work.experiment.recipe)
         after.append(100 * build_method("retrain").forget(model.clone(), request).accuracy(test)[0])
     for scorer, values in found.items():
-        row = next(
-            row for row in results["rows"] if (row["scorer"], row["method"], row["noise_ratio"]) == (scorer, None, 0.2)
-        )
-        got = [row[key] for key in ("auc", "precision", "recall", "accuracy")]
+        row = next(row for row in results.detections if (row.scorer, row.noise_ratio) == (scorer, 0.2))
+        got = [row.auc, row.precision, row.recall, row.accuracy]
         assert got == pytest.approx(np.mean(values, axis=0), abs=1e-5)
-        assert row["spread"]["auc"] == pytest.approx(np.std([value[0] for value in values], ddof=1), abs=1e-5)
+        assert row.spread["auc"] == pytest.approx(np.std([value[0] for value in values], ddof=1), abs=1e-5)
     row = next(
-        row
-        for row in results["rows"]
-        if (row["method"], row["target"], row["noise_ratio"]) == ("retrain", "mislabelled", 0.2)
+        row for row in results.rows if (row.method, row.target, row.noise_ratio) == ("retrain", "mislabelled", 0.2)
     )
-    assert row["test_accuracy"] == pytest.approx(np.mean(after), abs=1e-5)
+    assert row.test_accuracy == pytest.approx(np.mean(after), abs=1e-5)
 
 
-def test_clean_data_have_nothing_to_rank_or_forget(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_clean_data_have_nothing_to_rank_or_forget(finished: tuple[Path, MislabelResults]) -> None:
     _, results = finished
-    clean = [row for row in results["rows"] if row["noise_ratio"] == 0]
-    assert all(row["auc"] is None and row["recall"] is None for row in clean if row["method"] is None)
-    assert all(row["test_accuracy"] is None for row in clean if row["target"] is not None)
-    assert next(row for row in clean if row["method"] == "original")["test_accuracy"] > 80
+    clean = [row for row in results.rows if row.noise_ratio == 0]
+    assert all(row.auc is None and row.recall is None for row in clean if row.method is None)
+    assert all(row.test_accuracy is None for row in clean if row.target is not None)
+    assert (next(row for row in clean if row.method == "original").test_accuracy or 0) > 80
 
 
 def test_two_processes_give_the_numbers_of_one_and_a_second_call_does_nothing(
-    finished: tuple[Path, dict[str, Any]], tmp_path: Path
+    finished: tuple[Path, MislabelResults], tmp_path: Path
 ) -> None:
     directory, results = finished
-    assert untimed(run_experiment(small(), tmp_path / "run", workers=2), CLOCKS) == untimed(results, CLOCKS)
+    assert untimed(run(small(), tmp_path / "run", workers=2), CLOCKS) == untimed(results, CLOCKS)
     before = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
     assert len(before) == 6
     assert run_experiment(small(), directory, workers=1) == results
     assert {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")} == before
 
 
-def test_scores_are_drawn_as_they_were_found(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_scores_are_drawn_as_they_were_found(finished: tuple[Path, MislabelResults]) -> None:
     _, results = finished
-    assert [each["scorer"] for each in results["shown"]] == ["loss", "neighbours", "auto"]
-    for each in results["shown"]:
-        assert sum(each["wrong"]) == round(0.2 * results["sizes"]["train"])
-        assert sum(each["right"]) == results["sizes"]["train"] - sum(each["wrong"])
-        assert len(each["edges"]) == len(each["right"]) + 1
+    assert [histogram.scorer for histogram in results.shown] == ["loss", "neighbours", "auto"]
+    for histogram in results.shown:
+        assert sum(histogram.wrong) == round(0.2 * results.sizes.train)
+        assert sum(histogram.correct) == results.sizes.train - sum(histogram.wrong)
+        assert len(histogram.edges) == len(histogram.correct) + 1
 
 
-def test_the_page_and_the_tables_hold_every_figure(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_the_page_and_the_tables_hold_every_figure(finished: tuple[Path, MislabelResults]) -> None:
     directory, results = finished
     page = (directory / "report.html").read_text()
     grids = list(mislabel_grids(results))
     assert "<script" not in page
     assert len(grids) == 3 + 5 + 2
     assert grids[0].heads == ("0", "0.2", "pair 0.25")
-    row = next(row for row in results["rows"] if (row["scorer"], row["noise_ratio"]) == ("loss", 0.2))
-    assert grids[0].lines[0][1][1].plain == f"{row['auc']:.3f}"
-    assert f"<td>{row['auc']:.3f}" in page
+    row = next(row for row in results.detections if (row.scorer, row.noise_ratio) == ("loss", 0.2))
+    assert grids[0].lines[0][1][1].plain == f"{row.auc:.3f}"
+    assert f"<td>{row.auc:.3f}" in page
     assert page.count("<svg") == 3
-    assert "auto, told nothing" in mislabel_verdict(results)
+    assert "auto, which was not told the noise ratio, found" in mislabel_verdict(results)
 
 
 def test_what_cannot_be_known_is_refused_and_said(tmp_path: Path) -> None:
     noise = (Noise(ratios=(0.5,)),)
     data = msgspec.structs.replace(small().data, classes=("0", "1"))
     asked = small(data=data, noise=noise, scorers=("auto",), told=(), forgotten=("auto",), seeds=1, shown=None)
-    results = run_experiment(asked, tmp_path, workers=1)
-    row = next(row for row in results["rows"] if row["method"] is None)
-    assert row["auc"] is None
-    assert "cannot be told right from wrong" in row["note"]
-    assert all(row["test_accuracy"] is None for row in results["rows"] if row["target"] == "detected")
+    results = run(asked, tmp_path)
+    (row,) = results.detections
+    assert row.auc is None
+    assert "cannot be told right from wrong" in (row.note or "")
+    assert all(row.test_accuracy is None for row in results.rows if row.target == "detected")
     assert "cannot be told right from wrong" in (tmp_path / "report.html").read_text()
 
 
 def test_published_figures_stand_beside_ours_and_the_doubtful_ones_are_marked(tmp_path: Path) -> None:
     noise = (Noise(ratios=(0.1,)),)
-    results = run_experiment(
+    results = run(
         small(noise=noise, seeds=1, published="mislabel", methods=("ssse:study",), scorers=("loss",), shown=None),
         tmp_path,
-        workers=1,
     )
     lines = list(csv.DictReader(PUBLISHED.read_text().splitlines()))
-    loss, original, known, detected = results["rows"]
+    loss, original, known, detected = results.rows
     theirs = next(
         line for line in lines if (line["noise_ratio"], line["scorer"], line["method"]) == ("0.1", "loss", "")
     )
-    assert loss["published"] == {
-        "auc": float(theirs["auc"]), "accuracy": float(theirs["accuracy"]), "precision": float(theirs["precision"]),
-        "doubtful": False,
-    }  # fmt: skip
-    assert [row["published"] for row in (original, known, detected)] == [
-        {"test_accuracy": 99.6, "doubtful": True}, {"test_accuracy": 97.6, "doubtful": True},
-        {"test_accuracy": 97.6, "doubtful": True},
-    ]  # fmt: skip
+    assert loss.published == PublishedMislabel(
+        auc=float(theirs["auc"]), accuracy=float(theirs["accuracy"]), precision=float(theirs["precision"])
+    )
+    assert [row.published for row in (original, known, detected)] == [
+        PublishedMislabel(test_accuracy=accuracy, doubtful=True) for accuracy in (99.6, 97.6, 97.6)
+    ]
     assert "97.6†" in (tmp_path / "report.html").read_text()
 
 
@@ -180,27 +182,27 @@ def test_labels_that_people_got_wrong_come_from_a_column(tmp_path: Path) -> None
     pq.write_table(pa.table({**columns, "label": true, "crowd_label": given}), tmp_path / "crowd.parquet")
     data = msgspec.structs.replace(small().data, source=str(tmp_path / "crowd.parquet"), classes=None, per_class=None)
     asked = small(data=data, noise=(Noise(kind="column", column="crowd_label"),), seeds=1, shown=None)
-    results = run_experiment(asked, tmp_path / "run", workers=1)
+    results = run(asked, tmp_path / "run")
     work = MislabelWork(asked.resolved(), tmp_path / "run")
     noisy = work.noisy(work.settings[0], 0)
     rows = [int(name.rpartition("/")[2]) for name in noisy.examples.ids]
     assert noisy.examples.inputs.shape[1] == 3
     assert noisy.examples.labels.tolist() == given[rows].tolist()
     assert noisy.true_labels.tolist() == true[rows].tolist()
-    assert results["rows"][0]["noise"] == "column"
-    assert results["rows"][0]["noise_ratio"] == pytest.approx(noisy.ratio, abs=1e-6)
+    assert results.rows[0].noise == "column"
+    assert results.rows[0].noise_ratio == pytest.approx(noisy.ratio, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scorers": ("loss", "luck")}, "expected one of the scorers .* got 'luck'"),
-        ({"told": ("margin",)}, "expected one of the scorers loss, neighbours, auto, got 'margin'"),
-        ({"forgotten": ("margin",)}, "got 'margin'"),
-        ({"settings": {"margin": {}}}, "settings of 'margin'"),
+        ({"scorers": ("loss", "luck")}, "'luck'"),
+        ({"told": ("margin",)}, "names 'margin', which is none of the scorers loss, neighbours, auto"),
+        ({"forgotten": ("margin",)}, "names 'margin'"),
+        ({"settings": {"margin": {}}}, "`settings` names 'margin'"),
         ({"settings": {"loss": {"depth": 1}}}, "unknown field `depth`"),
-        ({"methods": ("retrain", "retrain")}, "distinct methods"),
-        ({"published": "table9"}, "expected one of the published tables"),
+        ({"methods": ("retrain", "retrain")}, "methods .* not distinct"),
+        ({"published": "table9"}, "'table9'"),
     ],
 )
 def test_faults_are_named_before_anything_is_done(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -210,15 +212,17 @@ def test_faults_are_named_before_anything_is_done(tmp_path: Path, changes: dict[
 
 
 def test_noise_must_say_what_its_kind_needs() -> None:
-    with pytest.raises(ConfigError, match="expected ratios alone for noise of kind pair, got none"):
+    with pytest.raises(ConfigError, match=r"kind pair .* expected ratios, got none"):
         Noise(kind="pair")
-    with pytest.raises(ConfigError, match="expected matrix alone for noise of kind matrix, got ratios"):
+    with pytest.raises(ConfigError, match=r"kind matrix .* expected matrix, got ratios"):
         Noise(kind="matrix", ratios=(0.1,))
+    with pytest.raises(ConfigError, match="square"):
+        Noise(kind="matrix", matrix=((1.0, 0.0), (1.0,)))
     with pytest.raises(InputError, match="rows of probabilities"):
         MislabelWork(small(noise=(Noise(kind="matrix", matrix=((1.0,),)),)).resolved(), Path()).check()
 
 
-def test_stored_files_are_whole(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_stored_files_are_whole(finished: tuple[Path, MislabelResults]) -> None:
     directory, _ = finished
     for file in directory.rglob("0*.safetensors"):
         arrays, metadata = read_arrays(file)

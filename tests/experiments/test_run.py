@@ -1,6 +1,5 @@
 """Whole runs of a very small experiment: complete, repeatable, resumable, and careful with what is there."""
 
-import math
 import os
 import random
 import signal
@@ -22,9 +21,11 @@ from untrain.core.files import read_arrays
 from untrain.data import forget_ratio, load, split
 from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
 from untrain.experiments import Progress, read_experiment, run_experiment
+from untrain.experiments.comparison.results import RetrainingCurve, published_figures
 from untrain.experiments.comparison.work import Arm, ComparisonWork
 from untrain.experiments.config import Data, Experiment
 from untrain.population import Engine
+from untrain.report import ComparisonResults, Results, read_results
 
 SMALL = Path(__file__).parent / "small.toml"
 CLOCKS = {"seconds_per_model", "speedup", "same_cost_score", "same_cost_test_accuracy"}
@@ -32,6 +33,7 @@ KEYS = {
     "dataset", "forget_ratio", "method", "models", "forget_quality", "final_score", "ceiling", "epsilon_mean",
     "retain_accuracy", "test_accuracy", "forget_accuracy", "seconds_per_model", "buckets", "capped", "speedup",
 }  # fmt: skip
+"""Of the rows on the disk; other programs read them."""
 
 
 def comparison(path: Path) -> Experiment:
@@ -44,38 +46,40 @@ def small() -> Experiment:
     return comparison(SMALL)
 
 
-def numbers(results: dict[str, Any]) -> Any:
+def numbers(results: Results) -> dict[str, object]:
     return untimed(results, CLOCKS)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ComparisonResults]:
     directory = tmp_path_factory.mktemp("run")
-    return directory, run_experiment(small(), directory, workers=1)
+    results = run_experiment(small(), directory, workers=1)
+    assert isinstance(results, ComparisonResults)
+    return directory, results
 
 
-def test_results_have_what_they_promise(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_results_have_what_they_promise(finished: tuple[Path, ComparisonResults]) -> None:
     directory, results = finished
-    assert results == msgspec.json.decode((directory / "results.json").read_bytes())
-    assert results["schema"] == 1
-    assert results["experiment"] == "small"
-    assert [row["method"] for row in results["rows"]] == [
+    assert results == read_results(directory)
+    on_disk = msgspec.json.decode((directory / "results.json").read_bytes())
+    assert (on_disk["schema"], on_disk["kind"], on_disk["experiment"]) == (1, "comparison", "small")
+    assert all(row.keys() >= KEYS for row in on_disk["rows"])
+    assert [row.method for row in results.rows] == [
         "retrain",
         "finetune",
         "transpose",
         "short-retrain:half",
     ]
-    for row in results["rows"]:
-        assert row.keys() >= KEYS
-        assert (row["models"], row["forget_ratio"], row["forget_examples"]) == (4, 0.05, 12)
-        assert len(row["epsilon"]) == 12
-        assert 0 <= row["test_accuracy"] <= 100
-        assert row["seconds_per_model"] > 0
+    for row in results.rows:
+        assert (row.models, row.forget_ratio, row.forget_examples) == (4, 0.05, 12)
+        assert len(row.epsilon) == 12
+        assert 0 <= row.test_accuracy <= 100
+        assert row.seconds_per_model > 0
     assert (directory / "report.html").is_file()
     assert not list(directory.rglob("*.tmp"))
 
 
-def test_rows_follow_from_what_is_stored(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_rows_follow_from_what_is_stored(finished: tuple[Path, ComparisonResults]) -> None:
     """A row is made again by hand from the files of its arm."""
     directory, results = finished
     experiment = comparison(directory / "experiment.toml")
@@ -91,40 +95,42 @@ def test_rows_follow_from_what_is_stored(finished: tuple[Path, dict[str, Any]]) 
         return {key: np.concatenate([file[key] for file in files]) for key in files[0]}
 
     reference = stored("reference")
-    for row in results["rows"]:
-        mine = stored(row["method"])
+    for row in results.rows:
+        mine = stored(row.method)
         quality = forget_quality(mine["confidences"], reference["confidences"])
-        assert row["forget_quality"] == quality.score
-        assert row["final_score"] == final_score(
+        assert row.forget_quality == quality.score
+        assert row.final_score == final_score(
             quality.score, mine["accuracy/retain"], reference["accuracy/retain"],
             mine["accuracy/test"], reference["accuracy/test"],
         )  # fmt: skip
-        assert row["test_accuracy"] == pytest.approx(100 * mine["accuracy/test"].mean())
-    retrain = next(row for row in results["rows"] if row["method"] == "retrain")
-    assert {row["ceiling"] for row in results["rows"]} == {retrain["forget_quality"]}
+        assert row.test_accuracy == pytest.approx(100 * mine["accuracy/test"].mean())
+    retrain = next(row for row in results.rows if row.method == "retrain")
+    assert {row.ceiling for row in results.rows} == {retrain.forget_quality}
+    for row in results.rows:
+        assert row.speedup == retrain.seconds_per_model / row.seconds_per_model
     assert not np.array_equal(stored("retrain")["confidences"], reference["confidences"])
 
 
-def test_the_split_is_that_of_the_library(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_the_split_is_that_of_the_library(finished: tuple[Path, ComparisonResults]) -> None:
     _, results = finished
     parts = split(load(limit=300), 0.1, 0.1)
     sets = forget_ratio(parts.train, 0.05)
-    assert results["sizes"]["train"] == len(parts.train)
-    shown = {example["id"] for entry in results["shown"] for example in entry["examples"]}
+    assert results.sizes.train == len(parts.train)
+    shown = {example.id for entry in results.shown for example in entry.examples}
     assert shown <= set(sets.forget.ids)
 
 
-def test_two_processes_give_the_numbers_of_one(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_two_processes_give_the_numbers_of_one(finished: tuple[Path, ComparisonResults], tmp_path: Path) -> None:
     again = run_experiment(small(), tmp_path / "again", workers=2)
     assert numbers(again) == numbers(finished[1])
 
 
-def test_another_seed_gives_other_numbers(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_another_seed_gives_other_numbers(finished: tuple[Path, ComparisonResults], tmp_path: Path) -> None:
     other = run_experiment(msgspec.structs.replace(small(), seed=1), tmp_path / "other", workers=1)
     assert numbers(other)["rows"] != numbers(finished[1])["rows"]
 
 
-def test_a_finished_run_does_nothing_again(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_a_finished_run_does_nothing_again(finished: tuple[Path, ComparisonResults]) -> None:
     directory, results = finished
     before = {file: file.stat().st_mtime_ns for file in directory.rglob("*.safetensors")}
     seen: list[Progress] = []
@@ -133,7 +139,7 @@ def test_a_finished_run_does_nothing_again(finished: tuple[Path, dict[str, Any]]
     assert before == {file: file.stat().st_mtime_ns for file in directory.rglob("*.safetensors")}
 
 
-def test_damaged_and_missing_pieces_are_done_again(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_damaged_and_missing_pieces_are_done_again(finished: tuple[Path, ComparisonResults]) -> None:
     directory, results = finished
     files = sorted(directory.rglob("0*.safetensors"))
     data = bytearray(files[0].read_bytes())
@@ -153,7 +159,7 @@ def test_a_run_killed_before_it_had_a_configuration_begins_anew(tmp_path: Path) 
     assert not list(directory.glob("*.tmp"))
 
 
-def test_another_configuration_is_refused(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_another_configuration_is_refused(finished: tuple[Path, ComparisonResults]) -> None:
     directory, _ = finished
     before = (directory / "experiment.toml").read_bytes()
     for changes, message in (
@@ -206,7 +212,7 @@ def test_wrong_requests_leave_nothing_behind(tmp_path: Path) -> None:
 
 def test_foreign_directories_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("somebody's")
-    with pytest.raises(ConfigError, match=r"empty directory or that of a run, .* with results.json"):
+    with pytest.raises(ConfigError, match=r"not the directory of a run, it holds results\.json"):
         run_experiment(small(), tmp_path, workers=1)
     assert (tmp_path / "results.json").read_text() == "somebody's"
 
@@ -245,7 +251,7 @@ def test_stopping_by_a_signal_says_how_to_go_on(tmp_path: Path, sign: signal.Sig
     assert "Traceback" not in error
 
 
-def test_stopping_keeps_what_is_finished(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_stopping_keeps_what_is_finished(finished: tuple[Path, ComparisonResults], tmp_path: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.done == 4:
             raise KeyboardInterrupt
@@ -296,7 +302,7 @@ def killed(tmp_path: Path) -> tuple[Path, random.Random]:
 
 
 def test_a_run_killed_five_times_equals_one_that_was_not(
-    finished: tuple[Path, dict[str, Any]], killed: tuple[Path, random.Random]
+    finished: tuple[Path, ComparisonResults], killed: tuple[Path, random.Random]
 ) -> None:
     directory, generator = killed
     kills = 0
@@ -307,8 +313,7 @@ def test_a_run_killed_five_times_equals_one_that_was_not(
         assert {file: after.get(file) for file in before} == before  # no finished piece is lost or done again
     assert kills >= 2
     subprocess.run(command(directory, 2), check=True, capture_output=True)
-    found = msgspec.json.decode((directory / "results.json").read_bytes())
-    assert numbers(found) == numbers(finished[1])
+    assert numbers(read_results(directory)) == numbers(finished[1])
 
 
 def test_two_processes_do_not_work_in_one_directory(tmp_path: Path) -> None:
@@ -317,56 +322,37 @@ def test_two_processes_do_not_work_in_one_directory(tmp_path: Path) -> None:
         while process.poll() is None and not pieces(tmp_path):
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGSTOP)
-        with pytest.raises(ConfigError, match="another process works in"):
+        with pytest.raises(ConfigError, match="Another process works in"):
             run_experiment(small(), tmp_path / "run", workers=1)
     finally:
         process.kill()
         process.wait()
 
 
-def test_cost_is_compared_with_short_retraining() -> None:
-    from untrain.experiments.comparison.results import _add_ceiling_and_cost
-
-    def row(method: str, seconds: float, score: float) -> dict[str, Any]:
-        return {
-            "method": method, "seconds_per_model": seconds, "final_score": score, "test_accuracy": 10 * score,
-            "forget_quality": score,
-        }  # fmt: skip
-
-    group = [
-        row("retrain", 4.0, 0.2), row("short-retrain:half", 2.0, 0.1),
-        row("finetune", 0.5, 0.05), row("transpose", 3.0, 0.3), row("slow", 9.0, 0.1),
-    ]  # fmt: skip
-    _add_ceiling_and_cost(group)
-    found = {each["method"]: each for each in group}
-    assert found["transpose"]["same_cost_score"] == pytest.approx(0.15)
-    assert found["transpose"]["same_cost_test_accuracy"] == pytest.approx(1.5)
-    assert found["slow"]["same_cost_score"] == pytest.approx(0.2)
-    assert found["finetune"]["same_cost_score"] is None
-    assert found["retrain"]["same_cost_score"] is None
-    assert found["finetune"]["speedup"] == 8
-    assert all(math.isclose(each["ceiling"], 0.2) for each in group)
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(3.0, (0.15, 1.5)), (9.0, (0.2, 2.0)), (1.9, (0.1, 1.0)), (0.5, (None, None))],
+)
+def test_cost_is_compared_with_short_retraining(seconds: float, expected: tuple[float | None, float | None]) -> None:
+    curve = RetrainingCurve.through([(4.0, 0.2, 2.0), (2.0, 0.1, 1.0)])
+    assert curve.at(seconds) == pytest.approx(expected)
 
 
-def test_published_figures_stand_beside_ours() -> None:
-    from untrain.experiments.comparison.results import _add_published
+def test_retraining_alone_makes_no_curve() -> None:
+    assert RetrainingCurve.through([(4.0, 0.2, 2.0)]).at(4.0) == (None, None)
 
-    rows: list[dict[str, Any]] = [
-        {"dataset": "cifar10", "forget_ratio": 0.02, "method": "gradient-reinit"},
-        {"dataset": "cifar10", "forget_ratio": 0.005, "method": "retrain"},
-        {"dataset": "cifar10", "forget_ratio": 0.1, "method": "transpose"},
-    ]
-    _add_published(rows, "table1")
-    assert rows[0]["published"] == {
-        "final_score": 0.017,
-        "test_accuracy": 86.3,
-        "forget_accuracy": 92.3,
-        "seconds": 68.2,
-    }
-    assert rows[1]["published"] == {
-        "final_score": None,
-        "test_accuracy": 87.5,
-        "forget_accuracy": 85.8,
-        "seconds": 348.9,
-    }
-    assert "published" not in rows[2]
+
+@pytest.mark.parametrize(
+    ("forget_ratio", "method", "expected"),
+    [
+        (0.02, "gradient-reinit:kaggle", (0.017, 86.3, 92.3, 68.2)),
+        (0.005, "retrain", (None, 87.5, 85.8, 348.9)),
+        (0.1, "transpose", None),
+    ],
+)
+def test_published_figures_stand_beside_ours(
+    forget_ratio: float, method: str, expected: tuple[float | None, ...] | None
+) -> None:
+    published = published_figures("table1", "cifar10", forget_ratio, method)
+    assert (None if published is None else msgspec.structs.astuple(published)) == expected
+    assert published_figures(None, "cifar10", forget_ratio, method) is None

@@ -26,15 +26,16 @@ def test_the_page_says_what_the_record_says() -> None:
         "Forgotten, as far as was measured.", "The examples are recognised no more than others.", "3to be forgotten",
         "97stay", "20outside the training set", "10classes", "41forgotten before", made.requested.commitment,
         "finetune:default", "untrain Finetune", "Few are to be forgotten.", '{"kind": "sgd", "lr": 0.1}', "[1, 2]",
-        made.model.before, made.model.after, "validation examples (20 in number). A fall of at most 2.00 %", "95.00 %",
-        "94.00 %", "-1.00 points (95 % interval -3.00 to +1.00)", "0.71 (95 % interval 0.6 to 0.8)", "0.52 (95 %",
-        "A stronger attack may see more.", "Close to retrained models.", "0.9 (95 %", "0.1 (95 % interval 0 to 0.2)",
+        made.model.before, made.model.after, "Accuracy on 20 validation examples.", "accepted drop was 2.00 % plus", "95.00 %",
+       
+        "94.00 %", "-1.00 (-3.00 to +1.00)", "0.71 (0.6 to 0.8)", "0.52 (0.4 to 0.6)",
+        "A stronger attack may see more.", "Close to retrained models.", "0.9 (0.8 to 1)", "0.1 (0 to 0.2)",
         "0.0800, retrained models 0.1900", "epsilon0.7", "It says nothing of other models.", "ab" * 32, "cd" * 32,
         "7001 bytes", content(made)["sha256"], "2026-05-04T03:02:01Z", "2.13.0", "Linux", EVIDENCE,
     ):  # fmt: skip
         assert words in reader.text, words
     assert EVIDENCE == "This is evidence of a procedure, not a legal finding."
-    assert "not taken" not in text
+    assert "rejected" not in text
     for tag in made.requested.tags:
         assert tag not in text
 
@@ -44,9 +45,9 @@ def test_what_was_not_done_is_said() -> None:
     made = record(before=1, after=1, verdict=kept, membership=None, audit=None)
     _, reader = page(made)
     for words in (
-        "Not forgotten: the original was kept.", "What is handed back is the original, unchanged.",
-        "of the model that the method made, which was not taken.", "This was not checked.",
-        "None was made: the model was not compared", "None: this is the first.",
+        "Not forgotten: the original was kept.", "The returned model is the original, unchanged.",
+        "are those of the rejected model.", "Not checked.",
+        "No audit was made: the model was not compared", "None. This is the first request.",
     ):  # fmt: skip
         assert words in reader.text
     assert "score" not in reader.text
@@ -100,4 +101,4 @@ def test_large_and_small_figures_can_be_read() -> None:
         record().audit,  # type: ignore[type-var]
         before=Estimate(value=123456.0, low=-1e-9, high=1e9),
     )
-    assert "1.235e+05 (95 % interval -1e-09 to 1e+09)" in page(record(audit=audit))[1].text
+    assert "1.235e+05 (-1e-09 to 1e+09)" in page(record(audit=audit))[1].text

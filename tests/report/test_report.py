@@ -1,5 +1,4 @@
 import html.parser
-import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +6,8 @@ import msgspec
 import pytest
 
 from untrain.errors import ConfigError, IntegrityError
-from untrain.report import columns, groups, read_results, verdict, write_report
+from untrain.report import ComparisonResults, columns, groups, read_results, verdict, write_report
+from untrain.report.results import ComparisonRow, PublishedComparison, parse_results, results_text
 
 HOSTILE = "</td><script>alert(1)</script>$x$ \"' & <img src=x onerror=alert(2)>"
 
@@ -22,7 +22,12 @@ def row(method: str, score: float, seconds: float, **more: Any) -> dict[str, Any
     }  # fmt: skip
 
 
+def typed_row(method: str, score: float, seconds: float, **more: Any) -> ComparisonRow:
+    return msgspec.convert(row(method, score, seconds, **more), ComparisonRow)
+
+
 def results(name: str = "plain") -> dict[str, Any]:
+    """As version 0.1 wrote them, before they had a kind."""
     rows = [
         row("retrain", 0.2, 4.0), row("short-retrain:half", 0.1, 2.0),
         row("finetune", 0.05, 0.5), row(f"transpose:{name}", 0.08, 1.0, same_cost_score=0.06),
@@ -49,6 +54,12 @@ class Reader(html.parser.HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def typed(content: dict[str, Any]) -> ComparisonResults:
+    parsed = parse_results(msgspec.json.encode(content), "here")
+    assert isinstance(parsed, ComparisonResults)
+    return parsed
 
 
 def page(directory: Path, content: dict[str, Any]) -> tuple[str, Reader]:
@@ -85,27 +96,28 @@ def test_numbers_stand_in_the_table_best_first(tmp_path: Path) -> None:
     _, reader = page(tmp_path, results())
     for number in ("0.0800", "0.0600", "0.2000", "95.0", "4.0×"):  # noqa: RUF001
         assert number in reader.text
-    (setting, rows), *rest = groups(results())
+    (setting, rows), *rest = groups(typed(results()))
     assert setting == "0.02"
     assert not rest
-    assert [each["method"] for each in rows] == [
+    assert [row.method for row in rows] == [
         "transpose:plain",
         "finetune",
         "short-retrain:half",
         "retrain",
     ]
     assert "transpose:plain has the highest final score, 0.0800" in verdict(rows)
-    assert "would score 0.0600, less than it" in verdict(rows)
+    assert "would score 0.0600, which is less" in verdict(rows)
 
 
 def test_nobody_wins_with_nothing() -> None:
-    assert verdict([row("retrain", 0.2, 4.0), row("finetune", 0.0, 1.0)]).startswith("No method scored above 0")
-    assert verdict([row("retrain", 0.2, 4.0)]) == "No method was compared."
+    retrain = typed_row("retrain", 0.2, 4.0)
+    assert verdict([retrain, typed_row("finetune", 0.0, 1.0)]).startswith("No method scored above 0")
+    assert verdict([retrain]) == "No method was compared."
 
 
 def test_published_figures_have_columns_where_there_are_some(tmp_path: Path) -> None:
     content = results()
-    assert not any("published" in column.head for column in columns(content["rows"]))
+    assert not any("published" in column.head for column in columns(typed(content).rows))
     content["rows"][3]["published"] = {
         "final_score": 0.0123,
         "test_accuracy": 86.3,
@@ -123,17 +135,43 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_unusable_results_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="has the run finished"):
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    content = results()
+    content["rows"][3]["published"] = {"final_score": 0.0123, "test_accuracy": None}
+    written = typed(content)
+    assert written.rows[3].published == PublishedComparison(final_score=0.0123)
+    assert written.rows[0].epsilon == (0.5, 50.0, None)
+    (tmp_path / "results.json").write_bytes(results_text(written))
+    assert read_results(tmp_path) == written
+
+
+def test_a_run_without_results_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds no results\.json: has the run finished"):
         read_results(tmp_path)
-    for content, error, message in (
-        (b"{", IntegrityError, "expected JSON"),
-        (b'{"schema": 2}', ConfigError, "schema 1 .* got 2"),
-        (b'{"schema": 1, "rows": []}', IntegrityError, "complete results"),
-        (json.dumps({**results(), "rows": [None]}).encode(), IntegrityError, "complete results"),
-        (json.dumps({**results(), "rows": [{"method": 7}]}).encode(), IntegrityError, "complete results"),
-        (b"[" * 100_000, IntegrityError, "expected JSON"),
-    ):
-        (tmp_path / "results.json").write_bytes(content)
-        with pytest.raises(error, match=message):
-            write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (b"{", IntegrityError, "damaged or incomplete"),
+        (b"[" * 100_000, IntegrityError, "damaged or incomplete"),
+        (b'{"rows": []}', IntegrityError, "`schema`"),
+        (b'{"schema": 2}', ConfigError, "schema 2"),
+        (b'{"schema": 1, "kind": "poem"}', ConfigError, "kind 'poem'"),
+        (b'{"schema": 1}', IntegrityError, "`experiment`"),
+        ({"rows": []}, IntegrityError, r"length >= 1 - at `\$\.rows`"),
+        ({"rows": [None]}, IntegrityError, r"\$\.rows\[0\]"),
+        ({"rows": [{**row("finetune", 0.1, 1.0), "test_accuracy": 101}]}, IntegrityError, "<= 100"),
+        ({"rows": [row("scrub", 0.1, 1.0)]}, IntegrityError, "no confidences of 'scrub'"),
+        ({"shown": []}, IntegrityError, "no examples are shown for the forget setting '0.02'"),
+    ],
+)
+def test_unusable_results_are_refused(
+    content: bytes | dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    data = content if isinstance(content, bytes) else msgspec.json.encode({**results(), **content})
+    (tmp_path / "results.json").write_bytes(data)
+    with pytest.raises(error, match=message) as refusal:
+        write_report(tmp_path)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "report.html").exists()

@@ -30,9 +30,9 @@ def page(path: Path, content: dict[str, Any], pictures: list[str | None]) -> tup
 
 def test_what_was_found_stands_in_sentences() -> None:
     assert summary(found()) == (
-        "3 of 100 labels are taken for wrong by auto; noise ratio 3.0 % (95 % interval 1.0 % to 5.0 %). Of the labels "
-        "taken for right, held-out predictions miss 2.0 %: so much may look wrong by the model's own fault. "
-        "Note: plain."
+        "auto flags 3 of 100 labels as wrong; noise ratio 3.0 % (95 % interval 1.0 % to 5.0 %). Held-out predictions "
+        "miss 2.0 % of the labels that are not flagged: about as many correct labels may be flagged by the model's own "
+        "error. Note: plain."
     )
     given = {**found(), "interval": [0.03, 0.03], "model_error": None, "evidence": {}}
     assert summary(given).endswith("noise ratio 3.0 % (as given).")
@@ -76,7 +76,7 @@ def test_a_page_of_many_or_of_none(tmp_path: Path) -> None:
 def test_what_is_incomplete_is_refused(tmp_path: Path) -> None:
     content = found()
     del content["flagged"][0]["label"]
-    with pytest.raises(InputError, match=r"expected everything .*'label'"):
+    with pytest.raises(InputError, match=r"suspects\.json.*`label`"):
         write_suspects_page(tmp_path / "page.html", content)
     assert not list(tmp_path.iterdir())
 
@@ -85,12 +85,12 @@ def test_examples_become_small_pictures() -> None:
     def read(pixels: np.ndarray[Any, Any]) -> Image.Image:
         return Image.open(io.BytesIO(base64.b64decode(png(pixels) or "")))
 
-    grey = read(np.array([[[0.0, 1.0, 2.0]]]))
-    assert (grey.mode, grey.size, list(grey.tobytes())) == ("L", (3, 1), [0, 255, 255])
+    gray = read(np.array([[[0.0, 1.0, 2.0]]]))
+    assert (gray.mode, gray.size, list(gray.tobytes())) == ("L", (3, 1), [0, 255, 255])
     raw = read(np.array([[[0.0, 100.0, 255.0]]]))
     assert list(raw.tobytes()) == [0, 100, 255]
-    colour = read(np.full((3, 4, 4), 7, dtype=np.uint8))
-    assert (colour.mode, colour.getpixel((0, 0))) == ("RGB", (7, 7, 7))
+    color = read(np.full((3, 4, 4), 7, dtype=np.uint8))
+    assert (color.mode, color.getpixel((0, 0))) == ("RGB", (7, 7, 7))
     assert max(read(np.zeros((1, 300, 200))).size) == LARGEST
     for other in (np.zeros(64), np.zeros((2, 8, 8)), np.zeros((1, 0, 8))):
         assert png(other) is None

@@ -1,4 +1,4 @@
-"""`untrain report`: the report of a finished run, written anew."""
+"""`untrain report`: rewrite the report of a finished run."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from untrain.cli.terminal import print_text
 
 
 def report(run: tyro.conf.Positional[Path]) -> None:
-    """Write the report of a finished run anew, and print its tables.
+    """Write the report of a finished run again and print its tables.
 
     Args:
         run: directory of the run.

@@ -1,8 +1,8 @@
-"""`untrain run`: a declared experiment."""
+"""`untrain run`: an experiment."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -30,55 +30,51 @@ def run(
     """Run an experiment, or continue it, and write its report.
 
     Args:
-        experiment: a name that `untrain list` shows, or a .toml file of your own.
-        models: how many models a side (N).
-        methods: methods to compare, separated by commas, each `name` or `name:preset`.
-        forget: what to forget, separated by commas: ratios, groups:COUNT, groups:RATIO or ids:FILE.
-        scorers: of an experiment with wrong labels, separated by commas, each `name` or `name:preset`.
-        seeds: how often an experiment with wrong labels is repeated.
-        data_dir: folder of the parquet data; default the variable UNTRAIN_DATA.
-        out: directory of the run; default runs/EXPERIMENT.
-        seed: root of all random numbers.
-        workers: processes; default one a core.
-        json: print the results as JSON instead of tables.
+        experiment: name from `untrain list`, or a .toml file of your own
+        models: number of models per side (N)
+        methods: methods to compare, separated by commas, NAME or NAME:PRESET each
+        forget: forget settings, separated by commas: ratios, groups:COUNT, groups:RATIO or ids:FILE
+        scorers: scorers to compare, separated by commas, NAME or NAME:PRESET each (mislabel experiments)
+        seeds: number of repetitions (mislabel experiments)
+        data_dir: directory of the parquet data; default the environment variable UNTRAIN_DATA
+        out: directory of the run; default runs/EXPERIMENT
+        seed: root of all random numbers
+        workers: number of processes; default one per core
+        json: print the results as JSON instead of tables
     """
     from untrain.experiments.config import changed, read_experiment
     from untrain.experiments.run import run_experiment
+    from untrain.report.results import results_text
 
     base = read_experiment(experiment)
-    asked: dict[str, Any] = {
-        "models": models,
-        "seed": seed,
-        "seeds": seeds,
-        "methods": None if methods is None else _words(methods),
-        "scorers": None if scorers is None else _words(scorers),
-        "forget": None if forget is None else [_number(word) for word in _words(forget)],
-    }
-    asked = {key: value for key, value in asked.items() if value is not None}
-    for key in asked:
-        if not hasattr(base, key):
-            raise ConfigError(f"expected no --{key}, which does not apply to the experiment {base.name}, got one")
-    asked |= _without_left_out(base, asked)
-    chosen = changed(base, asked, "command line")
+    specs = {key: _words(text) for key, text in (("methods", methods), ("scorers", scorers)) if text is not None}
+    settings = None if forget is None else [_number(word) for word in _words(forget)]
+    options = {"models": models, "seed": seed, "seeds": seeds, "forget": settings, **specs}
+    given = {key: value for key, value in options.items() if value is not None}
+    if unfit := [key for key in given if not hasattr(base, key)]:
+        raise ConfigError(f"--{unfit[0]} does not apply to the experiment {base.name}.")
+    chosen = changed(base, {**given, **_without_dropped(base, specs)}, "command line")
     directory = out or Path("runs") / chosen.name
     with Status() as status:
         results = run_experiment(chosen, directory, data_dir=data_dir, workers=workers, progress=status.show_run)
     if json:
-        sys.stdout.write((directory / "results.json").read_text(encoding="utf-8") + "\n")
+        sys.stdout.write(results_text(results).decode() + "\n")
     else:
         print_tables(results)
         print_text(f"report: {directory / 'report.html'}")
 
 
-def _without_left_out(base: "AnyExperiment", asked: dict[str, Any]) -> dict[str, Any]:
-    """What an experiment says of methods and scorers that the command leaves out is left out, too."""
-    gone = {name for key in ("methods", "scorers") if key in asked for name in getattr(base, key)}
-    gone -= {name for key in ("methods", "scorers") for name in asked.get(key, ())}
-    changes: dict[str, Any] = {"settings": {name: of for name, of in base.settings.items() if name not in gone}}
-    for key in ("told", "forgotten"):
-        if hasattr(base, key):
-            changes[key] = [name for name in getattr(base, key) if name not in gone]
-    return changes
+def _without_dropped(base: "AnyExperiment", specs: dict[str, list[str]]) -> dict[str, object]:
+    """Changes that remove what the experiment says of methods and scorers which the options drop."""
+    dropped = {name for key, names in specs.items() for name in getattr(base, key)}
+    dropped -= {name for names in specs.values() for name in names}
+    changes: dict[str, object] = {
+        key: [name for name in getattr(base, key) if name not in dropped]
+        for key in ("told", "forgotten")
+        if hasattr(base, key)
+    }
+    settings = {name: fields for name, fields in base.settings.items() if name not in dropped}
+    return {**changes, "settings": settings}
 
 
 def _words(text: str) -> list[str]:

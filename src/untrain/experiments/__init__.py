@@ -1,9 +1,8 @@
-"""A declared experiment: configuration, work, results; resumable, in one process or several."""
+"""A declared experiment: configuration, work, results; resumable, in one process or several.
 
-from untrain.experiments.config import Experiment as Experiment
-from untrain.experiments.config import Mislabel as Mislabel
-from untrain.experiments.config import Noise as Noise
-from untrain.experiments.config import packaged as packaged
-from untrain.experiments.config import read_experiment as read_experiment
-from untrain.experiments.run import Progress as Progress
-from untrain.experiments.run import run_experiment as run_experiment
+Names are imported when they are first used, so that listing experiments does not load torch.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

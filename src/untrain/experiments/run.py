@@ -1,25 +1,29 @@
-"""Running an experiment: what is done is kept, what is missing is done, results are made from what is stored."""
+"""Running an experiment: finished jobs are kept, missing ones are done, results are made from what is stored."""
 
 import fcntl
+import itertools
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
+import torch
 
 from untrain.core.files import check_writable, sweep, write_file
 from untrain.errors import ConfigError, InputError, InterruptedRunError
 from untrain.experiments.comparison.results import comparison_results
 from untrain.experiments.comparison.work import ComparisonWork
-from untrain.experiments.config import AnyExperiment, Declared, Experiment, differences, parse, read_text, to_toml
+from untrain.experiments.config import AnyExperiment, BaseExperiment, Experiment, differences, parse, read_text, to_toml
 from untrain.experiments.executors.processes import available_cores, do_jobs, one_thread
 from untrain.experiments.mislabel.results import mislabel_results
 from untrain.experiments.mislabel.work import MislabelWork
-from untrain.experiments.work import Job, Work
+from untrain.experiments.work import Job, SomeWork
+from untrain.report.html import write_report
+from untrain.report.results import Results, results_text
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,10 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        done: finished pieces of work, those of earlier runs included.
-        total: all pieces.
-        seconds_left: an estimate, None before there is one.
-        doing: a few words.
+        done: number of finished jobs, including those of earlier runs.
+        total: number of all jobs.
+        seconds_left: estimated time left, None before there is an estimate.
+        doing: the job that was finished last, in words.
     """
 
     done: int
@@ -47,52 +51,45 @@ def run_experiment(
     workers: int | None = None,
     device: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Results:
     """Run an experiment in a directory, or continue it there, and write `results.json` and `report.html`.
 
     Args:
-        experiment: what to do.
-        directory: of the run; made if it is not there.
-        data_dir: where parquet data lie; default the variable `UNTRAIN_DATA`.
-        workers: processes; default one a core, one on a GPU.
+        experiment: the experiment.
+        directory: directory of the run; it is made if it is missing.
+        data_dir: directory of the parquet data; default the environment variable `UNTRAIN_DATA`.
+        workers: number of processes; default one per core, or one on a GPU.
         device: `cpu` or `cuda`; default a GPU if there is one.
-        progress: called when work begins and after each piece.
+        progress: called at the start and after each job.
 
     Returns:
-        The content of `results.json`.
+        The results, as `results.json` holds them.
 
     Raises:
         ConfigError: the directory holds a run of another configuration, or another process works in it.
-        InputError: the data are missing or not usable.
-        InterruptedRunError: it was stopped; the same call continues it.
+        InputError: the data are missing or cannot be used.
+        InterruptedRunError: the run was stopped; the same call continues it.
     """
-    import torch
-
     directory = Path(directory)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     work = _work(experiment, directory, None if data_dir is None else str(data_dir), device)
     if workers is None:
-        workers = 1 if work.kind == "cuda" else available_cores()
+        workers = 1 if work.device_type == "cuda" else available_cores()
     if workers < 1:
         raise ConfigError(f"expected at least one worker, got {workers}")
     work.check()
     with _locked(directory):
-        _settle(work)
+        _configure(work)
         try:
             _do_missing(work, workers, progress)
         except KeyboardInterrupt:
             raise InterruptedRunError(
-                f"stopped; finished work is kept in {directory}, run the same command again"
+                f"Stopped. Finished jobs are kept in {directory}: run the same command again to continue"
             ) from None
-        found = msgspec.json.encode(
-            comparison_results(work) if isinstance(work, ComparisonWork) else mislabel_results(work)
-        )
-        write_file(directory / "results.json", msgspec.json.format(found, indent=1))
-        from untrain.report import write_report
-
+        results = comparison_results(work) if isinstance(work, ComparisonWork) else mislabel_results(work)
+        write_file(directory / "results.json", results_text(results))
         write_report(directory)
-    plain: dict[str, Any] = msgspec.json.decode(found)
-    return plain
+    return results
 
 
 def _work(
@@ -105,7 +102,7 @@ def _work(
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the run's directory; the lock ends with the process, however it ends."""
+    """Lock the directory of a run; the lock ends with the process, however it ends."""
     for folder in (directory, *directory.glob("*"), *directory.glob("*/*")):
         if folder == directory or folder.is_dir():
             check_writable(folder)
@@ -113,43 +110,43 @@ def _locked(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / ".lock").open("a")
     except OSError as error:
-        raise InputError(f"cannot write in {directory}: {error.strerror or error}") from error
+        raise InputError(f"{directory} cannot be written to: {error.strerror or error}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"another process works in {directory}: wait for it, or choose another --out") from None
+            raise ConfigError(f"Another process works in {directory}: wait for it, or choose another --out") from None
         yield
 
 
-def _settle(work: Work[Any, Any]) -> None:
-    """Settle the configuration: that of the run that is there, or a new one, which is stored."""
+def _configure(work: SomeWork) -> None:
+    """Check the configuration against that of the run in the directory, or store that of a new run."""
     path = work.directory / "experiment.toml"
     if path.is_file():
-        there = parse(read_text(path), str(path))
-        work.experiment = _continued(work.experiment, there)
-        if unlike := differences(there, work.experiment):
+        stored = parse(read_text(path), str(path))
+        work.experiment = _with_measured(work.experiment, stored)
+        if different := differences(stored, work.experiment):
             raise ConfigError(
-                f"{work.directory} holds a run of another configuration (there and asked: {unlike[0]}): "
+                f"{work.directory} holds a run of another configuration (there and here: {different[0]}): "
                 "choose another --out"
             )
         return
     sweep(work.directory, [path.name])
     if others := sorted(file.name for file in work.directory.iterdir() if file.name != ".lock"):
-        raise ConfigError(f"expected an empty directory or that of a run, got {work.directory} with {others[0]}")
+        raise ConfigError(f"{work.directory} is not the directory of a run, it holds {others[0]}: choose another --out")
     with one_thread():
-        work.experiment = work.settled()
+        work.experiment = work.prepared()
     write_file(path, to_toml(work.experiment))
 
 
-def _continued(asked: Declared, there: Declared) -> Declared:
-    """What was asked for, with what was measured when the run began."""
-    if isinstance(asked, Experiment) and isinstance(there, Experiment) and asked.engine is None:
-        return msgspec.structs.replace(asked, engine=there.engine)
-    return asked
+def _with_measured(experiment: BaseExperiment, stored: BaseExperiment) -> BaseExperiment:
+    """The experiment with what was measured when the stored run began."""
+    if isinstance(experiment, Experiment) and isinstance(stored, Experiment) and experiment.engine is None:
+        return msgspec.structs.replace(experiment, engine=stored.engine)
+    return experiment
 
 
-def _do_missing(work: Work[Any, Any], workers: int, progress: Callable[[Progress], None]) -> None:
+def _do_missing(work: SomeWork, workers: int, progress: Callable[[Progress], None]) -> None:
     jobs = work.jobs()
     missing = [job for job in jobs if not work.done(job)]
     clock = _Clock(workers, missing)
@@ -167,7 +164,7 @@ def _do_missing(work: Work[Any, Any], workers: int, progress: Callable[[Progress
 
 
 class _Clock:
-    """Estimates the time left: jobs of a method take about as long as those of it that are finished."""
+    """Estimates the time left from finished jobs of the same pace."""
 
     def __init__(self, workers: int, jobs: list[Job]) -> None:
         self.workers, self.left = workers, list(jobs)
@@ -177,14 +174,13 @@ class _Clock:
     def finish(self, job: Job) -> None:
         self.left.remove(job)
         now = time.monotonic()
-        # Workers are not told apart: whoever finished has been busy since the longest-waiting one began.
-        self.taken[job.kind].append(now - self.last.pop(0))
+        # Workers are not distinguished: the job is taken to have begun when the longest-running worker did.
+        self.taken[job.pace].append(now - self.last.pop(0))
         self.last.append(now)
 
     def seconds_left(self) -> float | None:
-        known = [seconds for each in self.taken.values() for seconds in each]
-        if not known:
+        if not self.taken:
             return None
-        mean = sum(known) / len(known)
-        of = {name: sum(each) / len(each) for name, each in self.taken.items()}
-        return sum(of.get(job.kind, mean) for job in self.left) / self.workers
+        means = {pace: statistics.fmean(seconds) for pace, seconds in self.taken.items()}
+        overall = statistics.fmean(itertools.chain.from_iterable(self.taken.values()))
+        return sum(means.get(job.pace, overall) for job in self.left) / self.workers

@@ -1,8 +1,9 @@
-"""What every kind of experiment has in common: jobs, where each is stored, and how one is done."""
+"""What every kind of experiment has in common: its jobs, their files, and how a job is done."""
 
 import abc
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,38 +17,38 @@ from untrain.core.version import __version__
 from untrain.data import Examples, load
 from untrain.data.sources import Part
 from untrain.errors import IntegrityError, UntrainError
-from untrain.experiments.config import Declared
+from untrain.experiments.config import BaseExperiment
 from untrain.models import Factory, factory
 
 
 class Job(Protocol):
-    """A piece of work: one file when it is done."""
+    """A part of an experiment: one file when it is done."""
 
     @property
     def stage(self) -> int:
-        """Jobs of a stage need the files of earlier ones, and none of their own."""
+        """Jobs of a stage need the files of earlier stages only."""
 
     @property
-    def kind(self) -> str:
-        """Jobs of a kind take about as long."""
+    def pace(self) -> str:
+        """Jobs with the same pace take about the same time."""
 
     @property
     def title(self) -> str:
-        """What is done, in words."""
+        """The job, in words."""
 
 
-E = TypeVar("E", bound=Declared)
+E = TypeVar("E", bound=BaseExperiment)
 J = TypeVar("J", bound=Job)
 
 
 @dataclass(eq=False)
 class Work(abc.ABC, Generic[E, J]):
-    """An experiment with its data at hand; knows its jobs, where each is stored, and how to do one.
+    """An experiment, its data and its jobs.
 
     Args:
-        experiment: resolved.
-        directory: the run's.
-        data_dir: where parquet data lie, or None.
+        experiment: resolved experiment.
+        directory: directory of the run.
+        data_dir: directory of the parquet data, or None.
         device: `cpu`, `cuda` or `cuda:1`.
     """
 
@@ -58,29 +59,29 @@ class Work(abc.ABC, Generic[E, J]):
 
     @abc.abstractmethod
     def jobs(self) -> list[J]:
-        """Every job; kinds take turns so that the time left can be told."""
+        """Every job, in an order from which the time left can be estimated."""
 
     @abc.abstractmethod
     def path(self, job: J) -> Path:
-        """Where the job's result is, or will be."""
+        """File of the job's result."""
 
     @abc.abstractmethod
     def check(self) -> None:
-        """Refuse what cannot work before anything is computed or written."""
+        """Check the experiment before anything is computed or written."""
 
     @abc.abstractmethod
-    def settled(self) -> E:
-        """The experiment with what had to be measured to begin."""
+    def prepared(self) -> E:
+        """The experiment with what has to be measured before the first job."""
 
     @abc.abstractmethod
     def _do(self, job: J) -> None:
         """Do a job and store its result."""
 
     def do(self, job: J) -> None:
-        """Do a job and store its result; nothing is stored before it is whole.
+        """Do a job and store its whole result.
 
         Raises:
-            UntrainError: what went wrong, and in which job.
+            UntrainError: what went wrong and in which job.
         """
         try:
             self._do(job)
@@ -88,14 +89,14 @@ class Work(abc.ABC, Generic[E, J]):
             raise type(error)(f"{job.title}: {error}") from error
 
     def done(self, job: J) -> bool:
-        """Whether the job's result is there and whole; a damaged file counts as not there."""
+        """Whether the job's file is there and whole; a damaged file counts as missing."""
         try:
             return self.path(job).is_file() and bool(read_arrays(self.path(job))[0])
         except IntegrityError:
             return False
 
     def read(self, part: Part) -> Examples:
-        """The examples that the experiment asks for of a part of its source."""
+        """The experiment's examples from a part of its source."""
         data = self.experiment.data
         return load(
             data.source,
@@ -115,24 +116,28 @@ class Work(abc.ABC, Generic[E, J]):
         return ()
 
     def build_for(self, examples: Examples) -> Factory:
-        """Builds the experiment's network for such examples."""
+        """Factory of the experiment's network for these examples."""
         return factory(self.experiment.model, examples.inputs.shape[1:], len(examples.classes))
 
     @property
-    def kind(self) -> str:
+    def device_type(self) -> str:
         """`cpu` or `cuda`."""
         return torch.device(self.device).type
 
     @property
     def versions(self) -> list[str]:
-        """Of what computes, for fingerprints."""
-        return [__version__, str(torch.__version__), np.__version__, self.kind]
+        """Versions that fingerprints depend on."""
+        return [__version__, str(torch.__version__), np.__version__, self.device_type]
 
     def environment(self) -> dict[str, str]:
-        """Versions and hardware, for the record."""
+        """Versions and hardware."""
         return {**versions(), "device": str(machine(self.device)["processor"])}
 
 
-def fingerprint(parts: dict[str, Any]) -> str:
-    """What a file's numbers depend on, as 32 hexadecimal digits."""
+SomeWork = Work[Any, Any]
+"""An experiment of any kind with its jobs."""
+
+
+def fingerprint(parts: Mapping[str, object]) -> str:
+    """Hash of what a file's numbers depend on, as 32 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

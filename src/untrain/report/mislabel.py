@@ -1,10 +1,11 @@
-"""Tables of an experiment with wrong labels. The terminal, the page and the documentation share them."""
+"""Tables of an experiment with mislabeled examples. The terminal, the page and the documentation share them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Row = dict[str, Any]
+from untrain.core.text import percent
+from untrain.report.results import MislabelFigure, MislabelResults, MislabelRow
+from untrain.report.table import number
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class Cell:
     """One figure.
 
     Attributes:
-        ours: as text, a dash where nothing is known.
+        ours: as text, a dash where it is not known.
         spread: standard deviation over seeds, or None.
         published: the study's figure, or None; with a dagger where it is doubtful.
     """
@@ -23,13 +24,13 @@ class Cell:
 
     @property
     def plain(self) -> str:
-        """Ours, with the study's in brackets."""
+        """Ours, and the study's in brackets."""
         return self.ours if self.published is None else f"{self.ours} [{self.published}]"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: lines of cells, one for each noise.
+    """A table with a column for each noise.
 
     Attributes:
         title: what it shows.
@@ -44,106 +45,113 @@ class Grid:
     note: str = ""
 
 
-_TOLD = (
-    ("auc", "ROC AUC of scorers that are told the noise ratio", 3),
-    ("accuracy", "their accuracy, % (is each label rightly called right or wrong?)", 1),
-    ("precision", "their precision, % (equal to recall, as they flag as many as are wrong)", 1),
+_Figures = tuple[tuple[MislabelFigure, str, int], ...]
+_TOLD: _Figures = (
+    ("auc", "ROC AUC, scorers that are told the noise ratio", 3),
+    ("accuracy", "accuracy of their decisions, %", 1),
+    ("precision", "their precision, % (equal to recall: they flag as many labels as are wrong)", 1),
 )
-_UNTOLD = (
-    ("auc", "ROC AUC of scorers that are told nothing", 3),
+_UNTOLD: _Figures = (
+    ("auc", "ROC AUC, scorers that are not told the noise ratio", 3),
     ("precision", "their precision, %", 1),
     ("recall", "their recall, %", 1),
-    ("estimated_noise_ratio", "the noise ratio that they estimate", 3),
-    ("flagged", "share of labels that they flag", 3),
+    ("estimated_noise_ratio", "their estimate of the noise ratio", 3),
+    ("flagged", "share of the labels that they flag", 3),
 )
-_DAGGER = (
-    "† Printed for this noise ratio, but equal to what the study's code gives at 0.01, so that it probably is a slip."
-)
+_DAGGER = "† Probably a misprint: the study's code gives this figure at a noise ratio of 0.01."
 
 
-def mislabel_grids(results: dict[str, Any]) -> Iterator[Grid]:
-    """Every table, in the order of the study: detection, forgetting what is known, forgetting what was detected."""
-    rows: list[Row] = results["rows"]
-    found = [row for row in rows if row["method"] is None]
-    for told, kinds in ((True, _TOLD), (False, _UNTOLD)):
-        chosen = [row for row in found if row["told"] is told]
-        for key, title, digits in kinds if chosen else ():
-            table = "5.1" if any("published" in row for row in chosen) else ""
-            yield _grid(title, chosen, key, digits, lambda row: str(row["scorer"]), table)
-    original = [row for row in rows if row["method"] == "original"]
-    targets = dict.fromkeys((row["target"], row["scorer"]) for row in rows if row["target"] is not None)
+def mislabel_grids(results: MislabelResults) -> Iterator[Grid]:
+    """Every table in the order of the study: detection, forgetting what is known, forgetting what was detected."""
+    for told, figures in ((True, _TOLD), (False, _UNTOLD)):
+        rows = [row for row in results.detections if row.told is told]
+        for key, title, digits in figures if rows else ():
+            yield _grid(_titled(title, rows, "5.1"), rows, key, digits, lambda row: str(row.scorer))
+    original = [row for row in results.rows if row.method == "original"]
+    targets = dict.fromkeys((row.target, row.scorer) for row in results.rows if row.target is not None)
     for target, scorer in targets:
-        what = "all wrong labels, which are known here" if scorer is None else f"the labels that {scorer} flags"
-        chosen = [row for row in rows if (row["target"], row["scorer"]) == (target, scorer)]
-        title = f"test accuracy, %, after forgetting {what}"
-        table = ("5.2" if scorer is None else "5.3") if any("published" in row for row in chosen) else ""
-        yield _grid(title, original + chosen, "test_accuracy", 1, lambda row: str(row["method"]), table)
+        what = "all wrong labels (known here)" if scorer is None else f"the labels that {scorer} flags"
+        rows = [row for row in results.rows if (row.target, row.scorer) == (target, scorer)]
+        title = _titled(f"test accuracy, %, after forgetting {what}", rows, "5.2" if scorer is None else "5.3")
+        yield _grid(title, original + rows, "test_accuracy", 1, lambda row: str(row.method))
 
 
-def _grid(title: str, rows: list[Row], key: str, digits: int, name: Callable[[Row], str], table: str) -> Grid:
-    """A table of one figure of the rows; `table` is its number in the study, or empty."""
-    heads = {row["setting"]: head(row) for row in rows}
-    cells = {(name(row), row["setting"]): _cell(row, key, digits) for row in rows}
-    lines = tuple(
-        (each, tuple(cells[each, setting] for setting in heads)) for each in dict.fromkeys(name(row) for row in rows)
-    )
-    doubtful = any("†" in (cell.published or "") for _, line in lines for cell in line)
-    title = f"{title}: the study's table {table}" if table else title
+def _titled(title: str, rows: Sequence[MislabelRow], table: str) -> str:
+    """The title, with the number of the study's table where the rows have published figures."""
+    return f"{title}: the study's table {table}" if any(row.published is not None for row in rows) else title
+
+
+def _grid(
+    title: str, rows: Sequence[MislabelRow], key: MislabelFigure, digits: int, name: Callable[[MislabelRow], str]
+) -> Grid:
+    """The table of one figure of the rows."""
+    heads = {row.setting: head(row) for row in rows}
+    cells = {(name(row), row.setting): _cell(row, key, digits) for row in rows}
+    names = dict.fromkeys(name(row) for row in rows)
+    lines = tuple((line, tuple(cells[line, setting] for setting in heads)) for line in names)
+    doubtful = any("†" in (cell.published or "") for cell in cells.values())
     return Grid(title, tuple(heads.values()), lines, _DAGGER if doubtful else "")
 
 
-def _cell(row: Row, key: str, digits: int) -> Cell:
-    value, spread = row.get(key), row.get("spread", {}).get(key)
-    published = row.get("published", {})
-    theirs = None
-    if key in published:
-        theirs = f"{published[key]:.{min(digits, 2)}f}" + ("†" if published["doubtful"] else "")
-    if value is None:
-        return Cell("–", None, theirs)  # noqa: RUF001 (a dash is meant)
-    return Cell(f"{value:.{digits}f}", None if spread is None else f"{spread:.{digits}f}", theirs)
-
-
-def head(row: Row) -> str:
-    """The noise of a row in a few words."""
-    kind = {"pair": "pair ", "matrix": "by class ", "column": "human "}.get(row["noise"], "")
-    return f"{kind}{row['noise_ratio']:.3g}"
-
-
-def mislabel_verdict(results: dict[str, Any], scorer: str = "auto", method: str = "retrain") -> str:
-    """In words, how well the labels were found and the model was repaired by what was found."""
-    rows = results["rows"]
-    looked = [row for row in rows if row["scorer"] == scorer and row["method"] is None and not row["told"]]
-    refused = [row for row in looked if row["note"]]
-    found = [row for row in looked if row["precision"] is not None and not row["note"]]
-    if not (noisy := [row for row in found if row["noise_ratio"] > 0]):
-        return ""
-    worst = max(noisy, key=lambda row: float(row["noise_ratio"]))
-    off = max(abs(row["estimated_noise_ratio"] - row["noise_ratio"]) for row in noisy)
-    words = (
-        f"{scorer}, told nothing, found wrong labels with a precision of at least {_least(noisy, 'precision')} % and a "
-        f"recall of at least {_least(noisy, 'recall')} %, up to {100 * worst['noise_ratio']:.0f} % of them wrong; "
-        f"its estimate of their share was off by at most {off:.3f}."
+def _cell(row: MislabelRow, key: MislabelFigure, digits: int) -> Cell:
+    spread = row.spread.get(key)
+    return Cell(
+        ours=number(getattr(row, key), digits),
+        spread=None if spread is None else number(spread, digits),
+        published=_published(row, key, digits),
     )
-    doubted = {row["setting"] for row in refused}
+
+
+def _published(row: MislabelRow, key: MislabelFigure, digits: int) -> str | None:
+    """The study's figure, with a dagger where it is doubtful."""
+    value: float | None = getattr(row.published, key, None)
+    if row.published is None or value is None:
+        return None
+    return f"{value:.{min(digits, 2)}f}{'†' if row.published.doubtful else ''}"
+
+
+def head(row: MislabelRow) -> str:
+    """The noise of a row in a few words."""
+    kind = {"pair": "pair ", "matrix": "by class ", "column": "human "}.get(row.noise, "")
+    return f"{kind}{row.noise_ratio:.3g}"
+
+
+def mislabel_verdict(results: MislabelResults, scorer: str = "auto", method: str = "retrain") -> str:
+    """How well a scorer found the wrong labels, and how accurate the model was after forgetting them."""
+    rows = [row for row in results.detections if row.scorer == scorer and not row.told]
+    refused = [row for row in rows if row.note]
+    noisy = [row for row in rows if row.precision is not None and not row.note and row.noise_ratio > 0]
+    if not noisy:
+        return ""
+    sentences = [
+        f"{scorer}, which was not told the noise ratio, found wrong labels with a precision of at least "
+        f"{_least(row.precision for row in noisy)} % and a recall of at least {_least(row.recall for row in noisy)} %, "
+        f"at noise ratios up to {percent(max(row.noise_ratio for row in noisy), 0)}.",
+        f"Its estimate of the noise ratio was off by at most {max(_estimation_error(row) for row in noisy):.3f}.",
+    ]
+    refused_at = {row.setting for row in refused}
     after = [
-        row
-        for row in rows
-        if (row["scorer"], row["method"]) == (scorer, method) and row["test_accuracy"] and row["setting"] not in doubted
+        row.test_accuracy
+        for row in results.rows
+        if (row.scorer, row.method) == (scorer, method) and row.test_accuracy and row.setting not in refused_at
     ]
     if after:
-        words += (
-            f" After {method} without what it flagged, test accuracy was at least {_least(after, 'test_accuracy')} %."
-        )
+        sentences.append(f"After forgetting what it flagged by {method}, test accuracy was at least {_least(after)} %.")
     if refused:
-        words += f" At {', '.join(head(row) for row in refused)} it refused to guess{_how_often(refused, results)}."
-    return words
+        noises = ", ".join(head(row) for row in refused)
+        sentences.append(f"At noise {noises} it refused to decide{_how_often(refused, results.seeds)}.")
+    return " ".join(sentences)
 
 
-def _how_often(refused: list[Row], results: dict[str, Any]) -> str:
-    """Nothing where it refused at every seed, else at how many."""
-    guessed = sum(row["seeds"] for row in refused)
-    return "" if not guessed else f" at {len(refused) * results['seeds'] - guessed} of {results['seeds']} seeds each"
+def _estimation_error(row: MislabelRow) -> float:
+    return 0.0 if row.estimated_noise_ratio is None else abs(row.estimated_noise_ratio - row.noise_ratio)
 
 
-def _least(rows: list[Row], key: str) -> str:
-    return f"{min(row[key] for row in rows):.1f}"
+def _how_often(refused: Sequence[MislabelRow], seeds: int) -> str:
+    """Nothing where it refused for every seed, else for how many."""
+    decided = sum(row.seeds for row in refused)
+    return "" if not decided else f" for {len(refused) * seeds - decided} of {seeds} seeds each"
+
+
+def _least(values: Iterator[float | None] | Sequence[float]) -> str:
+    return f"{min(value for value in values if value is not None):.1f}"

@@ -1,8 +1,11 @@
-"""The page of a record: no script, nothing fetched, every text escaped, no id in it."""
+"""The page of a record: no script, nothing is fetched, every text is escaped, and no id is shown."""
 
 import json
 from typing import Any
 
+import msgspec
+
+from untrain.core.estimate import Estimate
 from untrain.core.text import percent, printable
 from untrain.report.html import fill
 
@@ -20,17 +23,15 @@ def record_page(content: dict[str, Any]) -> bytes:
     Args:
         content: of a `record.json`.
     """
-    shown = _printable(content)
+    certificate = (content["audit"] or {}).get("certificate") or {}
     values = {
         "title": "record of a request to forget",
         "heading": "Record of a request to forget",
         "outcome": _HEADINGS[content["verdict"]["outcome"]],
         "evidence": EVIDENCE,
-        "record": shown,
-        "settings": {printable(name): _text(value) for name, value in content["applied"]["settings"].items()},
-        "certificate": {
-            printable(name): _text(value) for name, value in ((content["audit"] or {}).get("certificate") or {}).items()
-        },
+        "record": _printable(content),
+        "settings": _texts(content["applied"]["settings"]),
+        "certificate": _texts(certificate),
         "percent": percent,
         "points": _points,
         "figure": _figure,
@@ -38,7 +39,8 @@ def record_page(content: dict[str, Any]) -> bytes:
     return fill("record.html.j2", values).encode("ascii", "xmlcharrefreplace")
 
 
-def _printable(value: Any) -> Any:  # noqa: ANN401 (any plain value)
+def _printable(value: object) -> object:
+    """Plain values with every text printable."""
     if isinstance(value, dict):
         return {printable(name): _printable(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -46,14 +48,19 @@ def _printable(value: Any) -> Any:  # noqa: ANN401 (any plain value)
     return printable(value) if isinstance(value, str) else value
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 (any plain value)
-    return printable(value if isinstance(value, str) else json.dumps(value))
+def _texts(values: dict[str, object]) -> dict[str, str]:
+    """Names and plain values as texts."""
+    return {
+        printable(name): printable(value if isinstance(value, str) else json.dumps(value))
+        for name, value in values.items()
+    }
 
 
 def _points(estimate: dict[str, float]) -> str:
-    value, low, high = (100 * estimate[name] for name in ("value", "low", "high"))
-    return f"{value:+.2f} points (95 % interval {low:+.2f} to {high:+.2f})"
+    """A change of a share, in percentage points."""
+    points = Estimate(*(100 * estimate[name] for name in Estimate.__struct_fields__))
+    return f"{points:+.2f}"
 
 
 def _figure(estimate: dict[str, float]) -> str:
-    return f"{estimate['value']:.4g} (95 % interval {estimate['low']:.4g} to {estimate['high']:.4g})"
+    return f"{msgspec.convert(estimate, Estimate):.4g}"

@@ -1,10 +1,9 @@
-"""What a detection found, in sentences and as one HTML page: no script, nothing fetched, text from data escaped."""
+"""What a detection found, in sentences and as one HTML page: no script, nothing is fetched, text is escaped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import jinja2
+import msgspec
 
 from untrain.core.files import write_file
 from untrain.core.text import percent, printable
@@ -12,67 +11,110 @@ from untrain.errors import InputError
 from untrain.report.html import fill
 
 MOST_SHOWN = 200
-"""Suspects on the page; the review file has all."""
+"""Number of suspects on the page; the review file has all of them."""
 
 
-def summary(found: dict[str, Any]) -> str:
+class Suspect(msgspec.Struct, frozen=True, kw_only=True):
+    """One flagged example: `suggested` is the class that is more probable than its label, where one is known."""
+
+    id: str
+    label: str
+    suggested: str | None
+    score: float | None
+
+
+class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page needs of the content of `suspects.json`.
+
+    Attributes:
+        data: name of the data.
+        examples: number of examples.
+        scorer: `name` or `name:preset`.
+        noise_ratio: share of wrong labels.
+        interval: around it, 95 %; both ends equal where the noise ratio was given.
+        model_error: share of the labels not flagged that held-out predictions miss, or None.
+        evidence: what else the scorer knows; `note` is a text for people.
+        versions: by name.
+        flagged: most suspicious first.
+    """
+
+    data: str
+    examples: int
+    scorer: str
+    noise_ratio: float
+    interval: tuple[float, float]
+    model_error: float | None
+    evidence: dict[str, object]
+    versions: dict[str, str]
+    flagged: tuple[Suspect, ...]
+
+
+def summary(found: Mapping[str, object]) -> str:
     """What was found, in a few sentences.
 
     Args:
-        found: as in `suspects.json`: `examples`, a count, `flagged`, a list, `scorer`, `noise_ratio`, `interval`,
-            `model_error`, and `evidence` with or without a `note`.
+        found: the content of `suspects.json`.
+
+    Raises:
+        InputError: something is missing.
     """
-    low, high = found["interval"]
-    ratio = percent(found["noise_ratio"], 1)
-    given = "as given" if low == high else f"95 % interval {percent(low, 1)} to {percent(high, 1)}"
-    text = (
-        f"{len(found['flagged'])} of {found['examples']} labels are taken for wrong by {found['scorer']}; "
-        f"noise ratio {ratio} ({given})."
-    )
-    if found["model_error"] is not None:
-        text += (
-            f" Of the labels taken for right, held-out predictions miss {percent(found['model_error'], 1)}: "
-            "so much may look wrong by the model's own fault."
+    return _summary(_parsed(found))
+
+
+def _summary(file: SuspectsFile) -> str:
+    low, high = file.interval
+    origin = "as given" if low == high else f"95 % interval {percent(low, 1)} to {percent(high, 1)}"
+    sentences = [
+        f"{file.scorer} flags {len(file.flagged)} of {file.examples} labels as wrong; "
+        f"noise ratio {percent(file.noise_ratio, 1)} ({origin})."
+    ]
+    if file.model_error is not None:
+        sentences.append(
+            f"Held-out predictions miss {percent(file.model_error, 1)} of the labels that are not flagged: "
+            "about as many correct labels may be flagged by the model's own error."
         )
-    note = found["evidence"].get("note")
-    return f"{text} Note: {printable(str(note))}." if note else text
+    if note := file.evidence.get("note"):
+        sentences.append(f"Note: {printable(str(note))}.")
+    return " ".join(sentences)
 
 
-def write_suspects_page(path: str | Path, found: dict[str, Any], pictures: Sequence[str | None] = ()) -> None:
+def write_suspects_page(path: str | Path, found: Mapping[str, object], pictures: Sequence[str | None] = ()) -> None:
     """Write one self-contained page of the most suspicious examples, at most `MOST_SHOWN`.
 
     Args:
         path: of the page.
-        found: see `summary`; besides, `data`, its name, `versions`, and for each of `flagged` an `id`, `label`,
-            `suggested` or None, and `score`.
+        found: the content of `suspects.json`.
         pictures: of the first of `flagged`, each a PNG in base64 as `untrain.report.images.png` makes it, or None.
 
     Raises:
         InputError: something is missing, or the file cannot be written.
     """
-    shown = found["flagged"][:MOST_SHOWN]
+    file = _parsed(found)
+    shown = file.flagged[:MOST_SHOWN]
+    padded = [*pictures[: len(shown)], *[None] * (len(shown) - len(pictures))]
+    values = {
+        "title": f"suspects in {printable(file.data)}",
+        "heading": f"Suspects in {printable(file.data)}",
+        "summary": _summary(file),
+        "entries": [_entry(suspect, picture) for suspect, picture in zip(shown, padded, strict=True)],
+        "left": len(file.flagged) - len(shown),
+        "versions": file.versions,
+    }
+    write_file(Path(path), fill("suspects.html.j2", values).encode("utf-8", "backslashreplace"))
+
+
+def _parsed(found: Mapping[str, object]) -> SuspectsFile:
     try:
-        values = {
-            "title": f"suspects in {printable(found['data'])}",
-            "heading": f"Suspects in {printable(found['data'])}",
-            "summary": summary(found),
-            "entries": [
-                _entry(each, pictures[number] if number < len(pictures) else None) for number, each in enumerate(shown)
-            ],
-            "left": len(found["flagged"]) - len(shown),
-            "found": found,
-        }
-        page = fill("suspects.html.j2", values)
-    except (KeyError, jinja2.UndefinedError) as error:
-        raise InputError(f"expected everything that suspects.json has for the page, got {error!r}") from error
-    write_file(Path(path), page.encode("utf-8", "backslashreplace"))
+        return msgspec.convert(found, SuspectsFile)
+    except msgspec.ValidationError as error:
+        raise InputError(f"this is not the content of a suspects.json: {error}") from error
 
 
-def _entry(suspect: dict[str, Any], picture: str | None) -> dict[str, str | None]:
+def _entry(suspect: Suspect, picture: str | None) -> dict[str, str | None]:
     return {
-        "id": printable(suspect["id"]),
-        "label": printable(suspect["label"]),
-        "suggested": None if suspect["suggested"] is None else printable(suspect["suggested"]),
-        "score": f"{suspect['score']:.4g}",
+        "id": printable(suspect.id),
+        "label": printable(suspect.label),
+        "suggested": None if suspect.suggested is None else printable(suspect.suggested),
+        "score": "" if suspect.score is None else f"{suspect.score:.4g}",
         "picture": picture,
     }

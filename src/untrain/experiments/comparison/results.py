@@ -1,155 +1,211 @@
-"""From stored populations to `results.json`, from which the report and every table are made."""
+"""From the stored populations of a comparison to its results."""
 
 import math
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from untrain.auditing import final_score, forget_quality, mean_epsilon
+from untrain.auditing import ForgetQuality, final_score, forget_quality, mean_epsilon
+from untrain.core.registry import base_name
 from untrain.data import ForgetSplit
-from untrain.experiments.comparison.work import Arm, ComparisonWork, Outcome
-from untrain.experiments.config import published_rows
+from untrain.experiments.catalog import published_rows
+from untrain.experiments.comparison.work import Arm, ArmFigures, ComparisonWork
 from untrain.report.images import png
+from untrain.report.results import (
+    ComparisonResults,
+    ComparisonRow,
+    ComparisonSizes,
+    ForgetExample,
+    PublishedComparison,
+    ShownExamples,
+)
+from untrain.report.table import RETRAINING
 
-SCHEMA = 1
-"""Version of the form of `results.json`; it grows when a key changes its meaning or goes away."""
+_QUANTILES = (0.1, 0.5, 0.9)
+"""The report shows the examples at these quantiles of the confidence of retrained models."""
 
-_CURVE = ("short-retrain", "retrain")
-"""Methods that make the curve of score against cost, with which the others are compared."""
-
-_SHOWN = (0.1, 0.5, 0.9)
-"""Examples that are shown: at these quantiles of how well retrained models know them."""
+_CHEAPEST = 0.9
+"""Short retraining of the same cost is not extrapolated below this share of the cheapest that was run."""
 
 
-def comparison_results(work: ComparisonWork) -> dict[str, Any]:
-    """Everything that is known of a finished run, as plain values.
+@dataclass(frozen=True)
+class MethodFigures:
+    """What is known of a method at one forget setting before it is compared with retraining.
 
-    Accuracies are in percent, epsilons in nats, seconds are those of one model made alone.
+    Attributes:
+        quality: against the reference models.
+        final_score: of the competition.
+        accuracies: means over models, in percent, by the part of the data.
+        seconds: median time of one model computed alone.
     """
+
+    quality: ForgetQuality
+    final_score: float
+    accuracies: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RetrainingCurve:
+    """Final score and test accuracy of short and full retraining against time, cheapest first.
+
+    Attributes:
+        seconds: for one model.
+        scores: final scores.
+        accuracies: on the test set.
+    """
+
+    seconds: tuple[float, ...]
+    scores: tuple[float, ...]
+    accuracies: tuple[float, ...]
+
+    @classmethod
+    def through(cls, points: Iterable[tuple[float, float, float]]) -> "RetrainingCurve":
+        """The curve through points of seconds, score and accuracy."""
+        seconds, scores, accuracies = zip(*sorted(points), strict=True)
+        return cls(seconds, scores, accuracies)
+
+    def at(self, seconds: float) -> tuple[float | None, float | None]:
+        """Score and accuracy of short retraining that takes so long; None where the curve does not reach."""
+        if len(self.seconds) < 2 or seconds < _CHEAPEST * self.seconds[0]:
+            return None, None
+        return (
+            float(np.interp(seconds, self.seconds, self.scores)),
+            float(np.interp(seconds, self.seconds, self.accuracies)),
+        )
+
+
+def comparison_results(work: ComparisonWork) -> ComparisonResults:
+    """The results of a finished run."""
     experiment = work.experiment
-    rows, shown = [], []
+    rows: list[ComparisonRow] = []
+    shown = []
     for setting, sets in work.forgets.items():
-        reference = work.outcome(Arm(setting, "reference"))
-        outcomes = {name: work.outcome(Arm(setting, name)) for name in work.methods if name != "reference"}
-        group = [_row(work, setting, name, outcome, reference) for name, outcome in outcomes.items()]
-        _add_ceiling_and_cost(group)
-        rows += group
-        shown.append(_shown(setting, sets, reference, outcomes))
-    _add_published(rows, experiment.published)
-    return {
-        "schema": SCHEMA,
-        "kind": "comparison",
-        "experiment": experiment.name,
-        "title": experiment.title,
-        "rows": rows,
-        "shown": shown,
-        "configuration": msgspec.to_builtins(experiment),
-        "sizes": {
-            "train": len(work.splits.train),
-            "validation": len(work.splits.validation),
-            "test": len(work.splits.test),
-            "forget": {setting: len(sets.forget) for setting, sets in work.forgets.items()},
-        },
-        "environment": work.environment(),
-    }
-
-
-def _row(work: ComparisonWork, setting: str, name: str, outcome: Outcome, reference: Outcome) -> dict[str, Any]:
-    quality = forget_quality(outcome.confidences, reference.confidences)
-    accuracy = {part: float(np.mean(values)) for part, values in outcome.accuracies.items()}
-    method = work.methods[name]
-    sets = work.forgets[setting]
-    total = len(sets.forget) + len(sets.retain)
-    return {
-        "dataset": work.experiment.data.source,
-        "forget": setting,
-        "forget_ratio": _ratio(setting, len(sets.forget) / total),
-        "forget_examples": len(sets.forget),
-        "method": name,
-        "title": method.title or (type(method).__doc__ or "").partition("\n")[0],
-        "models": quality.models,
-        "forget_quality": quality.score,
-        "final_score": final_score(
-            quality.score,
-            outcome.accuracies["retain"],
-            reference.accuracies["retain"],
-            outcome.accuracies["test"],
-            reference.accuracies["test"],
+        reference = work.figures(Arm(setting, "reference"))
+        arms = {name: work.figures(Arm(setting, name)) for name in work.methods if name != "reference"}
+        rows += _rows(work, setting, arms, reference)
+        shown.append(_shown(setting, sets, reference, arms))
+    return ComparisonResults(
+        experiment=experiment.name,
+        title=experiment.title,
+        rows=tuple(rows),
+        shown=tuple(shown),
+        configuration=msgspec.to_builtins(experiment),
+        sizes=ComparisonSizes(
+            train=len(work.splits.train),
+            validation=len(work.splits.validation),
+            test=len(work.splits.test),
+            forget={setting: len(sets.forget) for setting, sets in work.forgets.items()},
         ),
-        "epsilon_mean": mean_epsilon(quality.epsilon),
-        "epsilon": [_finite(value) for value in quality.epsilon],
-        "buckets": quality.buckets,
-        "capped": quality.capped,
-        "retain_accuracy": 100 * accuracy["retain"],
-        "test_accuracy": 100 * accuracy["test"],
-        "forget_accuracy": 100 * accuracy["forget"],
-        "validation_accuracy": 100 * accuracy["validation"],
-        "seconds_per_model": float(np.median(outcome.seconds)),
-    }
+        environment=work.environment(),
+    )
+
+
+def _rows(
+    work: ComparisonWork, setting: str, arms: Mapping[str, ArmFigures], reference: ArmFigures
+) -> list[ComparisonRow]:
+    methods = {name: _method_figures(arm, reference) for name, arm in arms.items()}
+    curve = RetrainingCurve.through(
+        (figures.seconds, figures.final_score, figures.accuracies["test"])
+        for name, figures in methods.items()
+        if base_name(name) in RETRAINING
+    )
+    return [_row(work, setting, name, figures, methods["retrain"], curve) for name, figures in methods.items()]
+
+
+def _method_figures(arm: ArmFigures, reference: ArmFigures) -> MethodFigures:
+    quality = forget_quality(arm.confidences, reference.confidences)
+    score = final_score(
+        quality.score,
+        arm.accuracies["retain"],
+        reference.accuracies["retain"],
+        arm.accuracies["test"],
+        reference.accuracies["test"],
+    )
+    accuracies = {part: 100 * float(np.mean(values)) for part, values in arm.accuracies.items()}
+    return MethodFigures(quality, score, accuracies, float(np.median(arm.seconds)))
+
+
+def _row(
+    work: ComparisonWork,
+    setting: str,
+    name: str,
+    figures: MethodFigures,
+    retrain: MethodFigures,
+    curve: RetrainingCurve,
+) -> ComparisonRow:
+    method, sets = work.methods[name], work.forgets[setting]
+    dataset = work.experiment.data.source
+    forget_ratio = _ratio(setting, len(sets.forget) / (len(sets.forget) + len(sets.retain)))
+    same_cost = (None, None) if base_name(name) in RETRAINING else curve.at(figures.seconds)
+    return ComparisonRow(
+        dataset=dataset,
+        forget=setting,
+        forget_ratio=forget_ratio,
+        forget_examples=len(sets.forget),
+        method=name,
+        title=method.title or (type(method).__doc__ or "").partition("\n")[0],
+        models=figures.quality.models,
+        forget_quality=figures.quality.score,
+        final_score=figures.final_score,
+        epsilon_mean=_defined(mean_epsilon(figures.quality.epsilon)),
+        epsilon=tuple(_defined(round(float(value), 6)) for value in figures.quality.epsilon),
+        buckets=figures.quality.buckets,
+        capped=figures.quality.capped,
+        retain_accuracy=figures.accuracies["retain"],
+        test_accuracy=figures.accuracies["test"],
+        forget_accuracy=figures.accuracies["forget"],
+        validation_accuracy=figures.accuracies["validation"],
+        seconds_per_model=figures.seconds,
+        ceiling=retrain.quality.score,
+        speedup=retrain.seconds / figures.seconds,
+        same_cost_score=same_cost[0],
+        same_cost_test_accuracy=same_cost[1],
+        published=published_figures(work.experiment.published, dataset, forget_ratio, name),
+    )
 
 
 def _ratio(setting: str, actual: float) -> float:
-    """The ratio that was asked for, be it of groups, or that which a list or a number of groups came to."""
+    """The requested forget ratio, of examples or groups; the actual one of a list of ids or a number of groups."""
     try:
-        asked = float(setting.removeprefix("groups:"))
+        requested = float(setting.removeprefix("groups:"))
     except ValueError:
         return actual
-    return asked if asked < 1 else actual
+    return requested if requested < 1 else actual
 
 
-def _finite(value: float) -> float | None:
-    return None if math.isnan(value) else round(float(value), 6)
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
-def _add_ceiling_and_cost(group: list[dict[str, Any]]) -> None:
-    """Add to each row what retraining scores, the speed-up over it, and what short retraining as costly gives."""
-    retrain = next(row for row in group if row["method"] == "retrain")
-    curve = sorted(
-        (row["seconds_per_model"], row["final_score"], row["test_accuracy"])
-        for row in group
-        if row["method"].partition(":")[0] in _CURVE
-    )
-    seconds, scores, accuracies = (list(column) for column in zip(*curve, strict=True))
-    for row in group:
-        cost = row["seconds_per_model"]
-        row["ceiling"] = retrain["forget_quality"]
-        row["speedup"] = retrain["seconds_per_model"] / cost
-        # Nothing is said below the cheapest short retraining that was run, nor of the curve itself.
-        known = len(curve) > 1 and cost >= 0.9 * seconds[0] and row["method"].partition(":")[0] not in _CURVE
-        row["same_cost_score"] = float(np.interp(cost, seconds, scores)) if known else None
-        row["same_cost_test_accuracy"] = float(np.interp(cost, seconds, accuracies)) if known else None
-
-
-def _shown(setting: str, sets: ForgetSplit, reference: Outcome, outcomes: dict[str, Outcome]) -> dict[str, Any]:
-    """Confidences of a few forget examples under every method, and the examples themselves."""
+def _shown(setting: str, sets: ForgetSplit, reference: ArmFigures, arms: Mapping[str, ArmFigures]) -> ShownExamples:
+    """A few forget examples, and the confidences of every method in them."""
     order = np.argsort(np.median(reference.confidences, axis=0), kind="stable")
-    chosen = list(dict.fromkeys(int(order[round(quantile * (len(order) - 1))]) for quantile in _SHOWN))
-    arms = {"reference": reference, **outcomes}
-    return {
-        "forget": setting,
-        "examples": [
-            {
-                "id": str(sets.forget.ids[position]),
-                "position": position,
-                "label": sets.forget.classes[sets.forget.labels[position]],
-                "image": png(sets.forget.inputs[position]),
-                "confidences": {
-                    name: np.round(outcome.confidences[:, position], 4).tolist() for name, outcome in arms.items()
+    positions = dict.fromkeys(int(order[round(quantile * (len(order) - 1))]) for quantile in _QUANTILES)
+    return ShownExamples(
+        forget=setting,
+        examples=tuple(
+            ForgetExample(
+                id=str(sets.forget.ids[position]),
+                position=position,
+                label=sets.forget.classes[sets.forget.labels[position]],
+                image=png(sets.forget.inputs[position]),
+                confidences={
+                    name: tuple(np.round(arm.confidences[:, position], 4).tolist())
+                    for name, arm in {"reference": reference, **arms}.items()
                 },
-            }
-            for position in chosen
-        ],
-    }
+            )
+            for position in positions
+        ),
+    )
 
 
-def _add_published(rows: list[dict[str, Any]], table: str | None) -> None:
-    """Put published figures beside ours where the experiment says that the setting is the same."""
-    if table is None:
-        return
-    lines = published_rows(table)
-    published = {(line.pop("dataset"), float(line.pop("forget_ratio")), line.pop("method")): line for line in lines}
-    for row in rows:
-        found = published.get((row["dataset"], row["forget_ratio"], row["method"].partition(":")[0]))
-        if found is not None:
-            row["published"] = {key: float(value) if value else None for key, value in found.items()}
+def published_figures(table: str | None, dataset: str, forget_ratio: float, method: str) -> PublishedComparison | None:
+    """What a table of published figures says of a method, with whatever preset, at a forget ratio."""
+    for line in [] if table is None else published_rows(table):
+        if (line["dataset"], float(line["forget_ratio"]), line["method"]) == (dataset, forget_ratio, base_name(method)):
+            figures = {name: float(line[name]) for name in PublishedComparison.__struct_fields__ if line[name]}
+            return PublishedComparison(**figures)
+    return None

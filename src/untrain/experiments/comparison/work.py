@@ -1,10 +1,9 @@
-"""A comparison of unlearning methods: its arms and jobs, and how one job is done and stored."""
+"""A comparison of unlearning methods: its arms and jobs, and how a job is done and stored."""
 
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 
 from untrain.core.files import read_arrays, write_arrays
 from untrain.core.randomness import Streams
+from untrain.core.registry import base_name
 from untrain.data import ForgetSplit, Splits, forget_by, split
 from untrain.experiments.config import Experiment
 from untrain.experiments.work import Work, fingerprint
@@ -22,7 +22,7 @@ from untrain.population import Engine, Population
 from untrain.population.engine import seconds_of
 
 TIMED_CHUNKS = 8
-"""Of models that are computed together, so many chunks also make their first model alone, to time it."""
+"""Where models are computed together, the first model of this many chunks is also computed alone, to time it."""
 
 Array = npt.NDArray[np.float64]
 
@@ -33,8 +33,8 @@ class Arm:
 
     Attributes:
         forget: the forget setting, or None for the original, which learns everything.
-        name: the method as the experiment names it; `reference` for the retrained models that all are
-            compared with, and `original`.
+        name: the method as the experiment names it; `reference` for the retrained models that every method is
+            compared with; or `original`.
     """
 
     forget: str | None
@@ -42,7 +42,7 @@ class Arm:
 
     @property
     def title(self) -> str:
-        """The arm in a few words."""
+        """The arm, in words."""
         return self.name if self.forget is None else f"{self.name}, forgetting {self.forget}"
 
 
@@ -59,28 +59,28 @@ class ChunkJob:
 
     @property
     def stage(self) -> int:
-        """The original comes first and alone: the others start from it."""
+        """The original comes first: the others start from it."""
         return 0 if self.arm == ORIGINAL else 1
 
     @property
-    def kind(self) -> str:
-        """Jobs of one method take about as long."""
+    def pace(self) -> str:
+        """Jobs of one method take about the same time."""
         return self.arm.name
 
     @property
     def title(self) -> str:
-        """What is done, in words."""
+        """The job, in words."""
         return f"{self.arm.title}, models {self.first} to {self.last - 1}"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What is known of an arm's models.
+class ArmFigures:
+    """What was measured on an arm's models.
 
     Attributes:
-        confidences: `[N, S]` of the forget set.
-        accuracies: `[N]` in 0..1 by the name of the part: retain, forget, validation, test.
-        seconds: processor seconds that models took when made alone, at least one.
+        confidences: `[N, S]` in the forget set.
+        accuracies: `[N]` in 0..1 by the part of the data: retain, forget, validation, test.
+        seconds: processor seconds of models computed alone, at least one.
     """
 
     confidences: Array
@@ -90,13 +90,13 @@ class Outcome:
 
 @dataclass(eq=False)
 class ComparisonWork(Work[Experiment, ChunkJob]):
-    """A comparison with its data at hand."""
+    """A comparison and its data."""
 
     _originals: list[Population] = field(default_factory=list)
 
     @functools.cached_property
     def splits(self) -> Splits:
-        """Train, validation and test parts."""
+        """Train, validation and test set."""
         data, seed = self.experiment.data, self.experiment.seed
         if data.has_test_part:
             parts = split(self.read("train"), data.validation, 0.0, seed)
@@ -105,7 +105,7 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
 
     @functools.cached_property
     def forgets(self) -> dict[str, ForgetSplit]:
-        """Forget and retain set of each forget setting."""
+        """Forget set and retain set of each forget setting."""
         return {
             str(setting): forget_by(self.splits.train, setting, self.experiment.seed)
             for setting in self.experiment.forget
@@ -113,33 +113,33 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
 
     @functools.cached_property
     def methods(self) -> dict[str, Method]:
-        """The methods by the name that the experiment gives them, and both arms of retraining."""
+        """The methods by their names in the experiment, and both arms of retraining."""
         methods = {
             spec: build_method(spec, settings=self.experiment.settings[spec]) for spec in self.experiment.methods
         }
         return {"reference": build_method("retrain"), "retrain": build_method("retrain"), **methods}
 
     def jobs(self) -> list[ChunkJob]:
-        """Every job, the original first, since the others need it; arms take turns so that time left can be told."""
-        bounds = range(0, self.experiment.models, self.experiment.chunk)
+        """Every job, the original first; arms take turns, so that the time left can be estimated."""
+        starts = range(0, self.experiment.models, self.experiment.chunk)
         arms = [Arm(forget, name) for forget in self.forgets for name in self.methods]
         return [ChunkJob(ORIGINAL, 0, 1)] + [
             ChunkJob(arm, first, min(first + self.experiment.chunk, self.experiment.models))
-            for first in bounds
+            for first in starts
             for arm in arms
         ]
 
     def path(self, job: ChunkJob) -> Path:
-        """Where the job's result is, or will be."""
+        """File of the job's result."""
         return (
             self.directory / "populations" / self.fingerprint(job.arm) / f"{job.first:05d}-{job.last:05d}.safetensors"
         )
 
     @functools.cache  # noqa: B019 (lives as long as the run)
     def fingerprint(self, arm: Arm) -> str:
-        """What the arm's numbers depend on, as 32 hexadecimal digits: configuration, data, version of what computes."""
+        """Hash of everything that the arm's numbers depend on, as 32 hexadecimal digits."""
         experiment = self.experiment
-        parts: dict[str, Any] = {
+        parts: dict[str, object] = {
             "versions": self.versions,
             "examples": [*self._digests, None if arm.forget is None else self.forgets[arm.forget].forget.digest()],
             "model": msgspec.to_builtins(experiment.model),
@@ -148,7 +148,7 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
             "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk],
         }
         if arm != ORIGINAL:
-            name = "retrain" if arm.name == "reference" else arm.name.partition(":")[0]
+            name = "retrain" if arm.name == "reference" else base_name(arm.name)
             parts["method"] = [METHODS.origin(name), msgspec.to_builtins(self.methods[arm.name])]
             parts["original"] = self.fingerprint(ORIGINAL)
         return fingerprint(parts)
@@ -158,10 +158,10 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
         return [part.digest() for part in (self.splits.train, self.splits.validation, self.splits.test)]
 
     def check(self) -> None:
-        """Refuse what cannot work before anything is computed or written.
+        """Check the experiment before anything is computed or written.
 
         Raises:
-            InputError: the data are missing or not usable, or the model does not fit them.
+            InputError: the data are missing or cannot be used, or the model does not fit them.
             NotSupportedError: a method needs a layer that the model lacks.
         """
         _ = self.forgets
@@ -171,29 +171,29 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
                 convolutions(model, spec)
 
     def streams(self, arm: Arm) -> Streams:
-        """The random streams of an arm; no two arms share one."""
+        """The random streams of an arm; no two arms share a stream."""
         return Streams(self.experiment.seed).child(arm.forget or "everything", arm.name)
 
     @property
     def engine(self) -> Engine:
-        """How models are computed, once that is settled."""
+        """How models are computed."""
         return self.experiment.engine or Engine()
 
     @property
     def alone(self) -> Engine:
-        """How a model is computed when nothing is gained from others."""
+        """How a single model is computed."""
         return Engine(1, self.engine.channels_last)
 
     def new_models(self, count: int, streams: Streams, engine: Engine | None) -> Population:
-        """Untrained models of the experiment's architecture."""
+        """Untrained models."""
         return Population.create(self._build, count, seed=streams, device=self.device, engine=engine)
 
     @property
     def _build(self) -> Factory:
         return self.build_for(self.splits.train)
 
-    def settled(self) -> Experiment:
-        """The experiment with its engine: how the models of a chunk are best computed, measured if it is not given."""
+    def prepared(self) -> Experiment:
+        """The experiment with its engine, which is measured if none is given."""
         if self.experiment.engine is not None:
             return self.experiment
         models = self.new_models(self.experiment.chunk, Streams(self.experiment.seed).child("measure"), None)
@@ -208,18 +208,18 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
             return
         method = self.methods[job.arm.name]
         start = seconds_of(torch.device(self.device))
-        made = self.made(job.arm, method, job.first, job.last, self.engine)
-        seconds = [(seconds_of(torch.device(self.device)) - start) / len(made)]
-        if self.engine.width > 1 and len(made) > 1:
+        models = self.unlearn(job.arm, method, job.first, job.last, self.engine)
+        seconds = [(seconds_of(torch.device(self.device)) - start) / len(models)]
+        if self.engine.width > 1 and len(models) > 1:
             seconds = []
             if job.first < TIMED_CHUNKS * self.experiment.chunk and job.arm.name != "reference":
                 start = seconds_of(torch.device(self.device))
-                self.made(job.arm, method, job.first, job.first + 1, self.alone)
+                self.unlearn(job.arm, method, job.first, job.first + 1, self.alone)
                 seconds = [seconds_of(torch.device(self.device)) - start]
-        self._store(job, made, np.asarray(seconds))
+        self._store(job, models, np.asarray(seconds))
 
-    def made(self, arm: Arm, method: Method, first: int, last: int, engine: Engine) -> Population:
-        """The arm's models first to last."""
+    def unlearn(self, arm: Arm, method: Method, first: int, last: int, engine: Engine) -> Population:
+        """Models `first` to `last` (exclusive) of an arm, unlearned by a method."""
         assert arm.forget is not None  # noqa: S101 (only the original forgets nothing)
         sets = self.forgets[arm.forget]
         models = self.original().repeat(last - first, streams=self.streams(arm), first=first)
@@ -227,7 +227,7 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
         return method.forget(models, Request(sets.forget, sets.retain, self.experiment.recipe, self.splits.validation))
 
     def original(self) -> Population:
-        """The one original model, read from its file once."""
+        """The original model, read from its file once."""
         if not self._originals:
             path = self.path(ChunkJob(ORIGINAL, 0, 1))
             self._originals.append(Population.load(path, self._build, device=self.device))
@@ -246,15 +246,17 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
         metadata = {"format": "untrain.outcome.1", "method": job.arm.name, "forget": str(job.arm.forget)}
         write_arrays(self.path(job), arrays, metadata)
 
-    def outcome(self, arm: Arm) -> Outcome:
-        """Everything that was stored of an arm whose jobs are all done."""
+    def figures(self, arm: Arm) -> ArmFigures:
+        """Everything that was stored for an arm whose jobs are all done."""
         files = [read_arrays(self.path(job))[0] for job in self._jobs_of(arm)]
 
         def joined(name: str) -> Array:
             return np.concatenate([file[name] for file in files])
 
         parts = ("retain", "forget", "validation", "test")
-        return Outcome(joined("confidences"), {part: joined(f"accuracy/{part}") for part in parts}, joined("seconds"))
+        return ArmFigures(
+            joined("confidences"), {part: joined(f"accuracy/{part}") for part in parts}, joined("seconds")
+        )
 
     def _jobs_of(self, arm: Arm) -> Iterator[ChunkJob]:
         return (job for job in self.jobs() if job.arm == arm)

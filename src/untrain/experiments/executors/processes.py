@@ -1,7 +1,7 @@
 """Doing jobs: in this process, or in worker processes of one thread each.
 
-Threads inside a worker would slow it down on a shared machine, so the cores are used by processes. Which
-process does a job does not change its numbers.
+Processes use the cores of a shared machine better than threads do. The numbers of a job do not depend on the
+process that does it.
 """
 
 import multiprocessing
@@ -12,18 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any
 
 from untrain.errors import InterruptedRunError
-from untrain.experiments.work import Job, Work
+from untrain.experiments.work import Job, SomeWork
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _STOPS = (signal.SIGINT, signal.SIGTERM)
-_work: Work[Any, Any] | None = None
+_work: SomeWork | None = None
 
 
 def available_cores() -> int:
-    """How many cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -33,7 +32,7 @@ def one_thread() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads(), torch.backends.cudnn.deterministic
-    _settle_torch()
+    _use_one_thread()
     try:
         yield
     finally:
@@ -41,20 +40,20 @@ def one_thread() -> Iterator[None]:
         torch.backends.cudnn.deterministic = before[1]
 
 
-def _settle_torch() -> None:
+def _use_one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
     torch.backends.cudnn.deterministic = True
 
 
-def do_jobs(work: Work[Any, Any], jobs: Sequence[Job], workers: int, finished: Callable[[Job], None]) -> None:
-    """Do all jobs; those that are stored when this is interrupted need not be done again.
+def do_jobs(work: SomeWork, jobs: Sequence[Job], workers: int, finished: Callable[[Job], None]) -> None:
+    """Do jobs; those that are stored before an interruption are kept.
 
     Args:
-        work: what they belong to.
-        jobs: independent of each other.
-        workers: processes; 1 computes here.
+        work: experiment that the jobs belong to.
+        jobs: jobs that are independent of each other.
+        workers: number of processes; 1 computes in this process.
         finished: called after each job is stored.
 
     Raises:
@@ -72,7 +71,7 @@ def do_jobs(work: Work[Any, Any], jobs: Sequence[Job], workers: int, finished: C
         ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (work,)) as pool,
     ):
         try:
-            with _stops_deferred():  # a process that is stopped half started would print a traceback
+            with _stops_deferred():  # a process that is stopped while it starts would print a traceback
                 waiting = {pool.submit(_do, job): job for job in jobs}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -81,7 +80,7 @@ def do_jobs(work: Work[Any, Any], jobs: Sequence[Job], workers: int, finished: C
                     finished(waiting.pop(future))
         except BrokenProcessPool as error:
             raise InterruptedRunError(
-                "a worker process died, perhaps for lack of memory; finished work is kept, run the same command again "
+                "A worker process died, perhaps for lack of memory. Finished jobs are kept: run the same command again "
                 "(a script that calls this needs `if __name__ == '__main__':`, or workers=1)"
             ) from error
         except BaseException:
@@ -96,18 +95,18 @@ def _do(job: Job) -> None:
     _work.do(job)
 
 
-def _start_worker(work: Work[Any, Any]) -> None:
+def _start_worker(work: SomeWork) -> None:
     global _work
     _work = work
-    _settle_torch()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it hears the same key
+    _use_one_thread()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it receives the same signal
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)  # inherited from the parent's start
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 @contextmanager
 def _stops_deferred() -> Iterator[None]:
-    """Keep signals that stop the program waiting for a moment."""
+    """Delay signals that stop the program."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         yield
@@ -116,7 +115,7 @@ def _stops_deferred() -> Iterator[None]:
 
 
 def _die_with_parent() -> None:
-    """A parent that was killed cannot stop its workers, so they watch it."""
+    """Exit when the parent ends: a parent that was killed cannot stop its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

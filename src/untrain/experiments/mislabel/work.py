@@ -1,10 +1,9 @@
-"""An experiment with wrong labels: put in, found by scorers, forgotten by methods; one job for each noise and seed."""
+"""An experiment with mislabeled examples: made, detected and forgotten; one job for each noise and seed."""
 
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from untrain.core.files import read_arrays, write_arrays
 from untrain.core.randomness import Streams
+from untrain.core.registry import base_name
 from untrain.data import Examples, Noisy, human_noise, load, mislabel, pair_noise, split, symmetric_noise
 from untrain.data.noise import Matrix
 from untrain.detection import SCORERS, Subject, Suspects, build_scorer, check_classes, inspect
@@ -36,10 +36,10 @@ DETECTION = (
     "flagged",
     "seconds",
 )
-"""What is stored of a scorer, in this order; a share is in 0..1, and NaN stands for what is not defined."""
+"""Figures that are stored for a scorer, in this order; shares are in 0..1, and NaN is what is not defined."""
 
 FORGETTING = ("test_accuracy", "seconds")
-"""What is stored of a method, likewise."""
+"""Figures that are stored for a method, likewise."""
 
 Array = npt.NDArray[np.float64]
 
@@ -49,8 +49,8 @@ class Setting:
     """One kind and amount of noise.
 
     Attributes:
-        noise: its kind.
-        ratio: share of wrong labels, or None where the kind itself says it.
+        noise: kind of noise.
+        ratio: noise ratio, or None where the kind of noise determines it.
     """
 
     noise: Noise
@@ -64,7 +64,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class NoiseJob:
-    """Everything that is done at one noise with one seed: one file when it is done."""
+    """One noise with one seed: one file when it is done."""
 
     number: int
     seed: int
@@ -72,23 +72,23 @@ class NoiseJob:
 
     @property
     def stage(self) -> int:
-        """All jobs are independent."""
+        """Jobs are independent of each other."""
         return 0
 
     @property
-    def kind(self) -> str:
-        """Jobs take about as long as each other."""
+    def pace(self) -> str:
+        """All jobs take about the same time."""
         return "noise"
 
     @property
     def title(self) -> str:
-        """What is done, in words."""
+        """The job, in words."""
         return f"{self.noise} noise, seed {self.seed}"
 
 
 @dataclass(eq=False)
 class MislabelWork(Work[Mislabel, NoiseJob]):
-    """An experiment with wrong labels, with its data at hand."""
+    """An experiment with mislabeled examples, and its data."""
 
     @functools.cached_property
     def parts(self) -> tuple[Examples, Examples]:
@@ -114,7 +114,7 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         return tuple(noise.column for noise in self.experiment.noise if noise.column)
 
     def jobs(self) -> list[NoiseJob]:
-        """Every job, seed by seed, so that the time left can be told."""
+        """Every job, seed by seed, so that the time left can be estimated."""
         return [
             NoiseJob(number, seed, setting.title)
             for seed in range(self.experiment.seeds)
@@ -122,14 +122,14 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         ]
 
     def path(self, job: NoiseJob) -> Path:
-        """Where the job's result is, or will be."""
+        """File of the job's result."""
         return self.directory / "noise" / self._fingerprint(job.number) / f"{job.seed:05d}.safetensors"
 
     @functools.cache  # noqa: B019 (lives as long as the run)
     def _fingerprint(self, number: int) -> str:
         experiment, setting = self.experiment, self.settings[number]
-        origins = {spec: SCORERS.origin(spec.partition(":")[0]) for spec in experiment.scorers}
-        origins |= {spec: METHODS.origin(spec.partition(":")[0]) for spec in experiment.methods}
+        origins = {spec: SCORERS.origin(base_name(spec)) for spec in experiment.scorers}
+        origins |= {spec: METHODS.origin(base_name(spec)) for spec in experiment.methods}
         parts = {
             "versions": [*self.versions, origins],
             "examples": self._digests,
@@ -145,10 +145,10 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         return [part.digest() for part in self.parts]
 
     def check(self) -> None:
-        """Refuse what cannot work before anything is computed or written.
+        """Check the experiment before anything is computed or written.
 
         Raises:
-            InputError: the data are missing or not usable, or the model or the noise does not fit them.
+            InputError: the data are missing or cannot be used, or the model or the noise does not fit them.
             NotSupportedError: a method needs a layer that the model lacks.
         """
         train, _ = self.parts
@@ -156,14 +156,14 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
             noisy = self.noisy(setting, 0)
             check_classes(noisy.examples)
             if noisy.mislabelled.all():
-                raise InputError(f"expected some right labels, got {setting.title} noise, which leaves none")
+                raise InputError(f"All labels would be wrong with {setting.title} noise: lower the noise ratio")
         model = Population.create(self.build_for(train), 1, engine=Engine())
         for spec in self.experiment.methods:
             if build_method(spec, settings=self.experiment.settings[spec]).needs_convolutions:
                 convolutions(model, spec)
 
-    def settled(self) -> Mislabel:
-        """Nothing is measured to begin."""
+    def prepared(self) -> Mislabel:
+        """The experiment as it is: nothing has to be measured first."""
         return self.experiment
 
     def noisy(self, setting: Setting, seed: int) -> Noisy:
@@ -173,12 +173,15 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         if noise.kind == "column":
             data = self.experiment.data
             if data.limit or data.per_class or data.classes:
-                raise ConfigError("expected all examples where given labels are in a column of their own, got a choice")
+                raise ConfigError(
+                    "Noise of kind column needs all examples: remove `limit`, `per_class` and `classes` from `data`"
+                )
             columns = (data.label, *data.not_inputs, *self.other_labels)
             given = load(data.source, label=noise.column or "", not_inputs=columns)
             return human_noise(train, given.select(given.positions(train.ids)))
-        matrix: Matrix | Any = noise.matrix
-        if setting.ratio is not None:
+        if setting.ratio is None:
+            matrix: Matrix = np.asarray(noise.matrix)
+        else:
             matrix = (symmetric_noise if noise.kind == "symmetric" else pair_noise)(count, setting.ratio)
         return mislabel(train, matrix, exact=noise.exact, seed=self._seed("noise", seed))
 
@@ -201,11 +204,11 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         for spec in self.experiment.scorers:
             start = self._clock()
             try:
-                suspects = self._looked(subject, spec, noisy.ratio)
+                suspects = self._detect(subject, spec, noisy.ratio)
             except UndecidableError as error:
                 notes[spec] = str(error)
                 continue
-            arrays[f"detection/{spec}"] = _detection(suspects, noisy, self._clock() - start)
+            arrays[f"detection/{spec}"] = _detection_figures(suspects, noisy, self._clock() - start)
             forgotten[spec] = suspects.flagged
             if shown:
                 arrays[f"scores/{spec}"] = suspects.scores
@@ -214,24 +217,24 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         for target in self.experiment.forgotten:
             for spec in self.experiment.methods:
                 if len(forgotten.get(target, ())):
-                    arrays[f"forgetting/{target}/{spec}"] = self._forgotten(model, noisy, forgotten[target], spec, test)
+                    arrays[f"forgetting/{target}/{spec}"] = self._forget(model, noisy, forgotten[target], spec, test)
         metadata = {f"note/{spec}": note for spec, note in notes.items()}
         write_arrays(self.path(job), arrays, {"format": "untrain.mislabel.1", **metadata})
 
     def _clock(self) -> float:
         return seconds_of(torch.device(self.device))
 
-    def _looked(self, subject: Subject, spec: str, ratio: float) -> Suspects:
+    def _detect(self, subject: Subject, spec: str, ratio: float) -> Suspects:
         scorer = build_scorer(spec, settings=self.experiment.settings[spec])
         return inspect(subject, scorer, ratio if spec in self.experiment.told else None)
 
-    def _forgotten(
+    def _forget(
         self, model: Population, noisy: Noisy, positions: npt.NDArray[np.intp], spec: str, test: Examples
     ) -> Array:
-        """Test accuracy and processor seconds after a method forgot the examples at these positions."""
+        """Test accuracy and processor seconds of a method that forgets the examples at these positions."""
         chosen = np.isin(np.arange(len(noisy.examples)), positions)
         if chosen.all():
-            raise InputError("expected examples that are retained, got all of them to forget")
+            raise InputError("All training examples would be forgotten; nothing would be left")
         forget, retain = (noisy.examples.select(np.flatnonzero(part)) for part in (chosen, ~chosen))
         method = build_method(spec, settings=self.experiment.settings[spec])
         start = self._clock()
@@ -239,22 +242,22 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         return np.asarray([unlearned.accuracy(test)[0], self._clock() - start])
 
     def files(self, number: int) -> Iterator[tuple[dict[str, Array], dict[str, str]]]:
-        """What was stored at a noise, seed by seed."""
+        """Arrays and metadata that were stored for a noise, seed by seed."""
         for job in self.jobs():
             if job.number == number:
                 yield read_arrays(self.path(job))
 
 
-def _detection(suspects: Suspects, noisy: Noisy, seconds: float) -> Array:
+def _detection_figures(suspects: Suspects, noisy: Noisy, seconds: float) -> Array:
     """The numbers of `DETECTION`."""
     wrong = noisy.mislabelled
     flagged = np.zeros(len(wrong), dtype=np.bool_)
     flagged[suspects.flagged] = True
-    right = int((flagged & wrong).sum())
+    correct = int((flagged & wrong).sum())
     return np.asarray([
         roc_auc_score(wrong, suspects.scores) if wrong.any() and not wrong.all() else np.nan,
-        right / flagged.sum() if flagged.any() and wrong.any() else np.nan,
-        right / wrong.sum() if wrong.any() else np.nan,
+        correct / flagged.sum() if flagged.any() and wrong.any() else np.nan,
+        correct / wrong.sum() if wrong.any() else np.nan,
         (flagged == wrong).mean(),
         suspects.noise_ratio,
         *suspects.interval,
