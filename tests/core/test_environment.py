@@ -4,9 +4,7 @@ import pytest
 
 from untrain.core.environment import machine, processor
 
-CPUINFO = (
-    "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 7763 64-Core Processor\n"
-)
+CPUINFO = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 7763 64-Core Processor\n"
 
 
 def test_the_processor_has_its_full_name(monkeypatch: pytest.MonkeyPatch) -> None:

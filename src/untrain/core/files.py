@@ -119,9 +119,7 @@ def check_writable(directory: Path) -> None:
         raise ConfigError(f"{there} is not writable; choose another directory.")
     for name in sorted(os.listdir(directory)) if directory.is_dir() else ():
         if (directory / name).is_symlink():
-            raise ConfigError(
-                f"{directory} contains the link {name!r}; choose a directory without links."
-            )
+            raise ConfigError(f"{directory} contains the link {name!r}; choose a directory without links.")
 
 
 def toml_text(value: dict[str, Any]) -> str:
