@@ -41,7 +41,7 @@ def test_repair_needs_nothing_but_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert call("repair") == 0
-    assert "359 examples held out at random" in capsys.readouterr().out
+    assert "359 randomly held-out examples" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "repaired").iterdir()) == [
         "model.safetensors", "repair.json", "suspects.csv",
     ]  # fmt: skip
@@ -151,7 +151,7 @@ def test_a_factory_beside_the_data_is_found(factories: Path, capsys: pytest.Capt
     [
         ("my_factories:small", "a model for inputs of shape (1, 8, 8) and 10 classes, got: mat1 and mat2"),
         ("my_factories:few", "got logits of shape (2, 9) for 2 examples"),
-        ("my_factories:nothing", "a factory that can be imported"),
+        ("my_factories:nothing", "has no attribute 'nothing'"),
         ("json:loads", "loads() missing 1 required positional argument"),
         ("os:getcwd", "a torch module, got str"),
     ],
