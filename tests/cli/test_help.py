@@ -9,7 +9,7 @@ from tests.typed import call
 from untrain.cli.main import COMMANDS
 from untrain.cli.options import RENAMED
 
-OWN = ("detect", "repair", "forget", "doctor", "audit", "convert", "verify", "sign", "push", "synthesize")
+OWN = ("detect", "repair", "forget", "doctor", "audit", "convert", "verify", "sign", "push", "synthesize", "run")
 
 
 @pytest.mark.parametrize("command", OWN)
