@@ -26,10 +26,8 @@ def test_the_page_says_what_the_record_says() -> None:
         "Forgotten, as far as was measured.", "The examples are recognised no more than others.", "3to be forgotten",
         "97stay", "20outside the training set", "10classes", "41forgotten before", made.requested.commitment,
         "finetune:default", "untrain Finetune", "Few are to be forgotten.", '{"kind": "sgd", "lr": 0.1}', "[1, 2]",
-        made.model.before, made.model.after, "Accuracy on 20 validation examples.",
-        "accepted drop was 2.00 % plus", "95.00 %",
-
-        "94.00 %", "-1.00 (-3.00 to +1.00)", "0.71 (0.6 to 0.8)", "0.52 (0.4 to 0.6)",
+        made.model.before, made.model.after, "Accuracy on 20 validation examples.", "accepted drop was 2.00 % plus",
+        "95.00 %", "94.00 %", "-1.00 (-3.00 to +1.00)", "0.71 (0.6 to 0.8)", "0.52 (0.4 to 0.6)",
         "A stronger attack may see more.", "Close to retrained models.", "0.9 (0.8 to 1)", "0.1 (0 to 0.2)",
         "0.0800, retrained models 0.1900", "epsilon0.7", "It says nothing of other models.", "ab" * 32, "cd" * 32,
         "7001 bytes", content(made)["sha256"], "2026-05-04T03:02:01Z", "2.13.0", "Linux", EVIDENCE,
