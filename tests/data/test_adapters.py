@@ -111,16 +111,16 @@ def test_names_become_classes() -> None:
 
 
 def test_pictures_become_numbers_in_0_to_1() -> None:
-    grey = [Image.fromarray(np.full((4, 5), value, dtype=np.uint8)) for value in (0, 255)]
-    colour = [image.convert("RGB") for image in grey]
-    for images, channels in ((grey, 1), (colour, 3)):
+    gray = [Image.fromarray(np.full((4, 5), value, dtype=np.uint8)) for value in (0, 255)]
+    color = [image.convert("RGB") for image in gray]
+    for images, channels in ((gray, 1), (color, 3)):
         for data in (Pairs(images, [0, 1]), Table({"image": images, "label": [0, 1], "file": ["a", "b"]})):
             found = as_examples(data).inputs
             assert found.shape == (2, channels, 4, 5)
             assert (found.min(), found.max(), str(found.dtype)) == (0, 1, "float32")
-    with pytest.raises(InputError, match=r"expected images of one shape .* row 1"):
-        as_examples(Pairs([grey[0], colour[1]], [0, 1]))
-    with pytest.raises(InputError, match=r"expected an image .*, got bytes .* in column 'image', row 0"):
+    with pytest.raises(InputError, match=r"one shape, got \(3, 4, 5\) for 1 and \(1, 4, 5\) for 0"):
+        as_examples(Pairs([gray[0], color[1]], [0, 1]))
+    with pytest.raises(InputError, match=r"column 'image', example 0 cannot be decoded"):
         as_examples(Table({"image": [{"bytes": b"no", "path": "x"}], "label": [0]}))
 
 
@@ -155,36 +155,42 @@ SPARSE = SimpleNamespace(toarray=lambda: ROWS)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([1, 2], "^expected Examples, .* got list whose item 0 is a int"),
-        ("train.parquet", "^expected Examples, .* got str whose item 0 is a str"),
-        (7, "^expected Examples, .* got int"),
-        (ROWS, "^expected Examples, .* got ndarray"),
+        ([1, 2], "^Data must be Examples, .* got list whose item 0 is a int"),
+        ("train.parquet", "a folder of images or a .parquet file, got 'train.parquet'"),
+        (7, "^Data must be Examples, .* got int"),
+        (ROWS, "^Data must be Examples, .* got ndarray"),
         ([], "got an empty list"),
         ((ROWS, LABELS, LABELS), "got a tuple of 3"),
-        ({"x": ROWS}, "got a dictionary with x"),
+        ({"x": ROWS}, "no column 'label' or 'labels' in the dictionary, only x"),
         (Endless(), "got Endless"),
-        (Parts(train=Table({"label": [0]})), r"got one with the parts train: choose a part, as in data\['train'\]"),
-        (Table({"label": []}), "got an empty Table"),
-        (Table({"a": [1], "b": [2]}), "expected one column label or labels, .* got the columns a, b: rename"),
-        (Table({"text": ["hello"], "label": [0]}), "got 'text': turn it into numbers first"),
-        (Table({"ids": [[1]], "mask": [[1]], "label": [0]}), r"got ids, mask: keep what the model takes"),
-        (Table({"label": [0]}), r"got \(none\): keep"),
-        (Table({"ids": [[1, 2], [1]], "label": [0, 1]}), "one shape, .* column 'ids', row 1 .* pad or cut them"),
-        (Restless([1], [0]), "item 0 was read again: leave out random augmentation"),
-        ((SPARSE, LABELS), r"expected a dense array as inputs, got a sparse one: give .toarray\(\)"),
-        (([[1], [2, 3]], [0, 1]), "expected numbers of one shape as inputs"),
-        (([["a"], ["b"]], [0, 1]), "expected numbers as inputs, got <U1"),
+        (Parts(train=Table({"label": [0]})), r"got one with the parts train: choose one, as in data\['train'\]"),
+        (Table({"label": []}), "at least one row in the dataset"),
+        (Table({"a": [1], "b": [2]}), "no column 'label' or 'labels' in the dataset, only a, b: rename"),
+        (Table({"text": ["hello"], "label": [0]}), "'text' .* neither pictures nor numbers: convert it"),
+        (
+            Table({"ids": [[1]], "mask": [[1]], "label": [0]}),
+            r"got ids, mask in the dataset: keep only the columns that the model takes",
+        ),
+        (Table({"label": [0]}), r"got \(none\) in the dataset: keep"),
+        (
+            Table({"ids": [[1, 2], [1]], "label": [0, 1]}),
+            "one shape, .* column 'ids' of the dataset, row 1, .* pad or cut them",
+        ),
+        (Restless([1], [0]), "item 0 changed .*: leave out random augmentation"),
+        ((SPARSE, LABELS), r"inputs must be .* dense .*: convert it with .toarray\(\)"),
+        (([[1], [2, 3]], [0, 1]), "inputs must hold numbers in the shape of an array"),
+        (([["a"], ["b"]], [0, 1]), "inputs must hold numbers, got <U1"),
         ((np.array([[1.0], [np.nan]]), [0, 1]), "NaN or infinity in example 1"),
         ((np.array([[2**64 - 1]], dtype=np.uint64), [0]), r"below 2 \*\* 63"),
         ((1.0, [0]), "got a single number"),
-        ((ROWS, [0, 1]), "expected 6 labels, one for each input, got 2"),
-        ((ROWS, np.eye(6)), r"one value for each example, got an array of shape \(6, 6\)"),
-        ((ROWS, [0.5] * 6), r"a class name, or a class number from 0 to 99999, as label, got 0.5 for example 0"),
+        ((ROWS, [0, 1]), "6 inputs .* labels, got 2"),
+        ((ROWS, np.eye(6)), r"single value in labels, got an array of shape \(6, 6\)"),
+        ((ROWS, [0.5] * 6), r"class numbers from 0 to 99999, got 0.5 for example 0"),
         ((ROWS, [-1] * 6), "got -1 for example 0"),
         ((ROWS, [10**9] * 6), "got 1000000000 for example 0"),
-        ((ROWS, ["a", 1] * 3), "all numbers or all names, got both"),
-        ({"inputs": ROWS, "labels": LABELS, "ids": ["a"]}, "expected 6 ids, one for each input, got 1"),
-        ({"inputs": ROWS, "labels": LABELS, "ids": ["a"] * 6}, "expected distinct ids"),
+        ((ROWS, ["a", 1] * 3), "all class numbers or all class names, got both"),
+        ({"inputs": ROWS, "labels": LABELS, "ids": ["a"]}, "6 inputs .* ids, got 1"),
+        ({"inputs": ROWS, "labels": LABELS, "ids": ["a"] * 6}, "Ids must be distinct, got a 6 times"),
         ({"inputs": ROWS, "labels": ["c"] * 6, "classes": ["a", "b"]}, "among a, b, got 'c' for example 0"),
     ],
 )
@@ -195,7 +201,7 @@ def test_what_cannot_be_used_is_one_sentence(data: object, message: str) -> None
 
 
 def test_classes_that_are_others_are_refused() -> None:
-    with pytest.raises(InputError, match="with the 2 classes a, b, got 3 classes 0, 1, 2"):
+    with pytest.raises(InputError, match="the 2 classes a, b, got the 3 classes 0, 1, 2"):
         as_examples(Examples.of(ROWS, LABELS), classes=["a", "b"])
-    with pytest.raises(InputError, match="labels from 0 to 1, got 2"):
+    with pytest.raises(InputError, match="from 0 to 1, got 2 for example 2"):
         as_examples((ROWS, LABELS), classes=["a", "b"])

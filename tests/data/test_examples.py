@@ -33,7 +33,7 @@ def test_select_keeps_everything_together() -> None:
         ({"labels": [0, 1, 1]}, "4 labels"),
         ({"labels": [0, 1, 2, 0]}, "got 2 for example c"),
         ({"labels": [0, -1, 1, 0]}, "got -1 for example b"),
-        ({"labels": [0.0, 1.0, 1.0, 0.5]}, "integer labels"),
+        ({"labels": [0.0, 1.0, 1.0, 0.5]}, "must be integers, got float64"),
         ({"ids": ["a", "b", "a", "d"]}, "got a 2 times"),
         ({"groups": ["x"]}, "4 groups"),
         ({"inputs": np.array([[1.0], [2.0], [np.nan], [0.0]])}, "example c"),
@@ -45,7 +45,7 @@ def test_wrong_examples_are_refused(changes: dict[str, Any], message: str) -> No
 
 
 def test_ids_must_be_known_and_asked_for_once() -> None:
-    with pytest.raises(InputError, match="unknown id 'e'"):
+    with pytest.raises(InputError, match="the unknown id 'e'"):
         some().positions(["a", "e"])
     with pytest.raises(InputError, match="'a' 2 times"):
         some().positions(["a", "b", "a"])
@@ -71,9 +71,36 @@ def test_concatenating_what_was_taken_apart_gives_the_whole() -> None:
     assert Examples.concatenate([whole.select([0, 1]), some().select([2, 3])]).groups is None
 
 
-def test_only_examples_of_one_kind_are_concatenated() -> None:
-    whole = some()
-    other = some(ids=["e", "f", "g", "h"], classes=["yes", "no"])
-    for parts, message in (([], "at least one"), ([whole, whole], "distinct ids"), ([whole, other], "of one kind")):
-        with pytest.raises(InputError, match=message):
-            Examples.concatenate(parts)
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([], "at least one"),
+        ([some(), some()], "Ids must be distinct, got a 2 times"),
+        ([some(), some(ids=["e", "f", "g", "h"], classes=["yes", "no"])], "same classes"),
+    ],
+)
+def test_only_examples_of_one_kind_are_concatenated(parts: list[Examples], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Examples.concatenate(parts)
+
+
+def test_they_print_as_a_few_lines_without_arrays() -> None:
+    names = [f"class {number}" for number in range(50)]
+    many = Examples.of(
+        np.zeros((5000, 3, 32, 32), np.float32), np.zeros(5000, int),
+        ["a\x1b[2J", "b" * 99, *map(str, range(4998))], names, ["p"] * 5000,
+    )  # fmt: skip
+    lines = repr(many).splitlines()
+    assert lines[0] == "Examples: 5,000 of 50 classes"
+    assert lines[1] == "  inputs   float32, shape (3, 32, 32) each"
+    assert lines[2].endswith("class 9, ...")
+    assert lines[3] == f"  ids      a\\x1b[2J, {'b' * 37}..., 0, ..."
+    assert lines[4] == "  groups   1: p"
+    assert str(many) == repr(many)
+    assert len(repr(some()).splitlines()) == 4
+    assert repr(some().select([])).splitlines()[0] == "Examples: 0 of 2 classes"
+
+
+def test_a_name_that_an_array_would_cut_is_refused() -> None:
+    with pytest.raises(InputError, match="cannot end with a null character"):
+        some(ids=["a", "b", "c", "c\0"])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrain.data import Examples, human_noise, load, mislabel, pair_noise, symmetric_noise
@@ -33,6 +33,7 @@ def transitions(true: npt.NDArray[np.int64], given: npt.NDArray[np.int64], class
     return np.array([[pairs[row, column] for column in range(classes)] for row in range(classes)], dtype=np.float64)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 9), st.floats(0, 1))
 def test_the_matrices_are_their_definitions(classes: int, ratio: float) -> None:
     for row in range(classes):
@@ -62,6 +63,7 @@ def test_frequencies_are_the_matrix(matrix: npt.NDArray[np.float64], exact: bool
     assert (np.abs(flips - expected).max() < 1) == exact
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.floats(0, 1), st.booleans(), st.integers(0, 9))
 def test_exactly_as_many_flips_as_asked_for(counts: list[int], ratio: float, pair: bool, seed: int) -> None:
     expected = sum(counts) * ratio
@@ -164,3 +166,8 @@ def test_human_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for other in (true.select([1, 0, 2, 3]), true.select([0, 1, 2])):
         with pytest.raises(InputError, match="same ids in the same order"):
             human_noise(true, other)
+
+
+def test_noise_prints_how_much_there_is() -> None:
+    noisy = mislabel(some([50, 50]), symmetric_noise(2, 0.1), exact=True)
+    assert repr(noisy).splitlines()[:2] == ["Noisy: 10 of 100 labels are wrong (10.00 %)", "Examples: 100 of 2 classes"]

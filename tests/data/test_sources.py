@@ -101,24 +101,24 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     [
         (
             {"image": [{"bytes": b"no image", "path": None}], "label": [1]},
-            "cannot be decoded in .*example t/00000",
+            "column 'image', example t/00000 cannot be decoded",
         ),
         ({"image": [{"bytes": None, "path": None}], "label": [1]}, "cannot be decoded"),
         ({"image": [{"bytes": png()[:40], "path": None}], "label": [1]}, "cannot be decoded"),
-        ({"image": [{"bytes": png()}, {"bytes": png(size=(5, 5))}], "label": [1, 0]}, "images of one shape"),
+        ({"image": [{"bytes": png()}, {"bytes": png(size=(5, 5))}], "label": [1, 0]}, "images must have one shape"),
         ({"x": [1.0]}, "column 'label'"),
         ({"x": [1.0], "label": [-1]}, "got -1 for example t/00000"),
         ({"x": [1.0, 2.0], "label": [1, None]}, "got None for example t/00001"),
-        ({"x": ["text"], "label": [1]}, "numeric columns"),
-        ({"label": [1]}, "columns beside label"),
-        ({"x": [1.0, 2.0], "label": [1, 0], "id": ["a", "a"]}, "distinct ids"),
+        ({"x": ["text"], "label": [1]}, "'x' .* neither pictures nor numbers"),
+        ({"label": [1]}, "Inputs must be .* got \\(none\\)"),
+        ({"x": [1.0, 2.0], "label": [1, 0], "id": ["a", "a"]}, "Ids must be distinct, got a 2 times"),
         ({"x": [float("nan")], "label": [0]}, "finite"),
         ({"x": [1e300], "label": [0]}, "finite"),
-        ({"x": [1.0, 2.0], "label": [0, 1], "id": ["a", None]}, "every row of column 'id', got none in row 1"),
-        ({"x": [1.0], "label": [3_000_000]}, "are they class numbers"),
+        ({"x": [1.0, 2.0], "label": [0, 1], "id": ["a", None]}, "value in column 'id', got none in row 1"),
+        ({"x": [1.0], "label": [3_000_000]}, "class numbers from 0 to 99999, got 3000000"),
         ({"image": [{"bytes": deep(), "path": None}], "label": [1]}, "8 bits a channel"),
         ({"x": pa.array([], pa.float32()), "label": pa.array([], pa.int64())}, "at least one row"),
-        ({"x": [1.0], "label": [0], "id": pa.array([b"\xff"]).view(pa.string())}, "whole parquet file .* UTF8"),
+        ({"x": [1.0], "label": [0], "id": pa.array([b"\xff"]).view(pa.string())}, "t.parquet cannot be read .* UTF8"),
     ],
 )
 def test_wrong_tables_are_refused(tmp_path: Path, columns: dict[str, list[Any]], message: str) -> None:
@@ -131,18 +131,18 @@ def test_missing_or_broken_roots_are_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("UNTRAIN_DATA", raising=False)
     with pytest.raises(InputError, match="set UNTRAIN_DATA"):
         load("mnist")
-    with pytest.raises(InputError, match="found no such file"):
+    with pytest.raises(InputError, match=r"no file mnist/train-00000-of-00001.parquet below"):
         load("mnist", data_dir=tmp_path)
-    with pytest.raises(InputError, match="expected digits, mnist"):
+    with pytest.raises(InputError, match=r"must be digits, mnist, .* got 'imagenet'"):
         load("imagenet")
     with pytest.raises(InputError, match="without a test part"):
         load("digits", part="test")
-    with pytest.raises(InputError, match="found no image"):
+    with pytest.raises(InputError, match="no images"):
         load(str(tmp_path))
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 but not really")
-    with pytest.raises(InputError, match="whole parquet file"):
+    with pytest.raises(InputError, match=r"broken.parquet cannot be read"):
         load(str(tmp_path / "broken.parquet"))
-    with pytest.raises(InputError, match="at least 1 example"):
+    with pytest.raises(InputError, match="at least 1 example, got 0"):
         load(limit=0)
 
 
@@ -166,7 +166,7 @@ def test_links_out_of_a_folder_are_refused(tmp_path: Path) -> None:
 def test_columns_of_one_name_are_refused_in_one_line(tmp_path: Path) -> None:
     numbers = pa.array([0, 1])
     pq.write_table(pa.Table.from_arrays([numbers, numbers, numbers], names=["label", "x", "x"]), tmp_path / "t.parquet")
-    with pytest.raises(InputError, match=r"^expected a whole parquet file [^\n]* matches [^\n]*\Z"):
+    with pytest.raises(InputError, match=r"^[^\n]*t.parquet[^\n]* matches [^\n]*\Z"):
         load(str(tmp_path / "t.parquet"))
 
 
@@ -179,7 +179,7 @@ def test_folders_without_end_are_refused(tmp_path: Path) -> None:
         here = inner
     os.close(here)
     try:
-        with pytest.raises(InputError, match=r"expected .*/<class>/<image>, found (folders too deep|no image)"):
+        with pytest.raises(InputError, match=r"folders .* too deep|no images .*/<class>/<image>"):
             load(str(tmp_path))
     finally:
         subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
@@ -187,7 +187,7 @@ def test_folders_without_end_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_picture_starts_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
-    with pytest.raises(InputError, match="cannot be decoded in here"):
+    with pytest.raises(InputError, match="here cannot be decoded"):
         decode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n", "here")
 
 
@@ -258,7 +258,7 @@ def test_what_is_not_chosen_is_not_decoded(tmp_path: Path) -> None:
     found = load("mnist", data_dir=tmp_path, classes=["8", "3"], per_class=1)
     assert found.labels.tolist() == [1, 0]
     assert found.ids.tolist() == ["mnist/train/00000", "mnist/train/00002"]
-    with pytest.raises(InputError, match=r"cannot be decoded in .*example mnist/train/00001"):
+    with pytest.raises(InputError, match=r"example mnist/train/00001 cannot be decoded"):
         load("mnist", data_dir=tmp_path, classes=["5"])
 
 
@@ -286,25 +286,24 @@ def test_any_column_may_be_the_label_and_no_label_is_an_input(tmp_path: Path) ->
     for label, expected in (("verdict", [2, 0, 1]), ("label", [0, 0, 1]), ("crowd_label", [1, 1, 0])):
         found = load(str(path), label=label)
         assert found.labels.tolist() == expected
-        beside = [] if label == "verdict" else [[2], [0], [1]]
-        columns = zip([[1], [2], [3]], beside or [[]] * 3, [[7], [8], [9]], strict=True)
-        assert found.inputs.tolist() == [x + other + last for x, other, last in columns]
-    found = load(str(path), label="verdict", not_inputs=["labels"])
+        beside = [[]] * 3 if label == "verdict" else [[2], [0], [1]]
+        assert found.inputs.tolist() == [x + other for x, other in zip([[1], [2], [3]], beside, strict=True)]
+    found = load(str(path), not_inputs=["verdict"])
     assert found.inputs.tolist() == [[1], [2], [3]]
     only = write(tmp_path / "only.parquet", label=[0, 1], noisy_label=[1, 1])
-    with pytest.raises(InputError, match="columns beside labels"):
+    with pytest.raises(InputError, match="Inputs must be"):
         load(str(only))
 
 
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"classes": ["1", "x"]}, "classes among 0, 1, .*, got 'x'"),
-        ({"classes": ["1", "1"]}, "distinct classes, got 1, 1"),
-        ({"classes": []}, r"examples of the classes \(none\), got none"),
-        ({"per_class": 0}, "number per class of at least 1 example, got 0"),
-        ({"per_class": 175}, "175 examples of class 8, got 174"),
-        ({"limit": -3}, "limit of at least 1 example, got -3"),
+        ({"classes": ["1", "x"]}, "Classes must be among 0, 1, .*, got 'x'"),
+        ({"classes": ["1", "1"]}, "only once, got 1, 1"),
+        ({"classes": []}, r"no examples of the classes \(none\)"),
+        ({"per_class": 0}, "number per class must be at least 1 example, got 0"),
+        ({"per_class": 175}, "175 examples of class 8 .* there are 174"),
+        ({"limit": -3}, "limit must be at least 1 example, got -3"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(choice: dict[str, Any], message: str) -> None:
@@ -318,16 +317,16 @@ def test_what_a_table_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="from 0 to 9, got 10 for example mnist/train/00002"):
         load("mnist", data_dir=tmp_path, classes=["3"])
     write(tmp_path / "mnist" / "train-00000-of-00001.parquet", image=images, label=[3, 3, 9])
-    with pytest.raises(InputError, match="examples of the classes 4, got none"):
+    with pytest.raises(InputError, match="no examples of the classes 4"):
         load("mnist", data_dir=tmp_path, classes=["4"])
-    with pytest.raises(InputError, match="1 examples of class 4, got 0"):
+    with pytest.raises(InputError, match=r"1 examples of class 4 .* there are 0"):
         load("mnist", data_dir=tmp_path, classes=["3", "4"], per_class=1)
-    with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, got x, label"):
+    with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, only x, label"):
         load(str(write(tmp_path / "t.parquet", x=[1], label=[0])), label="verdict")
     for others in (["verdict"], ["x", "verdict"]):
-        with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, got x, label"):
+        with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, only x, label"):
             load(str(tmp_path / "t.parquet"), not_inputs=others)
     chosen: dict[str, Any]
     for chosen in ({"label": "verdict"}, {"not_inputs": ["x"]}):
-        with pytest.raises(InputError, match=r"a \.parquet table to choose columns of, got 'digits'"):
+        with pytest.raises(InputError, match=r"\.parquet table only, got 'digits'"):
             load("digits", **chosen)

@@ -1,7 +1,7 @@
-"""Label noise: wrong labels put into clean data, with the true ones kept aside for scoring.
+"""Label noise: wrong labels put into clean data, with the true ones kept for scoring.
 
-Every synthetic kind is a transition matrix: `symmetric_noise` and `pair_noise` build one, and a class-dependent one is
-one's own. Labels that people got wrong come with the data (`human_noise`).
+Synthetic noise is a transition matrix: `symmetric_noise` and `pair_noise` build one; any other can be given. Wrong
+labels that people gave come with the data (`human_noise`).
 """
 
 from dataclasses import dataclass, replace
@@ -10,19 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.core.randomness import Streams
+from untrain.core.text import percent
 from untrain.data.examples import Examples, Labels
 from untrain.errors import InputError
 
 Matrix = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Noisy:
-    """Examples some of whose labels are wrong, and what the true ones are.
+    """Examples with wrong labels among the given ones, and the true labels.
 
     Attributes:
-        examples: with labels as they are given, wrong ones among them.
-        true_labels: `[n]`.
+        examples: with labels as they are given.
+        true_labels: `[n]` class numbers.
     """
 
     examples: Examples
@@ -38,9 +39,13 @@ class Noisy:
         """Share of wrong labels."""
         return float(self.mislabelled.mean())
 
+    def __repr__(self) -> str:
+        share = f"{int(self.mislabelled.sum()):,} of {len(self.examples):,} labels are wrong ({percent(self.ratio)})"
+        return f"Noisy: {share}\n{self.examples!r}"
+
 
 def symmetric_noise(classes: int, ratio: float) -> Matrix:
-    """Each label becomes one of the others, all alike, with probability `ratio`.
+    """Each label becomes one of the others, all equally likely, with probability `ratio`.
 
     Returns:
         `[C, C]`, rows are true classes, columns given labels.
@@ -69,7 +74,7 @@ def pair_noise(classes: int, ratio: float) -> Matrix:
 
 def _check(classes: int, ratio: float) -> None:
     if classes < 2 or not 0 <= ratio <= 1:
-        raise InputError(f"expected at least two classes and a noise ratio in 0..1, got {classes} and {ratio}")
+        raise InputError(f"There must be at least two classes and a noise ratio in 0..1, got {classes} and {ratio}.")
 
 
 def mislabel(examples: Examples, transition: npt.ArrayLike, *, exact: bool = False, seed: int = 0) -> Noisy:
@@ -78,9 +83,9 @@ def mislabel(examples: Examples, transition: npt.ArrayLike, *, exact: bool = Fal
     Args:
         examples: with true labels.
         transition: `[C, C]`, the probability of each given label (column) for a true class (row).
-        exact: change exactly the expected number of labels, `round(n r)` over all classes, instead of each by its
-            probability.
-        seed: of the draws.
+        exact: whether exactly the expected number of labels changes, `round(n r)` over all classes, instead of each
+            label by its probability.
+        seed: seed of the draws.
 
     Raises:
         InputError: the matrix has another shape, is negative, or has a row that does not sum to 1.
@@ -88,15 +93,15 @@ def mislabel(examples: Examples, transition: npt.ArrayLike, *, exact: bool = Fal
     matrix, classes = np.array(transition, dtype=np.float64), len(examples.classes)
     if matrix.shape != (classes, classes) or not (matrix >= 0).all() or not np.allclose(matrix.sum(1), 1):
         raise InputError(
-            f"expected a transition matrix of shape {(classes, classes)} with rows of probabilities that sum to 1, "
-            f"got shape {matrix.shape} and row sums {np.round(matrix.sum(-1), 6).tolist()}"
+            f"The transition matrix must have shape {(classes, classes)} and rows of probabilities that sum to 1, "
+            f"got shape {matrix.shape} and row sums {np.round(matrix.sum(-1), 6).tolist()}."
         )
     matrix /= matrix.sum(1, keepdims=True)  # else a row that is short by rounding would ask for a label that is nowhere
     generator = Streams(seed).child("noise").generator("labels")
     true = examples.labels
     flips = generator.random(len(true)) < 1 - np.diag(matrix)[true]
     if exact:
-        counts = _apportioned(np.bincount(true, minlength=classes) * (1 - np.diag(matrix)))
+        counts = _largest_remainder(np.bincount(true, minlength=classes) * (1 - np.diag(matrix)))
         flips = np.zeros(len(true), dtype=np.bool_)
         for label, count in enumerate(counts):
             flips[generator.permutation(np.flatnonzero(true == label))[:count]] = True
@@ -109,7 +114,7 @@ def mislabel(examples: Examples, transition: npt.ArrayLike, *, exact: bool = Fal
     return Noisy(replace(examples, labels=labels), true)
 
 
-def _apportioned(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+def _largest_remainder(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     """Whole numbers near the shares that add up to their rounded sum, by largest remainder."""
     whole = np.floor(shares).astype(np.intp)
     left = round(float(shares.sum())) - int(whole.sum())
@@ -125,16 +130,16 @@ def human_noise(true: Examples, given: Examples) -> Noisy:
 
     Args:
         true: with true labels.
-        given: with the labels that somebody gave; the same ids in the same order, and only classes that `true` has.
+        given: with the labels that people gave; the same ids in the same order, and only classes that `true` has.
 
     Raises:
         InputError: ids or classes do not match.
     """
     if not np.array_equal(true.ids, given.ids):
-        raise InputError("expected the same ids in the same order for true and given labels, got different ones")
-    where = {name: number for number, name in enumerate(true.classes)}
+        raise InputError("True and given labels must be of the same ids in the same order, got different ones.")
+    number_of = {name: number for number, name in enumerate(true.classes)}
     for name in given.classes:
-        if name not in where:
-            raise InputError(f"expected given labels among {', '.join(true.classes)}, got {name!r}")
-    renumbered = np.asarray([where[name] for name in given.classes], dtype=np.int64)
+        if name not in number_of:
+            raise InputError(f"Given labels must be among {', '.join(true.classes)}, got {name!r}.")
+    renumbered = np.asarray([number_of[name] for name in given.classes], dtype=np.int64)
     return Noisy(replace(true, labels=renumbered[given.labels]), true.labels)

@@ -1,4 +1,4 @@
-"""Splits: train, validation and test parts; what is to be forgotten and what is retained."""
+"""Splits: train, validation and test parts; forget set and retain set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from untrain.data.examples import Examples
 from untrain.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Splits:
     """The three parts of a data set; no example is in two of them."""
 
@@ -20,8 +20,12 @@ class Splits:
     validation: Examples
     test: Examples
 
+    def __repr__(self) -> str:
+        parts = (("train", self.train), ("validation", self.validation), ("test", self.test))
+        return "\n".join(["Splits", *(f"  {name:<10}  {len(part):,} examples" for name, part in parts)])
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class ForgetSplit:
     """A training set divided into the examples to be forgotten and the rest.
 
@@ -34,11 +38,15 @@ class ForgetSplit:
 
     def __post_init__(self) -> None:
         if not len(self.forget):
-            raise InputError(f"expected at least one example to forget, got none of {len(self.retain)}")
+            raise InputError(f"None of the {len(self.retain)} examples would be forgotten: name at least one.")
         if not len(self.retain):
-            raise InputError(f"expected examples that are retained, got a forget set of all {len(self.forget)}")
-        for leak in np.intersect1d(self.forget.ids, self.retain.ids)[:1]:
-            raise InputError(f"expected forget and retain set to be disjoint, got example {leak!s} in both")
+            raise InputError(f"All {len(self.forget)} training examples would be forgotten; nothing would be left.")
+        leaks = np.intersect1d(self.forget.ids, self.retain.ids)
+        if len(leaks):
+            raise InputError(f"No example can be in the forget set and in the retain set, but {leaks[0]} is in both.")
+
+    def __repr__(self) -> str:
+        return f"ForgetSplit: {len(self.forget):,} examples to forget, {len(self.retain):,} to retain"
 
 
 def split(examples: Examples, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Splits:
@@ -48,19 +56,21 @@ def split(examples: Examples, validation: float = 0.1, test: float = 0.1, seed: 
         examples: at least three.
         validation: share of all examples, above 0.
         test: share of all examples, at least 0; the test part is empty at 0.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Raises:
         InputError: a part would be empty that must not be.
     """
     count = len(examples)
     if not (0 < validation < 1 and 0 <= test < 1):
-        raise InputError(f"expected validation above 0 and test at least 0, both below 1, got {validation} and {test}")
+        raise InputError(
+            f"The shares must be validation above 0 and test at least 0, both below 1, got {validation} and {test}."
+        )
     for_validation, for_test = round(validation * count), round(test * count)
     if for_validation < 1 or (test > 0 and for_test < 1) or for_validation + for_test >= count:
         raise InputError(
-            f"expected shares that leave something in each part of {count} examples, "
-            f"got validation {validation} and test {test}"
+            f"The shares leave a part of the {count} examples empty, got validation {validation} and test {test}: "
+            "choose others."
         )
     order = Streams(seed).child("split").generator("order").permutation(count)
     parts = np.split(order, [for_validation, for_validation + for_test])
@@ -79,7 +89,7 @@ def forget_ratio(examples: Examples, ratio: float, seed: int = 0) -> ForgetSplit
         InputError: the ratio is not between 0 and 1, or so small or large that a part is empty.
     """
     if not 0 < ratio < 1:
-        raise InputError(f"expected a forget ratio between 0 and 1, got {ratio}")
+        raise InputError(f"The forget ratio must be between 0 and 1, got {ratio}.")
     order = Streams(seed).child("forget").generator("ratio").permutation(len(examples))
     chosen = np.zeros(len(examples), dtype=np.bool_)
     chosen[order[: round(ratio * len(examples))]] = True
@@ -91,21 +101,23 @@ def forget_groups(examples: Examples, count: float, seed: int = 0) -> ForgetSpli
 
     Args:
         examples: with groups.
-        count: how many groups; or, below 1, the share of the examples that they are to come nearest to.
-        seed: of the draw.
+        count: number of groups; or, below 1, the share of the examples that they come nearest to.
+        seed: seed of the draw.
 
     Raises:
         InputError: the examples have no groups, or not more than `count`; it is no whole number, or not above 0.
     """
     if examples.groups is None:
-        raise InputError("expected examples with groups, got none: forget a ratio or a list of ids")
+        raise InputError("These examples have no groups: forget a ratio or a list of ids.")
     groups, sizes = np.unique(examples.groups, return_counts=True)
     order = Streams(seed).child("forget").generator("groups").permutation(len(groups))
     if 0 < count < 1:
         shares = np.cumsum(sizes[order]) / len(examples)
         count = int(np.abs(shares - count).argmin()) + 1
     if not 0 < count < len(groups) or count != int(count):
-        raise InputError(f"expected 1 to {len(groups) - 1} groups to forget, or a share below 1, got {count:g}")
+        raise InputError(
+            f"The number of groups to forget must be 1 to {len(groups) - 1}, or a share below 1, got {count:g}."
+        )
     return _divide(examples, np.isin(examples.groups, groups[order[: int(count)]]))
 
 
@@ -121,20 +133,22 @@ def forget_ids(examples: Examples, ids: Sequence[str]) -> ForgetSplit:
 
 
 def read_ids(path: str | Path) -> list[str]:
-    """Read ids from a text file, one a line; empty lines are skipped.
+    """Read ids from a text file in UTF-8, one a line.
+
+    Ids are exact: spaces count. Empty lines are skipped; a byte order mark and Windows line ends are no part of an id.
 
     Raises:
         InputError: the file cannot be read as text.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, ValueError) as error:  # the latter of bytes that are no text, or of a name that no file can have
-        raise InputError(f"expected a text file with one id a line at {path}: {error}") from error
-    return [line.strip() for line in lines if line.strip()]
+        raise InputError(f"{path} cannot be read as a text file with one id a line: {error}") from error
+    return [name for line in lines if (name := line.removesuffix("\r"))]
 
 
 def forget_by(examples: Examples, request: str | float, seed: int = 0) -> ForgetSplit:
-    """Forget what a request in words says: a ratio (`0.02`), `groups:15`, `groups:0.02`, or `ids:FILE`.
+    """Forget what a short text says: a ratio (`0.02`), `groups:15`, `groups:0.02`, or `ids:FILE`.
 
     Raises:
         InputError: it is none of the three.
@@ -150,6 +164,6 @@ def forget_by(examples: Examples, request: str | float, seed: int = 0) -> Forget
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"expected a ratio, groups:COUNT, groups:RATIO or ids:FILE to forget, got {request!r}"
+            f"What to forget must be a ratio, groups:COUNT, groups:RATIO or ids:FILE, got {request!r}."
         ) from None
     return forget_ratio(examples, ratio, seed)

@@ -1,4 +1,4 @@
-"""CASIA-SURF as published is read whole or refused; small photographs of one colour stand for faces."""
+"""CASIA-SURF as published is read whole or refused; small photographs of one color stand for faces."""
 
 import io
 import os
@@ -65,7 +65,7 @@ def test_a_folder_is_known_by_what_it_holds(root: Path, monkeypatch: pytest.Monk
     assert load("surf").digest() == load("surf", data_dir=root).digest() == load(str(root)).digest() == digest
 
 
-def test_persons_may_lie_one_folder_deeper_as_the_organisers_read_them(root: Path) -> None:
+def test_persons_may_lie_one_folder_deeper_as_the_organizers_read_them(root: Path) -> None:
     flat = load(str(root))
     inner = root / "WBackground" / "AS"
     inner.mkdir()
@@ -80,7 +80,7 @@ def test_persons_may_lie_one_folder_deeper_as_the_organisers_read_them(root: Pat
 
 
 @pytest.mark.parametrize("highest", [29, 30, 36, 79, 83, 120])
-def test_classes_are_those_of_the_organisers(root: Path, highest: int) -> None:
+def test_classes_are_those_of_the_organizers(root: Path, highest: int) -> None:
     everyone = {f"P{age:03d}": age for age in range(20, highest + 1)}
     shutil.rmtree(root / "WBackground")
     for person in everyone:
@@ -104,16 +104,16 @@ def test_photographs_of_any_size_and_without_color(root: Path) -> None:
     file = io.BytesIO()
     Image.fromarray(half).save(file, "JPEG", quality=95)
     first = put(root, "CLKJ_AS0001", "0.jpg", file.getvalue())
-    grey = put(root, "CLKJ_AS0001", "00.jpg", jpeg(77, (20, 40), "L"))
+    gray = put(root, "CLKJ_AS0001", "00.jpg", jpeg(77, (20, 40), "L"))
     found = load(str(root))
-    images = {path: found.inputs[found.positions([path.relative_to(root).as_posix()])][0] for path in (first, grey)}
+    images = {path: found.inputs[found.positions([path.relative_to(root).as_posix()])][0] for path in (first, gray)}
     assert images[first].shape == (3, 32, 32)
     np.testing.assert_allclose(images[first][:, :, :14], 240, atol=3)
     np.testing.assert_allclose(images[first][:, :, 18:], 0, atol=3)
-    np.testing.assert_allclose(images[grey], 77, atol=1)
+    np.testing.assert_allclose(images[gray], 77, atol=1)
 
 
-def test_stripes_finer_than_a_pixel_become_grey(root: Path) -> None:
+def test_stripes_finer_than_a_pixel_become_gray(root: Path) -> None:
     stripes = np.zeros((128, 128), dtype=np.uint8)
     stripes[:, ::4] = stripes[:, 1::4] = 255
     file = io.BytesIO()
@@ -128,7 +128,7 @@ def test_what_is_not_chosen_is_not_decoded(root: Path) -> None:
     assert found.labels.tolist() == [1, 0]
     assert found.classes == ("74-79", "20-25")
     assert len(load(str(root), classes=["20-25", "74-79"], limit=3)) == 3
-    with pytest.raises(InputError, match=r"cannot be decoded in .*CLKJ_AS0002/real.rssdk/color/2.jpg"):
+    with pytest.raises(InputError, match=r"CLKJ_AS0002/real.rssdk/color/2.jpg cannot be decoded"):
         load(str(root))
 
 
@@ -168,34 +168,34 @@ PHOTO = "WBackground/CLKJ_AS0002/real.rssdk/color/1.jpg"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda root: (root / "Age_Gender.txt").unlink(), r"expected Age_Gender.txt in .*surf, found no such file"),
-        (lambda root: shutil.rmtree(root / "WBackground"), r"expected photographs .*color/\*.jpg, found none"),
-        (ages(""), r"expected the age of CLKJ_AS0001 in .*Age_Gender.txt, got a photograph .*1.jpg and no age"),
-        (ages(LISTED.replace("CLKJ_AS0002 33 F\n", "")), "expected the age of CLKJ_AS0002"),
+        (lambda root: (root / "Age_Gender.txt").unlink(), r"no Age_Gender.txt in .*surf"),
+        (lambda root: shutil.rmtree(root / "WBackground"), r"no photographs .*color/\*.jpg"),
+        (ages(""), r"photograph .*1.jpg but no age of CLKJ_AS0001 in .*Age_Gender.txt"),
+        (ages(LISTED.replace("CLKJ_AS0002 33 F\n", "")), "no age of CLKJ_AS0002"),
         (ages(LISTED + "CLKJ_AS0004 30\n"), "name, age and gender, got 'CLKJ_AS0004 30' in .*, line 4"),
         (ages(LISTED + "CLKJ_AS0004 30 M x\n"), "name, age and gender, got"),
-        (ages(LISTED + "CLKJ_AS0002 34 F\n"), "each person once, got 'CLKJ_AS0002' again in .*, line 4"),
-        (ages(LISTED.replace("33", "old")), "age in whole years from 0 to 120, got 'old' in .*, line 2"),
-        (ages(LISTED.replace("33", "-3")), "age in whole years from 0 to 120, got '-3'"),
-        (ages(LISTED.replace("33", "33.5")), "age in whole years from 0 to 120, got '33.5'"),
-        (ages(LISTED.replace("33", "330")), "age in whole years from 0 to 120, got '330'"),
-        (ages(LISTED.replace("33", "9" * 5000)), "age in whole years from 0 to 120, got '9999"),
-        (ages(LISTED.replace("33", "٣٣")), "age in whole years from 0 to 120"),
+        (ages(LISTED + "CLKJ_AS0002 34 F\n"), "person must be listed once, got 'CLKJ_AS0002' again in .*, line 4"),
+        (ages(LISTED.replace("33", "old")), "in whole years from 0 to 120, got 'old' in .*, line 2"),
+        (ages(LISTED.replace("33", "-3")), "in whole years from 0 to 120, got '-3'"),
+        (ages(LISTED.replace("33", "33.5")), "in whole years from 0 to 120, got '33.5'"),
+        (ages(LISTED.replace("33", "330")), "in whole years from 0 to 120, got '330'"),
+        (ages(LISTED.replace("33", "9" * 5000)), "in whole years from 0 to 120, got '9999"),
+        (ages(LISTED.replace("33", "٣٣")), "in whole years from 0 to 120"),
         (ages(LISTED.replace("79", "28").replace("33", "25")), "span at least 10 years, .* got 20 to 28 in"),
-        (ages(LISTED.encode("utf-16")), "text in UTF-8 in .*Age_Gender.txt"),
+        (ages(LISTED.encode("utf-16")), "Age_Gender.txt must be text in UTF-8"),
         (ages(b"\xff\xfe\x00"), "text in UTF-8"),
-        (linked("Age_Gender.txt"), "got Age_Gender.txt that links outside it"),
-        (linked(PHOTO), f"got {PHOTO} that links outside it"),
-        (linked("WBackground/CLKJ_AS0002"), "got WBackground/CLKJ_AS0002/.* that links outside it"),
-        (linked("WBackground"), "got WBackground/.* that links outside it"),
-        (in_circles, "expected a photograph, got .*2.jpg that is no file"),
-        (lambda root: (root / PHOTO).with_name("2.jpg").mkdir(), "expected a photograph, got .*2.jpg that is no file"),
-        (lambda root: (root / PHOTO).write_bytes(jpeg(0)[:300]), "cannot be decoded in .*CLKJ_AS0002"),
-        (lambda root: (root / PHOTO).write_bytes(b""), "cannot be decoded in .*CLKJ_AS0002"),
+        (linked("Age_Gender.txt"), "^Age_Gender.txt links outside .*surf"),
+        (linked(PHOTO), f"^{PHOTO} links outside"),
+        (linked("WBackground/CLKJ_AS0002"), "^WBackground/CLKJ_AS0002/.* links outside"),
+        (linked("WBackground"), "^WBackground/.* links outside"),
+        (in_circles, "2.jpg .* is no file: remove it"),
+        (lambda root: (root / PHOTO).with_name("2.jpg").mkdir(), "2.jpg .* is no file: remove it"),
+        (lambda root: (root / PHOTO).write_bytes(jpeg(0)[:300]), "CLKJ_AS0002.* cannot be decoded"),
+        (lambda root: (root / PHOTO).write_bytes(b""), "CLKJ_AS0002.* cannot be decoded"),
         (lambda root: (root / PHOTO).write_bytes(jpeg(0, (4100, 4100))), "at most 16000000 pixels"),
         (lambda root: os.truncate(root / PHOTO, 10**12), "at most 100000000 bytes, got 1000000000000 in"),
         (lambda root: os.truncate(root / "Age_Gender.txt", 10**12), "at most 100000000 bytes"),
-        (lambda root: put(root, "CLKJ_AS0007", "1.jpg", jpeg(0)), "expected the age of CLKJ_AS0007"),
+        (lambda root: put(root, "CLKJ_AS0007", "1.jpg", jpeg(0)), "no age of CLKJ_AS0007"),
     ],
 )
 def test_what_is_not_as_published_is_refused(root: Path, change: Callable[[Path], object], message: str) -> None:
@@ -209,7 +209,7 @@ def test_missing_roots_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("UNTRAIN_DATA", raising=False)
     with pytest.raises(InputError, match=r"holds surf/Age_Gender.txt: give --data-dir or set UNTRAIN_DATA"):
         load("surf")
-    with pytest.raises(InputError, match=r"expected Age_Gender.txt in .*none or in .*surf, found no such file"):
+    with pytest.raises(InputError, match=r"no Age_Gender.txt in .*none or in .*surf: give --data-dir"):
         load("surf", data_dir=tmp_path / "none")
     with pytest.raises(InputError, match="without a test part"):
         load("surf", part="test", data_dir=root)

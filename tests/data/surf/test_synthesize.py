@@ -95,15 +95,15 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, persons: int, number: 
 
 def test_only_an_empty_directory_is_written_to(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"a new or an empty directory, got .* that holds 'notes.txt'"):
+    with pytest.raises(InputError, match=r"holds 'notes.txt': name a new or an empty directory"):
         synthesize_surf(tmp_path, 10, photographs=1)
-    with pytest.raises(InputError, match=r"directory that can be written to, got .*notes.txt"):
+    with pytest.raises(InputError, match=r"notes.txt is no directory that can be written to"):
         synthesize_surf(tmp_path / "notes.txt", 10, photographs=1)
     assert digests(tmp_path).keys() == {"notes.txt"}
     (tmp_path / "empty").mkdir()
     synthesize_surf(tmp_path / "empty", 10, photographs=1)
     written = digests(tmp_path / "empty")
-    with pytest.raises(InputError, match=r"that holds 'Age_Gender.txt'"):
+    with pytest.raises(InputError, match=r"holds 'Age_Gender.txt'"):
         synthesize_surf(tmp_path / "empty", 10, seed=1, photographs=1)
     assert digests(tmp_path / "empty") == written
 
@@ -112,7 +112,7 @@ def test_only_an_empty_directory_is_written_to(tmp_path: Path) -> None:
     ("error", "kind", "message"),
     [
         (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
-        (OSError(28, "No space left on device"), InputError, "cannot write to .*faces: No space left on device"),
+        (OSError(28, "No space left on device"), InputError, "Cannot write to .*faces: No space left on device"),
     ],
 )
 def test_an_interrupted_call_leaves_nothing(
@@ -139,7 +139,7 @@ def test_an_interrupted_call_leaves_nothing(
 def test_what_a_killed_call_left_is_removed(tmp_path: Path) -> None:
     left = tmp_path / ".surf.123.tmp" / "WBackground" / "SYNT_000000"
     left.mkdir(parents=True)
-    with pytest.raises(InputError, match="found no image"):
+    with pytest.raises(InputError, match="no images"):
         load(str(tmp_path))
     synthesize_surf(tmp_path, 10, photographs=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Age_Gender.txt", "WBackground"]
@@ -196,6 +196,6 @@ def test_a_draft_that_cannot_be_removed_does_no_harm_and_goes_the_next_time(
         patched.setattr(Path, "rmdir", failing)
         synthesize_surf(tmp_path, 10, photographs=1)
     assert len(load(str(tmp_path))) == 10
-    with pytest.raises(InputError, match="expected a new or an empty directory"):
+    with pytest.raises(InputError, match="name a new or an empty directory"):
         synthesize_surf(tmp_path, 10, photographs=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Age_Gender.txt", "WBackground"]

@@ -1,18 +1,18 @@
-"""Drawn faces: photographs of a person who does not exist, at an age.
+"""Drawn faces: photographs of an invented person at an age.
 
-A person keeps the shape and colours of the face, the hair, the clothes, the room and the lamp. From one photograph to
-the next the pose, the expression, the light, the colours of the room and the noise of the sensor change. Age greys and
-thins the hair, furrows and discolours the skin, pales cheeks and lips, and widens the jaw, all of it more evenly over
+A person keeps the shape and colors of the face, the hair, the clothes, the room and the lamp. From one photograph to
+the next the pose, the expression, the light, the colors of the room and the noise of the sensor change. Age grays and
+thins the hair, furrows and discolors the skin, pales cheeks and lips, and widens the jaw, all of it more evenly over
 the years than in life: at 32x32 pixels little else would be seen.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from untrain.core.randomness import Streams
+from untrain.data.examples import Array
 
 SIDE = 64
 """Height and width in pixels of a photograph."""
@@ -20,18 +20,18 @@ YOUNG, OLD = 20, 80
 """Years between which faces age."""
 
 _ROOM_CHANGES = 20.0
-"""Standard deviation of the colour of the room from one photograph to the next, of 255."""
+"""Standard deviation of the color of the room from one photograph to the next, of 255."""
 _NOISE = 6.0
 """Standard deviation of the sensor's noise, of 255."""
 
-Plane = npt.NDArray[Any]
-"""float32, of one number for each pixel: half the memory traffic of float64, which is what drawing costs."""
+Plane = Array
+"""float32, one number for each pixel: half the memory traffic of float64, which takes most of the time."""
 Color = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """What several parts of a face depend on; lengths in halves of a photograph.
+    """Properties that several parts of a face share; lengths in halves of a photograph.
 
     Attributes:
         age: 0 at `YOUNG`, 1 at `OLD`.
@@ -54,10 +54,10 @@ def photographs(streams: Streams, years: float, male: bool, count: int) -> npt.N
     """Draw photographs of one person.
 
     Args:
-        streams: of the person, who is the same whatever the age.
-        years: the age that the face shows.
+        streams: streams of the person, who stays the same at every age.
+        years: age that the face shows.
         male: whether the hair is mostly short, thins, and may grow as a beard.
-        count: how many photographs.
+        count: number of photographs.
 
     Returns:
         `[count, 64, 64, 3]`, RGB.
@@ -80,14 +80,14 @@ def _looks(draw: np.random.Generator, years: float, male: bool) -> _Looks:
     age = float(np.clip((years - YOUNG) / (OLD - YOUNG), -0.1, 1.1))
     skin = _mixed((232, 190, 158), (150, 104, 74), draw.beta(1.5, 3)) * draw.uniform(0.95, 1.03, 3)
     skin = _mixed(skin, float(skin.mean()) * np.array((1.02, 0.98, 0.86)), 0.35 * age) * (1 - 0.1 * age)
-    grey = np.clip((years - 25 + draw.normal(0, 2)) / 50, 0, 1)
+    gray = np.clip((years - 25 + draw.normal(0, 2)) / 50, 0, 1)
     return _Looks(
         age=age,
         male=male,
         width=draw.uniform(0.46, 0.56),
         height=draw.uniform(0.64, 0.76),
         skin=skin,
-        hair=_mixed(_mixed((18, 14, 12), (96, 60, 36), draw.beta(1, 3)), (205, 205, 208), grey),
+        hair=_mixed(_mixed((18, 14, 12), (96, 60, 36), draw.beta(1, 3)), (205, 205, 208), gray),
         long_hair=draw.random() < (0.1 if male else 0.75),
         eye_level=draw.uniform(-0.1, -0.04),
         eyes_apart=draw.uniform(0.17, 0.23),
@@ -110,18 +110,18 @@ class _Sheet:
         self.pixels = np.zeros((3, count, SIDE, SIDE), np.float32)
         line = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE * 2 - 1
         self.x, self.y = np.meshgrid(line, line)
-        scale, turn = np.exp(self.each(0.05)), self.each(0.08)
-        across, down = (self.x - self.each(0.04)) / scale, (self.y - 0.04 - self.each(0.04)) / scale
+        scale, turn = np.exp(self.normal(0.05)), self.normal(0.08)
+        across, down = (self.x - self.normal(0.04)) / scale, (self.y - 0.04 - self.normal(0.04)) / scale
         self.u = np.cos(turn) * across + np.sin(turn) * down
         self.v = np.cos(turn) * down - np.sin(turn) * across
-        self.face_u, self.face_v = self.u - self.each(0.03), self.v - self.each(0.03)
+        self.face_u, self.face_v = self.u - self.normal(0.03), self.v - self.normal(0.03)
 
-    def each(self, deviation: float) -> Plane:
+    def normal(self, deviation: float) -> Plane:
         """A normal number for each photograph, `[K, 1, 1]`."""
         return self.draw.normal(0, deviation, (self.count, 1, 1)).astype(np.float32)
 
     def paint(self, where: Plane, color: npt.ArrayLike) -> None:
-        """Lay a colour over the photographs, as opaque as `where`, 0 to 1, says."""
+        """Lay a color over the photographs, as opaque as `where`, 0 to 1, says."""
         for channel, value in zip(self.pixels, np.asarray(color), strict=True):
             channel += where * (float(value) - channel)
 
@@ -148,12 +148,12 @@ def _bump(u: Plane, v: Plane, width: float, height: float) -> Plane:
 
 
 def _room(sheet: _Sheet, draw: np.random.Generator) -> None:
-    """A wall whose colour changes from one side to the other, and a stripe before it."""
+    """A wall whose color changes from one side to the other, and a stripe before it."""
     one, other, stripe = 128 + 0.3 * draw.uniform(-108, 108, (3, 3))
-    angle, slide = draw.uniform(0, 2 * np.pi), sheet.each(0.05)
+    angle, slide = draw.uniform(0, 2 * np.pi), sheet.normal(0.05)
     share = np.clip(0.5 + 0.5 * (np.cos(angle) * sheet.x + np.sin(angle) * sheet.y) + slide, 0, 1)
     for channel, first, second in zip(sheet.pixels, one, other, strict=True):
-        channel[:] = float(first) + float(second - first) * share + sheet.each(_ROOM_CHANGES)
+        channel[:] = float(first) + float(second - first) * share + sheet.normal(_ROOM_CHANGES)
     at, width = draw.uniform(-0.9, 0.9), draw.uniform(0.05, 0.4)
     sheet.paint(_inside(np.abs(sheet.x - at - slide) - width, 1) * draw.uniform(0, 1), stripe)
 
@@ -195,7 +195,7 @@ def _furrows(u: Plane, v: Plane) -> Plane:
 
 
 def _blotches(u: Plane, v: Plane, draw: np.random.Generator) -> Plane:
-    """An uneven colour of the skin, about -2 to 2."""
+    """An uneven color of the skin, about -2 to 2."""
     waves = draw.uniform((8, 0, 8, 0), (22, 6, 22, 6), (3, 4))
     return sum(
         (np.sin(u * float(a) + float(b)) * np.sin(v * float(c) + float(d)) for a, b, c, d in waves),
@@ -225,13 +225,13 @@ def _nose_and_mouth(sheet: _Sheet, looks: _Looks, draw: np.random.Generator) -> 
     level, wide = draw.uniform(0.36, 0.44), draw.uniform(0.13, 0.21)
     thick = draw.uniform(0.03, 0.055) * (1 - 0.45 * age)
     lips = _mixed((200, 70, 80), looks.skin * 0.75, 0.25 + 0.75 * min(1, max(0, age)))
-    curve = v - level + u**2 * sheet.each(1)
+    curve = v - level + u**2 * sheet.normal(1)
     sheet.paint(_ellipse(u, curve, wide, thick), lips)
     sheet.paint(_ellipse(u, curve, 0.9 * wide, 0.012), lips * 0.5)
 
 
 def _hair(sheet: _Sheet, looks: _Looks, draw: np.random.Generator) -> None:
-    """What lies over the head: above a line that recedes with age, and at the sides."""
+    """The hair over the head: above a line that recedes with age, and at the sides."""
     u, v = sheet.u, sheet.v
     gone = max(0.0, looks.age) * draw.uniform(0.3, 1.2) * (1 if looks.male else 0.3)
     middle, curve, parting = draw.uniform(0.5, 0.68), draw.uniform(-0.25, 0.5), draw.uniform(-0.3, 0.3)
@@ -243,9 +243,9 @@ def _hair(sheet: _Sheet, looks: _Looks, draw: np.random.Generator) -> None:
 
 def _light(sheet: _Sheet, draw: np.random.Generator) -> None:
     """A lamp at one side, brightness, white balance, and noise."""
-    angle = draw.uniform(0, 2 * np.pi) + sheet.each(0.3)
+    angle = draw.uniform(0, 2 * np.pi) + sheet.normal(0.3)
     lamp = draw.uniform(0.05, 0.15) * (np.cos(angle) * sheet.u + np.sin(angle) * sheet.v)
-    brightness = np.exp(sheet.each(0.12)) * (1 + lamp)
+    brightness = np.exp(sheet.normal(0.12)) * (1 + lamp)
     for channel, tint in zip(sheet.pixels, draw.normal(1, 0.03, 3), strict=True):
-        channel *= brightness * (float(tint) + sheet.each(0.02))
+        channel *= brightness * (float(tint) + sheet.normal(0.02))
     sheet.pixels += _NOISE * sheet.draw.standard_normal(sheet.pixels.shape, np.float32)

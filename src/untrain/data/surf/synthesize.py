@@ -1,7 +1,7 @@
 """A synthetic data set in the layout of CASIA-SURF: drawn persons, and photographs of them.
 
-What makes forgetting measurable in it: a network can tell the age of a stranger only roughly, since every face looks
-some years older or younger than it is, but it can learn by heart whom it has seen.
+Forgetting can be measured on it. Every face looks some years older or younger than its person is, so a network can
+only estimate the age of a stranger, but it can memorize the persons that it has seen.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ from untrain.data.surf.read import AGES, CLASSES, COLOR, PHOTOGRAPHS
 from untrain.errors import InputError
 
 CLASS_COUNTS = (14637, 1606, 1062, 440, 556, 906, 2268, 1529, 595, 401)
-"""Photographs of each age class in the training part of the competition, read off a figure of its organisers
+"""Photographs of each age class in the training part of the competition, read off a figure of its organizers
 ("Evaluation for the NeurIPS Machine Unlearning Competition", 2023)."""
 YOUNGEST, YEARS_A_CLASS = 20, 6
 MOST_PERSONS = 999_999
 
 _FIRST_TEN = (0, 9, 1, 2, 3, 4, 5, 6, 7, 8)
-_LOOKS_OFF = 2.0
+_LOOKS_DEVIATION = 2.0
 """Standard deviation of how many years older a face looks than its person is."""
 _QUALITY = 90
 _DRAFT = re.compile(r"\.surf\.\d+\.tmp")
@@ -39,8 +39,8 @@ class _Person:
 
     Attributes:
         name: of 11 characters, as the published ones have.
-        age: in whole years, as it is published.
-        looks: the age that the face shows, in years.
+        age: age in whole years, as it is published.
+        looks: age that the face shows, in years.
         gender: `M` or `F`.
     """
 
@@ -60,20 +60,20 @@ def synthesize_surf(
 ) -> None:
     """Draw persons and write photographs of them, in the layout that `load` reads as `surf`.
 
-    Ages are 20 to 79. Persons have age classes in the proportions of the competition's photographs, at every number
-    of persons as nearly as whole persons allow, but each class has at least one. Person i is the same whatever the
+    Ages are 20 to 79. Persons have age classes in the proportions of the competition's photographs, as nearly as
+    whole persons allow, but each class has at least one. Person i does not depend on the
     number of persons. The same arguments give the same bytes with the same versions of NumPy and Pillow.
 
     Photographs are JPEG of 64x64 pixels: twice what is learned from, so that resizing smooths edges and compression as
     it does with real photographs, at 2.5 KB each.
 
     Args:
-        directory: to write to; it is made, or must be empty. `Age_Gender.txt` appears there last, when all is written;
-            what an interrupted call leaves is never read, and the same call can simply be made again.
-        persons: 10 to 999,999.
-        seed: of all that is drawn.
-        photographs: of each person.
-        progress: told in a few words what is done next, twenty times.
+        directory: a new or empty directory to write to. `Age_Gender.txt` appears there last, when all is written; what
+            an interrupted call leaves is never read, and the same call can be made again.
+        persons: number of persons, 10 to 999,999.
+        seed: seed of all draws.
+        photographs: number of photographs of each person.
+        progress: called twenty times with a few words about the next step.
 
     Raises:
         InputError: a number is out of range, the directory holds something, or cannot be written to.
@@ -82,11 +82,12 @@ def synthesize_surf(
     """
     if not CLASSES <= persons <= MOST_PERSONS or photographs < 1:
         raise InputError(
-            f"expected {CLASSES} to {MOST_PERSONS} persons and at least 1 photograph of each, "
-            f"got {persons} and {photographs}"
+            f"There must be {CLASSES} to {MOST_PERSONS} persons and at least 1 photograph of each, "
+            f"got {persons} and {photographs}."
         )
     streams = Streams(seed).child("surf")
-    people = [_person(streams.child(str(number)), number, of) for number, of in enumerate(age_classes(persons))]
+    classes = age_classes(persons)
+    people = [_person(streams.child(str(number)), number, age_class) for number, age_class in enumerate(classes)]
     with _draft_of(Path(directory)) as draft:
         for number, person in enumerate(people):
             if progress is not None and number % -(-persons // 20) == 0:
@@ -120,13 +121,13 @@ def _person(streams: Streams, number: int, age_class: int) -> _Person:
     if number < 2:  # the youngest and the oldest of all, so that the classes are the same at any number of persons
         within = 0 if age_class == 0 else YEARS_A_CLASS - 1
     age = YOUNGEST + YEARS_A_CLASS * age_class + within
-    looks = age + 0.5 + draw.normal(0, _LOOKS_OFF)
+    looks = age + 0.5 + draw.normal(0, _LOOKS_DEVIATION)
     return _Person(f"SYNT_{number:06d}", age, looks, "M" if draw.random() < 0.5 else "F")
 
 
 @contextlib.contextmanager
 def _draft_of(directory: Path) -> Iterator[Path]:
-    """A hidden folder in `directory`, whose content is moved up when it is whole and removed when it is not."""
+    """A hidden folder in `directory`; its content is moved up when it is complete, and removed otherwise."""
     _check_empty(directory)
     is_new = not directory.exists()
     draft = directory / f".surf.{os.getpid()}.tmp"
@@ -144,24 +145,24 @@ def _draft_of(directory: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 directory.rmdir()
         if isinstance(error, OSError):
-            raise InputError(f"cannot write to {directory}: {error.strerror or error}") from error
+            raise InputError(f"Cannot write to {directory}: {error.strerror or error}") from error
         raise
 
 
 def _check_empty(directory: Path) -> None:
-    """Refuse what is no empty directory; what a call that was killed left there is removed."""
+    """Refuse anything but an empty directory; the remains of a call that was killed are removed."""
     try:
         for draft in directory.glob(".surf.*.tmp"):
             with contextlib.suppress(OSError):  # only an empty one can be, whose files have all been moved
                 draft.rmdir()
-        there = sorted(directory.iterdir()) if directory.exists() else []
+        entries = sorted(directory.iterdir()) if directory.exists() else []
         # A call that was killed between its last two renames has left the photographs beside its draft.
-        ours = {PHOTOGRAPHS} if any(_DRAFT.fullmatch(each.name) for each in there) else set()
-        for each in there:
-            if not _DRAFT.fullmatch(each.name) and each.name not in ours:
-                raise InputError(f"expected a new or an empty directory, got {directory} that holds {each.name!r}")
-        for each in reversed(there):  # the draft last: it tells whose the photographs are
-            shutil.rmtree(each)
+        ours = {PHOTOGRAPHS} if any(_DRAFT.fullmatch(entry.name) for entry in entries) else set()
+        for entry in entries:
+            if not _DRAFT.fullmatch(entry.name) and entry.name not in ours:
+                raise InputError(f"{directory} holds {entry.name!r}: name a new or an empty directory.")
+        for entry in reversed(entries):  # the draft last: it tells whose the photographs are
+            shutil.rmtree(entry)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"expected a directory that can be written to, got {directory}: {reason}") from error
+        raise InputError(f"{directory} is no directory that can be written to: {reason}") from error

@@ -1,0 +1,347 @@
+"""Tables of named columns: which are labels, ids, groups and inputs, whatever the table comes from."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+import msgspec
+import numpy as np
+
+from untrain.data.arrays import scalars, some, stacked, to_array, without_torch
+from untrain.data.columns import Columns
+from untrain.data.examples import Array
+from untrain.data.images import Pictures, can_be_opened, is_picture
+from untrain.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LABELS = ("label", "labels")
+_SPECIAL = {*_LABELS, "id", "group"}
+_NUMBERS = {"bool", *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64))} - {"float8"}
+"""Types of elements of a Hugging Face feature that NumPy knows by the same name."""
+
+Cells = Array | Sequence[object]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Named columns of one length.
+
+    Attributes:
+        columns: `[n, ...]` arrays or lists of `n` cells, by name.
+        source: where they come from, for messages.
+        class_names: of columns whose numbers stand for classes.
+        index: names of the rows, where the table has them beside its columns.
+    """
+
+    columns: Mapping[str, Cells]
+    source: str
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    index: Sequence[object] | None = None
+
+    def read(self, label: str | None = None, not_inputs: Sequence[str] = ()) -> Columns:
+        """Labels, ids, groups and inputs.
+
+        The labels are the column `label`, else `labels`, else the only one that holds class labels. Ids are the column
+        `id`, else the names of the rows; groups the column `group`. All other columns are offered as inputs, except
+        those named `label`, `labels` or `..._label`: the only column of pictures, else the only one of sequences, else
+        all columns of single numbers side by side as float32.
+
+        Args:
+            label: the label column, if another.
+            not_inputs: further columns that are no inputs.
+
+        Raises:
+            InputError: a column is missing, or the inputs are not clear.
+        """
+        label = self._label_column() if label is None else label
+        for name in (label, *not_inputs):
+            if name not in self.columns:
+                raise InputError(
+                    f"There is no column {name!r} in {self.source}, only {some(list(self.columns))}: name one of them."
+                )
+        if not len(self.columns[label]):
+            raise InputError(f"There must be at least one row in {self.source}, got none.")
+        return Columns(
+            self._inputs({label, *_SPECIAL, *not_inputs}),
+            scalars(self.columns[label], f"column {label!r}"),
+            scalars(self.columns["id"], "column 'id'") if "id" in self.columns else self.index,
+            scalars(self.columns["group"], "column 'group'") if "group" in self.columns else None,
+            self.class_names.get(label),
+        )
+
+    def _label_column(self) -> str:
+        for name in _LABELS:
+            if name in self.columns:
+                return name
+        if len(self.class_names) == 1:
+            return next(iter(self.class_names))
+        raise InputError(
+            f"There is no column 'label' or 'labels' in {self.source}, only {some(list(self.columns))}: rename the one "
+            "that the model predicts to 'label'."
+        )
+
+    def _inputs(self, others: set[str]) -> Array | Pictures:
+        features = {
+            name: cells for name, cells in self.columns.items() if name not in others and not name.endswith("_label")
+        }
+        first = {name: next((cell for cell in cells if cell is not None), None) for name, cells in features.items()}
+        pictures = [name for name, cell in first.items() if is_picture(cell)]
+        if len(pictures) > 1:
+            pictures = [name for name in pictures if can_be_opened(first[name])] or pictures
+        sequences = [
+            name for name, cell in first.items() if isinstance(cell, list | tuple) or bool(getattr(cell, "ndim", False))
+        ]
+        chosen = pictures or sequences
+        if not features or len(chosen) > 1 or (sequences and not pictures and len(features) > 1):
+            raise InputError(
+                "Inputs must be one column of pictures, one column of sequences, or columns of single numbers, "
+                f"got {some(list(features))} in {self.source}: keep only the columns that the model takes."
+            )
+        if pictures:
+            return Pictures(features[chosen[0]], f"{self.source}, column {chosen[0]!r}")
+        if sequences:
+            return self._sequences(chosen[0])
+        with np.errstate(over="ignore"):  # what is infinite then is refused with its example
+            return np.stack([self._numbers(name).astype(np.float32) for name in features], axis=1)
+
+    def _sequences(self, name: str) -> Array:
+        cells, where = self.columns[name], f"column {name!r} of {self.source}"
+        return to_array(cells, where) if isinstance(cells, np.ndarray) else stacked(cells, where)
+
+    def _numbers(self, name: str) -> Array:
+        cells = self.columns[name]
+        if isinstance(cells, list) and None in cells and not any(isinstance(cell, str) for cell in cells):
+            cells = [np.nan if cell is None else cell for cell in cells]  # refused with its example
+        array = np.asarray(cells)
+        if array.dtype.kind not in "biuf":
+            raise InputError(
+                f"Column {name!r} of {self.source} holds neither pictures nor numbers: convert it to numbers, or leave "
+                "it out."
+            )
+        return array
+
+
+@runtime_checkable
+class HuggingFaceDataset(Protocol):
+    """What is asked of a Hugging Face dataset."""
+
+    column_names: list[str]
+    features: Mapping[str, object]
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, name: str) -> Iterable[object]: ...
+
+
+def from_columns(columns: Mapping[str, object], source: str) -> Table:
+    """A table of lists, arrays, tensors or series.
+
+    Raises:
+        InputError: a column is none of them, or they differ in length.
+    """
+    table = Table({name: _cells(values, name) for name, values in columns.items()}, source)
+    lengths = {name: len(cells) for name, cells in table.columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"All columns of {source} must have one length, got {lengths}.")
+    return table
+
+
+def _cells(values: object, name: str) -> Cells:
+    values = without_torch(values)
+    if isinstance(values, np.ndarray) and values.ndim:
+        return values
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes | Mapping | np.ndarray):
+        raise InputError(f"Column {name!r} must be a list or an array, got {type(values).__name__}.")
+    return list(values)
+
+
+def from_hugging_face(data: HuggingFaceDataset) -> Table:
+    """The table that a Hugging Face dataset is."""
+    named = {name: getattr(feature, "names", None) for name, feature in data.features.items()}
+    return Table(
+        {name: _typed(list(data[name]), data.features[name]) for name in data.column_names},
+        "the dataset",
+        {name: names for name, names in named.items() if names},
+    )
+
+
+def _typed(cells: list[object], feature: object) -> Cells:
+    """Sequences as arrays of the type that the feature says; they come as lists of Python numbers."""
+    while hasattr(feature, "feature"):
+        feature = feature.feature
+    kind = str(getattr(feature, "dtype", None))
+    if kind not in _NUMBERS or not all(isinstance(cell, list) for cell in cells):
+        return cells
+    try:
+        return [np.asarray(cell, kind) for cell in cells]
+    except (ValueError, TypeError):  # a row that is no array is refused with its place when it is read
+        return cells
+
+
+def from_parquet(files: Sequence[Path]) -> Table:
+    """The table that parquet files hold, one after another.
+
+    Raises:
+        InputError: a file cannot be read, or is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        table = pa.concat_tables([pyarrow.parquet.read_table(file) for file in files])
+        table.validate(full=True)  # that texts are texts, among others
+        return from_arrow(table, str(files[0]))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"The parquet file {files[0]} cannot be read as a whole: {reason}") from error
+
+
+def from_frame(frame: object) -> Table:
+    """The table that a data frame, or anything else that speaks Arrow, holds.
+
+    Raises:
+        InputError: a column holds values of several types.
+    """
+    import pyarrow as pa
+
+    try:
+        return from_arrow(pa.table(frame), f"the {type(frame).__name__}")
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"The {type(frame).__name__} has a column that Arrow cannot hold: {reason}") from error
+
+
+def from_arrow(table: "pa.Table", source: str) -> Table:
+    """A table of Arrow; an index of pandas names its rows and is no column.
+
+    Raises:
+        InputError: two columns have one name.
+    """
+    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise InputError(f"Two columns of {source} are named {twice[0]!r}: rename one of them.")
+    columns = {name: _arrow_cells(table[name]) for name in table.column_names}
+    metadata = table.schema.metadata or {}
+    indices = _parsed(metadata.get(b"pandas"), _Pandas).index_columns
+    names = [name for name in indices if isinstance(name, str) and name in columns and name not in _SPECIAL]
+    index = _row_names(indices, columns, table.num_rows)
+    kept = {name: cells for name, cells in columns.items() if name not in names}
+    features = _parsed(metadata.get(b"huggingface"), _HuggingFace).info.features
+    return Table(kept, source, {name: labels for name in kept if (labels := _names(features.get(name)))}, index)
+
+
+class _Rows(Sequence[object]):
+    """A column of Arrow whose cells become Python values when they are asked for, as pictures are large."""
+
+    def __init__(self, column: "pa.ChunkedArray") -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row: int) -> object:  # type: ignore[override]  # slices are not asked for
+        return self._column[int(row)].as_py()
+
+
+def _arrow_cells(column: "pa.ChunkedArray") -> Cells:
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    if isinstance(column.type, pa.FixedShapeTensorType):
+        return np.asarray(column.combine_chunks().to_numpy_ndarray())
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    if kinds.is_struct(column.type) or kinds.is_binary(column.type) or kinds.is_large_binary(column.type):
+        return _Rows(column)
+    if kinds.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if column.null_count:
+        return list(column.to_pylist())
+    if _is_number(column.type):
+        return np.asarray(column.to_numpy())
+    array = _arrow_sequences(column) if _is_sequence(column.type) else None
+    return list(column.to_pylist()) if array is None else array
+
+
+def _arrow_sequences(column: "pa.ChunkedArray") -> Array | None:
+    """Sequences of numbers as one array, or None where they differ in length or hold something else."""
+    import pyarrow.compute
+
+    shape = [len(column)]
+    while _is_sequence(column.type):
+        lengths = pyarrow.compute.unique(pyarrow.compute.list_value_length(column)).to_pylist()
+        if len(lengths) != 1 or lengths[0] is None:
+            return None
+        shape.append(lengths[0])
+        column = pyarrow.compute.list_flatten(column)
+    return np.asarray(column.to_numpy()).reshape(shape) if _is_number(column.type) and not column.null_count else None
+
+
+def _is_number(kind: "pa.DataType") -> bool:
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind))
+
+
+def _is_sequence(kind: "pa.DataType") -> bool:
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
+
+
+class _Range(msgspec.Struct):
+    """The index of a frame whose rows are numbered."""
+
+    start: int
+    stop: int
+    step: int
+
+
+class _Pandas(msgspec.Struct):
+    """What pandas writes beside a table."""
+
+    index_columns: list[str | _Range] = []
+
+
+class _Features(msgspec.Struct):
+    features: dict[str, object] = {}
+
+
+class _HuggingFace(msgspec.Struct):
+    """What the library `datasets` writes beside a table."""
+
+    info: _Features = msgspec.field(default_factory=_Features)
+
+
+_Metadata = TypeVar("_Metadata", _Pandas, _HuggingFace)
+
+
+def _parsed(text: bytes | None, kind: type[_Metadata]) -> _Metadata:
+    """Metadata of a table; as if there were none where they are not in the known form."""
+    try:
+        return kind() if text is None else msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return kind()
+
+
+def _names(feature: object) -> list[str] | None:
+    """Class names that a feature in the metadata of `datasets` gives."""
+    names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
+    return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def _row_names(indices: list[str | _Range], columns: Mapping[str, Cells], count: int) -> list[object] | None:
+    """Names of the rows, where a frame of pandas had an index that says more than their numbers."""
+    if len(indices) != 1:
+        return None
+    index = indices[0]
+    if isinstance(index, str):
+        return scalars(columns[index], "the index") if index in columns and index not in _SPECIAL else None
+    is_plain = (index.start, index.step) == (0, 1)
+    numbers = None if is_plain or not index.step else range(index.start, index.stop, index.step)
+    return None if numbers is None or len(numbers) != count else list(numbers)
