@@ -40,11 +40,11 @@ Path("clinic.py").write_text(
     "from torch import nn\n\ndef build():\n    return nn.Sequential(nn.Linear(30, 32), nn.ReLU(), nn.Linear(32, 2))\n"
 )
 Path("ids.txt").write_text("\n".join(train.ids[120:130]))
-asked = "--model clinic:build --data train.parquet --validation held-out.parquet --forget ids.txt"
+asked = "--model clinic:build --data train.parquet --validation held-out.parquet --ids ids.txt"
 for command in (
     f"untrain doctor {asked} --previous first",
     f"untrain forget {asked} --previous first --out second",
-    "untrain verify second --forget ids.txt",
+    "untrain verify second --ids ids.txt",
 ):
     print(f"\n$ {command}", flush=True)
     subprocess.run(shlex.split(command), check=True)

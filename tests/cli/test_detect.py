@@ -25,13 +25,13 @@ def test_detect_needs_nothing_but_its_name(
     monkeypatch.chdir(tmp_path)
     assert call("detect") == 0
     printed = capsys.readouterr()
-    assert " of 1797 labels are taken for wrong by auto; noise ratio " in printed.out
+    assert " of 1797 labels as wrong; noise ratio " in printed.out
     assert printed.err.splitlines() == ["reading digits", "training a network", "looking for wrong labels"]
     assert sorted(path.name for path in (tmp_path / "detected").iterdir()) == [
         "suspects.csv", "suspects.html", "suspects.json",
     ]  # fmt: skip
     found = json.loads((tmp_path / "detected" / "suspects.json").read_text())
-    assert (found["schema"], found["data"], found["examples"], found["scorer"]) == (1, "digits", 1797, "auto")
+    assert (found["schema"], found["data"], found["examples"], found["scorer"]) == (2, "digits", 1797, "auto")
     assert found["interval"][0] <= found["noise_ratio"] <= found["interval"][1]
     assert set(found["versions"]) == {"untrain", "python", "torch", "numpy", "scikit-learn"}
 
@@ -41,7 +41,7 @@ def test_repair_needs_nothing_but_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert call("repair") == 0
-    assert "359 examples held out at random" in capsys.readouterr().out
+    assert "359 randomly held-out examples" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "repaired").iterdir()) == [
         "model.safetensors", "repair.json", "suspects.csv",
     ]  # fmt: skip
@@ -90,7 +90,7 @@ def test_suspects_are_found_reviewed_and_forgotten(
     assert "looking" not in printed.err
     done = json.loads((tmp_path / "first" / "repair.json").read_text())
     assert sorted(done["forgotten"]) == sorted([ids[0], ids[2]])
-    assert (done["schema"], done["method"], done["scorer"]) == (1, "finetune", "review")
+    assert (done["schema"], done["method"], done["scorer"]) == (2, "finetune", "review")
     assert not (tmp_path / "first" / "suspects.csv").exists()
     arrays, metadata = read_arrays(tmp_path / "first" / "model.safetensors")  # its digest fits
     assert metadata["method"] in ("finetune", "none")
@@ -110,68 +110,100 @@ def test_suspects_are_found_reviewed_and_forgotten(
     before = weights.read_bytes()
     again = str(tmp_path / "second" / ".." / "first")
     assert call("repair", "--data", str(table), "--weights", str(weights), "--out", again) == 3
-    assert "the original would be replaced" in capsys.readouterr().err
+    assert "would be replaced; choose another --out" in capsys.readouterr().err
     assert weights.read_bytes() == before
 
     assert call(*asked) == 3  # it would overwrite the answers
-    assert "expected no answers in" in capsys.readouterr().err
+    assert "suspects.csv contains answers" in capsys.readouterr().err
     (tmp_path / "first" / "notes.txt").touch()
     assert call("repair", "--data", str(table), "--out", first) == 3
-    assert "got 'notes.txt' there" in capsys.readouterr().err
+    assert "contains 'notes.txt', which is not from this command" in capsys.readouterr().err
 
 
-def test_a_factory_beside_the_data_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a module of factories."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
-    (tmp_path / "ones_own.py").write_text(
+    monkeypatch.delitem(sys.modules, "my_factories", raising=False)
+    (tmp_path / "my_factories.py").write_text(
         "from torch import nn\n"
         "def build(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
         "def small(): return nn.Sequential(nn.Flatten(), nn.Linear(32, 10))\n"
         "def few(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 9))\n"
     )
-    asked = ["detect", "--limit", "300", "--scorer", "loss", "--noise-ratio", "0.1", "--model"]
-    assert call(*asked, "ones_own:build", "--out", "out") == 0
-    assert "30 of 300 labels are taken for wrong by loss; noise ratio 10.0 % (as given)" in capsys.readouterr().out
-    state = {"1.weight": torch.zeros(10, 64), "1.bias": torch.zeros(10)}
-    for name, content, message in (
-        ("ones_own:small", None, "expected a model for inputs of shape (1, 8, 8) and 10 classes, got: mat1 and mat2"),
-        ("ones_own:few", None, "got logits of shape (2, 9) for 2 examples"),
-        ("ones_own:nothing", None, "expected package.module:factory that can be imported"),
-        ("json:loads", None, "got: loads() missing 1 required positional argument"),
-        ("os:getcwd", None, "expected a factory that builds a torch module, got str"),
-        ("ones_own:build", {**state, "2.bias": torch.zeros(1)}, "the model lacks '2.bias'"),
-        ("ones_own:build", {"1.bias": torch.zeros(10)}, "the file lacks '1.weight'"),
-        ("ones_own:build", {**state, "1.bias": torch.zeros(3)}, "of shape (10,) in weights, got (3,)"),
-        ("ones_own:build", {**state, "1.bias": torch.full((10,), torch.nan)}, "expected finite logits"),
-        ("ones_own:build", b"not tensors at all", "expected a whole .safetensors file at weights"),
-    ):
-        if isinstance(content, bytes):
-            (tmp_path / "weights").write_bytes(content)
-        elif content:
-            safetensors.torch.save_file(content, tmp_path / "weights")
-        given = [] if content is None else ["--weights", "weights"]
-        assert call(*asked, name, *given, "--out", "refused") == 3
-        error = capsys.readouterr().err
-        assert error.splitlines()[-1].startswith("untrain: ")
-        assert message in error
-        assert "Traceback" not in error
-    assert not (tmp_path / "refused").exists()
-    safetensors.torch.save_file(state | {"1.weight": torch.eye(10, 64)}, tmp_path / "weights")
-    assert call(*asked, "ones_own:build", "--weights", "weights", "--out", "out") == 0
+    return tmp_path
+
+
+WITH_MODEL = ("detect", "--limit", "300", "--scorer", "loss", "--noise-ratio", "0.1", "--model")
+STATE = {"1.weight": torch.zeros(10, 64), "1.bias": torch.zeros(10)}
+
+
+def test_a_factory_beside_the_data_is_found(factories: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(*WITH_MODEL, "my_factories:build", "--out", "out") == 0
+    assert "30 of 300 labels as wrong; noise ratio 10.0 % (as given)" in capsys.readouterr().out
+    safetensors.torch.save_file(STATE | {"1.weight": torch.eye(10, 64)}, factories / "weights")
+    assert call(*WITH_MODEL, "my_factories:build", "--weights", "weights", "--out", "out") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_factories:small", "a model for inputs of shape (1, 8, 8) and 10 classes, got: mat1 and mat2"),
+        ("my_factories:few", "got logits of shape (2, 9) for 2 examples"),
+        ("my_factories:nothing", "has no attribute 'nothing'"),
+        ("json:loads", "loads() missing 1 required positional argument"),
+        ("os:getcwd", "a torch module, got str"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(
+    name: str, message: str, factories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*WITH_MODEL, name, "--out", "refused") == 3
+    refused(factories, capsys.readouterr().err, message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({**STATE, "2.bias": torch.zeros(1)}, "the model lacks '2.bias'"),
+        ({"1.bias": torch.zeros(10)}, "the file lacks '1.weight'"),
+        ({**STATE, "1.bias": torch.zeros(3)}, "of shape (10,) in weights, got (3,)"),
+        ({**STATE, "1.bias": torch.full((10,), torch.nan)}, "finite logits"),
+        (b"not tensors at all", "safetensors file"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    content: bytes | dict[str, torch.Tensor], message: str, factories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if isinstance(content, bytes):
+        (factories / "weights").write_bytes(content)
+    else:
+        safetensors.torch.save_file(content, factories / "weights")
+    assert call(*WITH_MODEL, "my_factories:build", "--weights", "weights", "--out", "refused") == 3
+    refused(factories, capsys.readouterr().err, message)
+
+
+def refused(folder: Path, error: str, message: str) -> None:
+    assert error.splitlines()[-1].startswith("untrain: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert not (folder / "refused").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "digit"], "expected digits, mnist, cifar10"),
-        (["--data", "mnist", "--data-dir", "/no/such"], "found no such file"),
-        (["--model", "transformer"], "expected mlp, cnn, resnet18 or package.module:factory as model"),
+        (["--data", "digit"], "must be digits, mnist, cifar10"),
+        (["--data", "mnist", "--data-dir", "/no/such"], "no file mnist/train-00000-of-00001.parquet below /no/such"),
+        (
+            ["--model", "transformer"],
+            "--model mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY, got 'transformer'",
+        ),
         (["--weights", "/no/such.safetensors"], "expected weights as a .safetensors file at /no/such.safetensors"),
         (["--scorer", "guess"], "expected one of the scorers"),
         (["--noise-ratio", "2"], "expected a noise ratio in 0..1, got 2.0"),
-        (["--limit", "0"], "expected a limit of at least 1 example, got 0"),
+        (["--limit", "0"], "limit must be at least 1 example, got 0"),
     ],
 )
 @pytest.mark.parametrize("verb", ["detect", "repair"])
@@ -209,13 +241,13 @@ def test_faces_are_synthesized_and_looked_through(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr()
     assert printed.err.splitlines()[:2] == ["drawing person 1 of 20", "drawing person 2 of 20"]
     assert printed.out.splitlines()[0] == f"200 photographs of 20 drawn persons: {faces}"
-    assert f"--data {faces} with detect" in printed.out
+    assert f"Use it as --data {faces}" in printed.out
     assert len(load("surf", data_dir=faces)) == len(load("surf", data_dir=tmp_path)) == 200
     assert call(*asked) == 3
-    assert capsys.readouterr().err.startswith("untrain: expected a new or an empty directory, got ")
+    assert "name a new or an empty directory" in capsys.readouterr().err
     asked = ["detect", "--data", str(faces), "--scorer", "neighbours", "--out", str(tmp_path / "found")]
     assert call(*asked) == 0
-    assert " of 200 labels are taken for wrong by neighbours" in capsys.readouterr().out
+    assert "neighbours flags " in capsys.readouterr().out
     found = json.loads((tmp_path / "found" / "suspects.json").read_text())
     assert found["classes"][0] == "20-25"
 
@@ -225,9 +257,9 @@ def test_faces_are_synthesized_and_looked_through(tmp_path: Path, capsys: pytest
     [
         (["synthesize", "surf"], 2, ""),
         (["synthesize", "cats", "faces"], 2, ""),
-        (["synthesize", "surf", "faces", "--persons", "9"], 3, "expected 10 to 999999 persons"),
-        (["synthesize", "surf", "/dev/null"], 3, "expected a directory that can be written to, got /dev/null"),
-        (["detect", "--data", "surf", "--data-dir", "."], 3, "expected Age_Gender.txt in . or in surf, found no such"),
+        (["synthesize", "surf", "faces", "--persons", "9"], 3, "10 to 999999 persons"),
+        (["synthesize", "surf", "/dev/null"], 3, "/dev/null"),
+        (["detect", "--data", "surf", "--data-dir", "."], 3, "no Age_Gender.txt in . or in surf"),
     ],
 )
 def test_faces_that_cannot_be_are_one_sentence(

@@ -124,7 +124,7 @@ def test_output_that_cannot_be_printed_is_one_sentence(words: list[str]) -> None
         )
     assert (ended.returncode, ended.stderr) == (
         3,
-        "untrain: the system refused: [Errno 28] No space left on device\n",
+        "untrain: [Errno 28] No space left on device\n",
     )
 
 
@@ -145,7 +145,7 @@ def test_a_broken_pipe_of_another_kind_is_told(
 
     monkeypatch.setattr("untrain.report.write_report", broken)
     assert call("report", "run") == 3
-    assert capfd.readouterr().err == "untrain: the system refused: [Errno 32] Broken pipe\n"
+    assert capfd.readouterr().err == "untrain: [Errno 32] Broken pipe\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

@@ -174,14 +174,14 @@ def test_another_configuration_is_refused(finished: tuple[Path, ComparisonResult
 def test_links_in_the_directory_of_a_run_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match=r"expected no links in .*run, which is written to, got '\.lock'"):
+    with pytest.raises(ConfigError, match=r"run contains the link '\.lock'"):
         run_experiment(small(), tmp_path / "run")
     assert not (tmp_path / "elsewhere").exists()
     (tmp_path / "run" / ".lock").unlink()
     (tmp_path / "elsewhere").mkdir()
     for name in ("populations", "populations/0"):
         (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(ConfigError, match=rf"expected no links in .*, got '{name.rpartition('/')[2]}'"):
+        with pytest.raises(ConfigError, match=rf"contains the link '{name.rpartition('/')[2]}'"):
             run_experiment(small(), tmp_path / "run")
         (tmp_path / "run" / name).unlink()
         (tmp_path / "run" / name).mkdir()

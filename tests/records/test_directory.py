@@ -197,7 +197,7 @@ def test_nothing_is_written_where_it_would_not_verify(tmp_path: Path) -> None:
         write_record(tmp_path / "a", record(), state(1), KEY)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "previous").symlink_to(tmp_path / "a")
-    with pytest.raises(ConfigError, match=r"expected no links in .*b, which is written to, got 'previous'"):
+    with pytest.raises(ConfigError, match=r"b contains the link 'previous'"):
         write_record(tmp_path / "b", record(("d",), 1, 2, chain), state(2), KEY, chain)
 
 

@@ -9,7 +9,7 @@ from untrain.cli.options import Directory, Flag, Spec, option
 from untrain.cli.terminal import Status, print_suspects, print_text
 
 if TYPE_CHECKING:
-    from untrain.cli.outputs import SuspectsFile
+    from untrain.cli.outputs import DetectionFile
     from untrain.detection import Suspects
 
 REVIEW, RECORD, PAGE = "suspects.csv", "suspects.json", "suspects.html"
@@ -37,13 +37,13 @@ def detect(
         out: output directory, new or empty
         json: print suspects.json instead of a summary
     """
-    from untrain.cli.outputs import SuspectsFile, check_directory, check_unanswered, json_text, plain
+    from untrain.cli.outputs import DetectionFile, check_directory, check_unanswered, json_text, plain
 
     check_directory(out, (REVIEW, RECORD, PAGE))
     check_unanswered(out / REVIEW)
     with Status() as status:
         suspects = _detected(inputs, scorer, noise_ratio, status)
-    content = SuspectsFile.of(suspects, inputs.data, inputs.seed)
+    content = DetectionFile.of(suspects, inputs.data, inputs.seed)
     _write(suspects, content, out)
     if json:
         sys.stdout.write(json_text(content))
@@ -64,7 +64,7 @@ def _detected(inputs: Inputs, scorer: str, noise_ratio: float | None, status: St
     return detect(model, examples, scorer=scorer, noise_ratio=noise_ratio, **training)
 
 
-def _write(suspects: "Suspects", content: "SuspectsFile", out: Path) -> None:
+def _write(suspects: "Suspects", content: "DetectionFile", out: Path) -> None:
     from untrain.cli.outputs import json_text, plain
     from untrain.core.files import write_file
     from untrain.detection import write_review

@@ -12,59 +12,33 @@ import numpy as np
 from untrain.core.environment import versions
 from untrain.core.files import others_in
 from untrain.errors import ConfigError
+from untrain.report.suspects import Suspect, SuspectsFile
 
 if TYPE_CHECKING:
     from untrain.detection import Suspects
 
 
-class Suspect(msgspec.Struct, frozen=True):
-    """An example whose label is probably wrong."""
-
-    id: str
-    label: str
-    suggested: str | None
-    score: float
-
-
-class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
+class DetectionFile(SuspectsFile, frozen=True, kw_only=True):
     """The content of `suspects.json`: what a detection found.
 
     Attributes:
         schema: version of the format, also that of `repair.json`.
-        data: source of the data.
         seed: root of all random numbers.
-        examples: number of examples.
         classes: class names.
-        scorer: `name` or `name:preset`.
-        noise_ratio: estimated or given share of wrong labels.
-        interval: 95 % interval of the estimate.
-        model_error: error of held-out predictions on the labels taken for right, or None.
         counts: number of suspects by class.
-        evidence: further results of the scorer.
-        versions: versions of untrain, Python and the libraries.
-        flagged: the suspects, the most suspicious first.
     """
 
     schema: int = 2
-    data: str
     seed: int
-    examples: int
-    classes: list[str]
-    scorer: str
-    noise_ratio: float
-    interval: tuple[float, float]
-    model_error: float | None
+    classes: tuple[str, ...]
     counts: dict[str, int]
-    evidence: dict[str, object]
-    versions: dict[str, str]
-    flagged: list[Suspect]
 
     @classmethod
-    def of(cls, suspects: "Suspects", data: str, seed: int) -> "SuspectsFile":
+    def of(cls, suspects: "Suspects", data: str, seed: int) -> "DetectionFile":
         """Describe the result of a detection."""
         examples, suggested = suspects.examples, suspects.suggested
-        names = list(examples.classes)
-        flagged = [
+        names = tuple(examples.classes)
+        flagged = tuple(
             Suspect(
                 id=str(examples.ids[position]),
                 label=names[examples.labels[position]],
@@ -72,7 +46,7 @@ class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
                 score=float(suspects.scores[position]),
             )
             for position in suspects.flagged
-        ]
+        )
         counts = np.bincount(examples.labels[suspects.flagged], minlength=len(names))
         return cls(
             data=data,
@@ -90,7 +64,7 @@ class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class RepairFile(SuspectsFile, frozen=True, kw_only=True):
+class RepairFile(DetectionFile, frozen=True, kw_only=True):
     """The content of `repair.json`: what a detection found and what came of the repair.
 
     Attributes:

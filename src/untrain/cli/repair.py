@@ -67,14 +67,14 @@ def _repaired(
 def _write(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path) -> None:
     import msgspec
 
-    from untrain.cli.outputs import RepairFile, SuspectsFile, json_text
+    from untrain.cli.outputs import DetectionFile, RepairFile, json_text
     from untrain.core.files import write_file
     from untrain.detection import write_review
     from untrain.models.weights import write_weights
 
     suspects = repaired.suspects
     content = RepairFile(
-        **msgspec.structs.asdict(SuspectsFile.of(suspects, inputs.data, inputs.seed)),
+        **msgspec.structs.asdict(DetectionFile.of(suspects, inputs.data, inputs.seed)),
         accepted=repaired.accepted,
         verdict=repaired.verdict,
         method=repaired.method,

@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from untrain.cli.options import Flag, OptionalCount, OptionalDirectory, option
 from untrain.cli.tables import print_tables
 from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
 
 
 def run(
-    experiment: tyro.conf.Positional[str],
-    models: int | None = None,
-    methods: str | None = None,
-    forget: str | None = None,
-    scorers: str | None = None,
-    seeds: int | None = None,
-    data_dir: Path | None = None,
-    out: Path | None = None,
-    seed: int | None = None,
-    workers: int | None = None,
-    json: bool = False,
+    experiment: tyro.conf.Positional[Annotated[str, option("EXPERIMENT")]],
+    models: OptionalCount = None,
+    methods: Annotated[str | None, option("LIST")] = None,
+    forget: Annotated[str | None, option("LIST")] = None,
+    scorers: Annotated[str | None, option("LIST")] = None,
+    seeds: OptionalCount = None,
+    data_dir: OptionalDirectory = None,
+    out: OptionalDirectory = None,
+    seed: OptionalCount = None,
+    workers: OptionalCount = None,
+    json: Flag = False,
 ) -> None:
     """Run an experiment, or continue it, and write its report.
+
+    Examples:
+        untrain run digits
+        untrain run cifar10-small --models 128 --methods transpose,conv-noise --forget 0.01
 
     Args:
         experiment: name from `untrain list`, or a .toml file of your own

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,8 +12,8 @@ from rich.text import Text
 from untrain.core.text import duration, printable
 
 if TYPE_CHECKING:
-    from untrain.cli.outputs import Suspect
     from untrain.experiments import Progress
+    from untrain.report.suspects import Suspect
 
 _SECONDS_BETWEEN_LINES = 20.0
 _MOST_PRINTED = 10
@@ -62,12 +63,12 @@ def print_text(*lines: str) -> None:
         console().print(shown(line), soft_wrap=True)
 
 
-def print_suspects(flagged: "list[Suspect]") -> None:
+def print_suspects(flagged: "Sequence[Suspect]") -> None:
     """Print the most suspicious examples as a table."""
     table = Table("id", "label", "suggested", "score")
     for suspect in flagged[:_MOST_PRINTED]:
-        texts = (suspect.id, suspect.label, suspect.suggested or "", f"{suspect.score:.4g}")
-        table.add_row(*map(shown, texts))
+        score = "" if suspect.score is None else f"{suspect.score:.4g}"
+        table.add_row(*map(shown, (suspect.id, suspect.label, suspect.suggested or "", score)))
     if flagged:
         console().print(table)
     if len(flagged) > _MOST_PRINTED:

@@ -28,16 +28,21 @@ def verify(
         ids: text file with ids, one per line, that should have been requested
         public_key: PEM file with the ed25519 public key of the expected signer; needs the `sign` extra
     """
-    from untrain.data import read_ids
     from untrain.records import read_key, verify
     from untrain.report.record import EVIDENCE
 
     result = verify(
         directory,
         key=None if key is None else read_key(key),
-        ids=None if ids is None else read_ids(ids),
+        ids=None if ids is None else _read_ids(ids),
         public_key=public_key,
     )
     print_text(*map(str, result.checks))
     result.insist()
     print_text(f"Nothing that was checked has changed. {EVIDENCE}")
+
+
+def _read_ids(path: Path) -> list[str]:
+    from untrain.data import read_ids  # loads what reads images and tables
+
+    return read_ids(path)

@@ -264,6 +264,11 @@ def _converted(fields: Mapping[str, object]) -> AnyExperiment:
     return experiment
 
 
+def to_plain(experiment: BaseExperiment) -> dict[str, object]:
+    """The experiment as plain JSON values with every default."""
+    return msgspec.json.decode(msgspec.json.encode(experiment), type=dict[str, object])
+
+
 def to_toml(experiment: BaseExperiment) -> str:
     """The experiment as TOML with every default; None is left out, since TOML has no such value."""
     return toml_text(msgspec.to_builtins(experiment))

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from untrain.auditing import ForgetQuality, final_score, forget_quality, mean_epsilon
@@ -12,6 +11,7 @@ from untrain.core.registry import base_name
 from untrain.data import ForgetSplit
 from untrain.experiments.catalog import published_rows
 from untrain.experiments.comparison.work import Arm, ArmFigures, ComparisonWork
+from untrain.experiments.config import to_plain
 from untrain.report.images import png
 from untrain.report.results import (
     ComparisonResults,
@@ -92,7 +92,7 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
         title=experiment.title,
         rows=tuple(rows),
         shown=tuple(shown),
-        configuration=msgspec.to_builtins(experiment),
+        configuration=to_plain(experiment),
         sizes=ComparisonSizes(
             train=len(work.splits.train),
             validation=len(work.splits.validation),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from untrain.core.registry import base_name
 from untrain.detection import SCORERS
 from untrain.experiments.catalog import published_rows
+from untrain.experiments.config import to_plain
 from untrain.experiments.mislabel.work import DETECTION, FORGETTING, MislabelWork, Setting
 from untrain.methods import METHODS
 from untrain.report.results import MislabelResults, MislabelRow, MislabelSizes, PublishedMislabel, ScoreHistogram
@@ -38,7 +39,7 @@ def mislabel_results(work: MislabelWork) -> MislabelResults:
         rows=tuple(_with_published(rows, experiment.published)),
         shown=tuple(shown),
         seeds=experiment.seeds,
-        configuration=msgspec.to_builtins(experiment),
+        configuration=to_plain(experiment),
         sizes=MislabelSizes(train=len(train), test=len(test), classes=len(train.classes)),
         environment=work.environment(),
     )
