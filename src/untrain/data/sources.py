@@ -237,7 +237,10 @@ def _table_inputs(table: Any, ids: Sequence[str], file: str, others: set[str]) -
     ]
     for field in features:
         if kinds.is_struct(field.type) or kinds.is_binary(field.type):
-            cells = table[field.name].to_pylist()
+            try:
+                cells = table[field.name].to_pylist()
+            except UnicodeDecodeError as error:
+                raise InputError(f"Column {field.name!r} of {file} cannot be read: {error}.") from error
             data = [cell.get("bytes") if isinstance(cell, dict) else cell for cell in cells]
             images = [
                 decode(item or b"", f"{file}, column {field.name!r}, example {name}")
@@ -251,7 +254,7 @@ def _table_inputs(table: Any, ids: Sequence[str], file: str, others: set[str]) -
             )
     if not features:
         raise InputError(f"expected columns beside labels, id and group in {file}, got none")
-    with np.errstate(over="ignore"):  # what is infinite then is refused with its example
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite or no number then is refused with its example
         return np.stack([table[field.name].to_numpy().astype(np.float32) for field in features], axis=1)
 
 
