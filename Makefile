@@ -1,20 +1,26 @@
-# Both of the README's commands set themselves up in .venv; they need Python 3.11 or later and make.
+# The first run creates .venv and downloads the dependencies; it needs Python 3.11 or later.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+# What touches the libraries most directly: files, weights, networks, records and pages.
+LOWEST_TESTS := tests/core tests/models tests/report tests/records/test_commitment.py tests/records/test_record.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow check clean
+.PHONY: demo test test-slow test-lowest check clean
 
 demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare the methods on them; reports in runs/
 	$(BIN)/untrain run mislabel-digits
 	$(BIN)/untrain run digits
 
 test: check  ## linter, type checker, tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/.installed-dev  ## long checks as well: many kills, timings
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+test-lowest: $(LOWEST)/.installed  ## a part of the tests with the lowest supported versions of the dependencies
+	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal -o filterwarnings=default $(LOWEST_TESTS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -30,5 +36,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[hub,sign]' \
+	  hypothesis pytest pytest-timeout pytest-xdist
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis

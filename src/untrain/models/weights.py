@@ -60,11 +60,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         InputError: there is no such file, it is not whole, or it holds other tensors than the module has.
     """
-    stored = read_weights(path)
-    found, expected = (
-        {name: tuple(tensor.shape) for name, tensor in state.items()} for state in (stored, module.state_dict())
-    )
+    stored, model = read_weights(path), module.state_dict()
+    found, expected = ({name: tuple(tensor.shape) for name, tensor in state.items()} for state in (stored, model))
     check_tensors(found, expected, path)
+    for name, tensor in stored.items():
+        if tensor.is_complex() and not model[name].is_complex():
+            raise InputError(f"{name} in {path} is of {tensor.dtype}, but the model's weights are real numbers.")
     module.load_state_dict(stored)
 
 

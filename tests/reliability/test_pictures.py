@@ -4,23 +4,25 @@ Either `load` gives examples or it raises one `InputError`. That a picture decod
 changed JPEG, half decode to something. Time and memory are measured in the child that loads.
 """
 
+import datetime
+import decimal
 import io
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image, PngImagePlugin
 
-from reliability.children import each, peak, verdict
-from reliability.mutants import Draw, mutant
-from reliability.pickles import Watch
-from reliability.rows import Row, Scale, counted
+from tests.reliability.children import Watch, each, peak, verdict
+from tests.reliability.conftest import Report
+from tests.reliability.mutants import Draw, mutant
 from untrain.data import load
 from untrain.data.images import MOST_PIXELS
 
@@ -33,7 +35,7 @@ _PROGRAMS = ("subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.f
 
 
 def samples(draw: Draw) -> dict[str, bytes]:
-    """Small pictures of every format that `load` looks for, in several flavours each."""
+    """Small pictures of every format that `load` looks for, in several flavors each."""
     noise = draw.integers(0, 256, (24, 20, 4), dtype=np.uint8)
     smooth = np.add.outer(np.arange(24) * 5, np.arange(20) * 6)[:, :, None].repeat(3, axis=2).astype(np.uint8)
     modes = {
@@ -47,7 +49,7 @@ def samples(draw: Draw) -> dict[str, bytes]:
         ("gif", "P", {}), ("gif", "P", {"save_all": True, "append_images": [modes["P"].rotate(90)]}),
         *[("bmp", mode, {}) for mode in ("1", "L", "P", "RGB")],
         ("webp", "RGB", {}), ("webp", "RGBA", {"lossless": True}),
-        *[("tiff", "RGB", {"compression": each}) for each in ("raw", "tiff_lzw", "tiff_deflate", "jpeg", "packbits")],
+        *[("tiff", "RGB", {"compression": name}) for name in ("raw", "tiff_lzw", "tiff_deflate", "jpeg", "packbits")],
         ("tiff", "1", {"compression": "group4"}), ("tiff", "L", {"save_all": True, "append_images": [modes["L"]]}),
     ]  # fmt: skip
     made = dict[str, bytes]()
@@ -101,7 +103,7 @@ def bombs() -> dict[str, bytes]:
         "png of 2 ** 62 pixels": _png(2**31 - 1, 2**31 - 1, zlib.compress(b"")),
         "png of 1.6e7 + 1 pixels": _png(tall, 1, zlib.compress(bytes(tall + 1))),
         "png of 1.6e7 pixels, whole": _png(side, side, zlib.compress(bytes((side + 1) * side), 9)),
-        "png of 1.6e7 colour pixels, whole": _png(side, side, zlib.compress(bytes((3 * side + 1) * side), 9), color=2),
+        "png of 1.6e7 color pixels, whole": _png(side, side, zlib.compress(bytes((3 * side + 1) * side), 9), color=2),
         "png with more data than pixels": _png(8, 8, zeros),
         "png with a text that unfolds": _png(8, 8, zlib.compress(bytes(72)), (b"zTXt", b"a\0\0" + zeros)),
         "png with a profile that unfolds": _png(8, 8, zlib.compress(bytes(72)), (b"iCCP", b"a\0\0" + zeros)),
@@ -127,19 +129,6 @@ def bombs() -> dict[str, bytes]:
     }  # fmt: skip
 
 
-def pictures(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
-    """Load mutants and bombs."""
-    draw = np.random.default_rng(scale.seed)
-    known = samples(draw)
-    PngImagePlugin.MAX_TEXT_CHUNK  # noqa: B018 (the plugin is imported before the first child)
-    count = scale.of(20, 300)
-    made = [(name, *mutant(data, draw, head=64)) for name, data in known.items() for _ in range(count)]
-    yield _loaded("damaged pictures: PNG, JPEG, GIF, BMP, WebP, TIFF", folder / "damaged", made)
-    odd = [(f"a.{suffix}", name, data) for name, data in bombs().items() for suffix in ("png", "tiff")]
-    yield _loaded("bombs, and files of other kinds that are named like pictures", folder / "bombs", odd)
-    yield from _tables(folder, inputs, draw, scale)
-
-
 class _Meter:
     """Loads in a child: what came of it, processor seconds, and bytes beyond what the child began with."""
 
@@ -161,89 +150,100 @@ class _Meter:
         return found, time.process_time() - start, peak() - self.base
 
 
-def _loaded(what: str, folder: Path, made: list[Case]) -> Row:
-    """Each picture alone in a folder of one class."""
-    home = folder / "class"
-    home.mkdir(parents=True)
+def _loaded(what: str, cases: list[Case], source: Path, path: Callable[[Case], Path], report: Report) -> None:
+    """Write each case to its path, load the source, and report what came of it."""
     meter = _Meter()
 
     def attempt(case: Case) -> tuple[str, float, int]:
-        path = home / case[0]
-        path.write_bytes(case[2])
-        found = meter.load(folder)
-        path.unlink()
-        return found
+        path(case).write_bytes(case[2])
+        try:
+            return meter.load(source)
+        finally:
+            path(case).unlink()
 
-    return _row(what, made, each(made, attempt, begin=meter.begin, memory=4 * MEMORY, limit=60))
-
-
-def _row(what: str, made: list[Case], answers: list[Any]) -> Row:
-    measured = [answer for answer in answers if not isinstance(answer, str)]
-    found = [answer if isinstance(answer, str) else answer[0] for answer in answers]
-    slowest, largest = (max((answer[place] for answer in measured), default=0) for place in (1, 2))
-    crashed, other, untidy = (
-        [(one, f"{case[0]}, {case[1]}") for case, one in zip(made, found, strict=True) if one.startswith(kinds)]
-        for kinds in (("crash", "hang"), "other", "untidy")
+    assert cases
+    answers = each(cases, attempt, begin=meter.begin, memory=4 * MEMORY, limit=60)
+    # A child that died has only a text.
+    endings = [answer if isinstance(answer, str) else answer[0] for answer in answers]
+    seconds, memory = (
+        max((answer[place] for answer in answers if not isinstance(answer, str)), default=0) for place in (1, 2)
     )
-    return Row(
-        what,
-        len(made),
-        f"crashes and hangs {len(crashed)}, other exceptions or programs started {len(other)}, messages that are not "
-        f"one line {len(untidy)}; loaded {found.count('accepted'):,}, refused {len(found) - found.count('accepted'):,}; "
-        f"at most {slowest:.1f} s of a processor and {largest / 2**20:.0f} MiB",
-        f"0, 0, 0; at most {SECONDS:.0f} s and {MEMORY / 2**20:.0f} MiB",
-        not crashed and not other and not untidy and slowest < SECONDS and largest < MEMORY,
-        findings=counted([*crashed, *other, *untidy]),
-    )
+    findings = [(ending, f"{case[0]}, {case[1]}") for case, ending in zip(cases, endings, strict=True)]
+    wrong = {
+        name: [finding for finding in findings if finding[0].startswith(kinds)]
+        for name, kinds in (
+            ("crashes and hangs", ("crash", "hang")),
+            ("other exceptions or programs started", ("other",)),
+            ("messages that are not one line", ("untidy",)),
+        )
+    }
+    wrong[f"more than {SECONDS:.0f} s of a processor"] = [(f"{seconds:.1f} s", "")] * (seconds >= SECONDS)
+    wrong[f"more than {MEMORY / 2**20:.0f} MiB"] = [(f"{memory / 2**20:.0f} MiB", "")] * (memory >= MEMORY)
+    loaded = endings.count("accepted")
+    seen = {"loaded": loaded, "refused": len(cases) - loaded}
+    report(what, len(cases), wrong, seen | {"at most seconds": float(seconds), "at most MiB": memory // 2**20})
 
 
-def _tables(folder: Path, inputs: Path, draw: Draw, scale: Scale) -> Iterator[Row]:
-    """Parquet files whose bytes are changed, and parquet files that are whole but hold what nobody expects."""
-    path = folder / "table.parquet"
-    images = list(samples(draw).values())
-    kinds = {
-        "numbers": pa.table({"label": [0, 1] * 40, "x": np.arange(80.0), "y": np.arange(80)}),
-        "texts": pq.read_table(inputs / "train.parquet"),
-        "pictures": pa.table({"label": [0, 1], "image": [{"bytes": images[1], "path": "a"}, {"bytes": images[1], "path": None}]}),
-    }  # fmt: skip
-    sources = []
-    for name, table in kinds.items():
-        for options in ({}, {"compression": "none", "use_dictionary": False}):
-            pq.write_table(table, path, **options)
-            sources.append((name, path.read_bytes()))
-    made = []
-    for name, data in sources:
-        for _ in range(scale.of(20, 400)):
-            changed = mutant(data, draw)
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp", "tiff"])
+def test_damaged_pictures_load_or_are_refused(suffix: str, full: bool, tmp_path: Path, report: Report) -> None:
+    draw = np.random.default_rng(0)
+    pictures = {name: data for name, data in samples(draw).items() if name.endswith(suffix)}
+    count = 300 if full else 20
+    cases = [(name, *mutant(data, draw, head=64)) for name, data in pictures.items() for _ in range(count)]
+    _loaded_alone("damaged pictures: PNG, JPEG, GIF, BMP, WebP, TIFF", cases, tmp_path, report)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_bombs_and_files_of_other_kinds_are_cheap(suffix: str, tmp_path: Path, report: Report) -> None:
+    cases = [(f"a.{suffix}", name, data) for name, data in bombs().items()]
+    _loaded_alone("bombs, and files of other kinds that are named like pictures", cases, tmp_path, report)
+
+
+def _loaded_alone(what: str, cases: list[Case], folder: Path, report: Report) -> None:
+    """Each picture alone in a folder of one class."""
+    PngImagePlugin.MAX_TEXT_CHUNK  # noqa: B018 (the plugin is imported before the first child)
+    home = folder / "pictures" / "class"
+    home.mkdir(parents=True)
+    _loaded(what, cases, home.parent, lambda case: home / case[0], report)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts", "pictures"])
+def test_damaged_tables_load_or_are_refused(
+    kind: str, full: bool, tmp_path: Path, inputs: Path, report: Report
+) -> None:
+    draw, path = np.random.default_rng(0), tmp_path / "table.parquet"
+    image = _image()
+    table = {
+        "numbers": lambda: pa.table({"label": [0, 1] * 40, "x": np.arange(80.0), "y": np.arange(80)}),
+        "texts": lambda: pq.read_table(inputs / "train.parquet"),
+        "pictures": lambda: pa.table({"label": [0, 1], "image": [{"bytes": image, "path": "a"}, {"bytes": image, "path": None}]}),
+    }[kind]()  # fmt: skip
+    cases = []
+    for options in ({}, {"compression": "none", "use_dictionary": False}):
+        pq.write_table(table, path, **options)
+        data = path.read_bytes()
+        for _ in range(400 if full else 20):
             # What a reader looks at first stands at the end.
             tail = mutant(data[-600:], draw)
-            made += [(name, *changed), (name, f"{tail[0]} at the end", data[:-600] + tail[1])]
-    meter = _Meter()
+            cases += [(kind, *mutant(data, draw)), (kind, f"{tail[0]} at the end", data[:-600] + tail[1])]
+    _loaded("damaged parquet tables", cases, path, lambda case: path, report)
 
-    def attempt(case: Case) -> tuple[str, float, int]:
-        path.write_bytes(case[2])
-        return meter.load(path)
 
-    yield _row("damaged parquet tables", made, each(made, attempt, begin=meter.begin, memory=4 * MEMORY, limit=60))
-    whole = []
-    for name, table in _strange(images[1]).items():
-        try:
-            pq.write_table(table, path)
-        except pa.ArrowException as error:
-            raise AssertionError(name) from error
-        whole.append(("whole", name, path.read_bytes()))
-    yield _row(
-        "tables that are whole, with columns that nobody expects",
-        whole,
-        each(whole, attempt, begin=meter.begin, memory=4 * MEMORY),
-    )
+def test_tables_with_strange_columns_load_or_are_refused(tmp_path: Path, report: Report) -> None:
+    path, cases = tmp_path / "table.parquet", []
+    for name, table in _strange(_image()).items():
+        pq.write_table(table, path)
+        cases.append(("whole", name, path.read_bytes()))
+    _loaded("tables that are whole, with columns that nobody expects", cases, path, lambda case: path, report)
+
+
+def _image() -> bytes:
+    """A small picture."""
+    return list(samples(np.random.default_rng(0)).values())[1]
 
 
 def _strange(image: bytes) -> dict[str, pa.Table]:
     """Tables by what is strange about them."""
-    import datetime
-    import decimal
-
     two = [0, 1]
     values: dict[str, Any] = {
         "empty texts": ["", ""], "texts": ["a", "b"], "dates": [datetime.date(2020, 1, 1)] * 2,

@@ -20,14 +20,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
-from reliability.children import run, verdict
-from reliability.rows import Row, Scale, counted
+from tests.records.test_record import resealed
+from tests.reliability.children import run, verdict
+from tests.reliability.conftest import Report
 from untrain.cli.main import main
 from untrain.core.files import read_arrays, write_file
 from untrain.data import as_examples, load, read_ids
@@ -37,7 +38,7 @@ from untrain.experiments import read_experiment
 from untrain.models.convert import convert
 from untrain.models.weights import read_weights
 from untrain.records import read_key, read_record, sign, verify
-from untrain.records.record import canonical, parse_canonical
+from untrain.records.record import parse_canonical
 
 _ACCESSED, _MODIFIED, _ATTRIBUTES, _OPENED, _MOVED, _MADE, _REMOVED = 0x1, 0x2, 0x4, 0x20, 0xC0, 0x100, 0x200
 _IS_FOLDER = 0x40000000
@@ -52,12 +53,12 @@ class Watched:
         self._queue = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         assert self._queue >= 0, os.strerror(ctypes.get_errno())
         wanted = _ACCESSED | _MODIFIED | _ATTRIBUTES | _OPENED | _MOVED | _MADE | _REMOVED
-        for place in (folder, *(each for each in folder.rglob("*") if each.is_dir())):
+        for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
             assert self._libc.inotify_add_watch(self._queue, os.fsencode(place), wanted) >= 0
 
     def events(self) -> list[str]:
         """What was done since this was asked last; that a folder was listed is left out."""
-        found = []
+        events = []
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._queue, 65536):
                 while data:
@@ -73,8 +74,8 @@ class Watched:
                             _ATTRIBUTES: "changed",
                         }
                         done = [word for kind, word in kinds.items() if mask & kind] or ["opened"]
-                        found.append(f"{done[0]} {name}")
-        return found
+                        events.append(f"{done[0]} {name}")
+        return events
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ class Attack:
     act: Callable[[Path], object]
 
 
-def paths(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
-    """Try every way out."""
-    outside = folder / "outside"
+@pytest.fixture
+def outside(tmp_path: Path, inputs: Path) -> Path:
+    """A folder that no attack may reach."""
+    outside = tmp_path / "outside"
     (outside / "class").mkdir(parents=True)
     (outside / "empty").mkdir()
     for name in ("secret.png", "class/secret.png", "class/secret.jpg"):
@@ -103,29 +105,7 @@ def paths(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
     shutil.copytree(inputs / "finished", outside / "finished")
     shutil.copy(inputs / "train.parquet", outside)
     (outside / "secret.txt").write_text("SYNT_000000 20 M\n")
-    attacks = [
-        *_folders(),
-        *_faces(),
-        *_tables(inputs),
-        *_records(inputs),
-        *_writing(inputs),
-        *_settings(inputs),
-        *_nul(),
-    ][:: scale.of(4, 1)]
-    found = [(attack, _tried(attack, folder / f"{number}" / "home", outside)) for number, attack in enumerate(attacks)]
-    left = [(f"outside: {each}", attack.name) for attack, (_, events) in found for each in events]
-    other = [(ending, attack.name) for attack, (ending, _) in found if ending not in ("accepted", "refused")]
-    refused = sum(ending == "refused" for _, (ending, _) in found)
-    yield Row(
-        "ways out of a folder: `..`, absolute names, links, devices, pipes and NUL in folders of pictures, tables, records, "
-        "reviews, runs and settings",
-        len(attacks),
-        f"files read or written outside in {len({attack for _, attack in left})}, crashes, hangs and other exceptions "
-        f"{len(other)}; refused {refused}, taken without leaving {len(attacks) - refused - len(other)}",
-        "0, 0",
-        not left and not other,
-        findings=counted([*left, *other], 40),
-    )
+    return outside
 
 
 def _tried(attack: Attack, home: Path, outside: Path) -> tuple[str, list[str]]:
@@ -136,9 +116,9 @@ def _tried(attack: Attack, home: Path, outside: Path) -> tuple[str, list[str]]:
         os.chdir(home)
         watched = Watched(outside)
         before = _tree(outside)
-        found = verdict(lambda: attack.act(home))
+        ending = verdict(lambda: attack.act(home))
         events = watched.events()
-        return found, events or (["changed"] if _tree(outside) != before else [])
+        return ending, events or (["changed"] if _tree(outside) != before else [])
 
     ended = run(work, limit=20, memory=2**32)
     # Python's own function cannot remove what is too deep.
@@ -167,7 +147,7 @@ def typed(*words: str) -> Callable[[Path], object]:
     return act
 
 
-def _folders() -> Iterator[Attack]:
+def _folders(_: Path) -> Iterator[Attack]:
     """Folders of pictures."""
 
     def folder(name: str, trap: Callable[[Path, Path], object]) -> Attack:
@@ -226,7 +206,7 @@ def _device(path: Path) -> None:
         os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
 
 
-def _faces() -> Iterator[Attack]:
+def _faces(_: Path) -> Iterator[Attack]:
     """Folders in the layout of CASIA-SURF."""
 
     def faces(name: str, trap: Callable[[Path, Path], object]) -> Attack:
@@ -366,21 +346,13 @@ def _records(inputs: Path) -> Iterator[Attack]:
     def listed(home: Path, outside: Path) -> None:
         path = request(home) / "record.json"
         plain = parse_canonical(path.read_bytes(), path)
-        del plain["sha256"]
         digest = {"bytes": 17, "sha256": "0" * 64}
         plain["files"] = dict.fromkeys(
             (str(outside / "secret.txt"), "../../../outside/secret.txt", "/etc/passwd"), digest
         )
-        path.write_bytes(sealed(plain))
+        path.write_bytes(resealed(plain))
 
     yield Attack("record: files of other folders", listed, lambda home: verify(home / "request").insist())
-
-
-def sealed(plain: dict[str, Any]) -> bytes:
-    """A record of somebody's own making, with the digest that belongs to it."""
-    import hashlib
-
-    return canonical({**plain, "sha256": hashlib.sha256(canonical(plain)).hexdigest()})
 
 
 def _writing(inputs: Path) -> Iterator[Attack]:
@@ -477,7 +449,7 @@ def _settings(inputs: Path) -> Iterator[Attack]:
     yield experiment("a source named by a path", source, "mnist/../..")
 
 
-def _nul() -> Iterator[Attack]:
+def _nul(_: Path) -> Iterator[Attack]:
     """Names with NUL, which no file can have, for every function that takes a path."""
     functions: dict[str, Callable[[str], object]] = {
         "load": load,
@@ -502,3 +474,50 @@ def _nul() -> Iterator[Attack]:
 
     for what, function in functions.items():
         yield Attack(f"{what}: NUL", _nothing, partial(given, function))
+
+
+_ATTACKS: dict[str, Callable[[Path], Iterator[Attack]]] = {
+    "folders of pictures": _folders,
+    "faces": _faces,
+    "tables": _tables,
+    "records": _records,
+    "writing": _writing,
+    "settings": _settings,
+    "NUL": _nul,
+}
+
+
+@pytest.mark.parametrize("place", _ATTACKS)
+def test_nothing_outside_a_folder_is_opened(
+    place: str, full: bool, tmp_path: Path, inputs: Path, outside: Path, report: Report
+) -> None:
+    attacks = list(_ATTACKS[place](inputs))[:: 1 if full else 4]
+    tried = [(attack.name, *_tried(attack, tmp_path / f"{n}" / "home", outside)) for n, attack in enumerate(attacks)]
+    left = [(", ".join(events), name) for name, _, events in tried if events]
+    other = [(ending, name) for name, ending, _ in tried if ending not in ("accepted", "refused")]
+    refused = sum(ending == "refused" for _, ending, _ in tried)
+    report(
+        "ways out of a folder: `..`, absolute names, links, devices, pipes and NUL in folders of pictures, tables, records, "
+        "reviews, runs and settings",
+        len(attacks),
+        {"files read or written outside in": left, "crashes, hangs and other exceptions": other},
+        {"refused": refused, "taken without leaving": len(attacks) - refused - len(other)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("act", "event"),
+    [
+        pytest.param(lambda place: (place / "secret.txt").read_text(), "opened secret.txt", id="read"),
+        pytest.param(lambda place: (place / "secret.txt").write_text("x"), "changed secret.txt", id="written"),
+        pytest.param(lambda place: (place / "new").mkdir(), "made new", id="made"),
+        pytest.param(lambda place: (place / "secret.txt").unlink(), "removed secret.txt", id="removed"),
+    ],
+)
+def test_the_kernel_tells_of_what_is_done_outside(act: Callable[[Path], object], event: str, outside: Path) -> None:
+    def work() -> list[str]:
+        watched = Watched(outside)
+        act(outside)
+        return watched.events()
+
+    assert event in run(work).answer

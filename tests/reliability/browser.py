@@ -6,6 +6,7 @@ leads to the same server, which notes each request for the host of the payloads.
 
 import http.server
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -35,16 +36,17 @@ window.onload = more;
 def chromium() -> str | None:
     """Where the browser lies, or None."""
     return next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
     )
 
 
-def watch(pages: Sequence[str], folder: Path, seconds: float = 400) -> tuple[list[str], list[str]]:
+def watch(browser: str, pages: Sequence[str], folder: Path, seconds: float = 400) -> tuple[list[str], list[str]]:
     """Show all pages.
 
     Args:
+        browser: path of Chromium.
         pages: HTML.
-        folder: for the browser's own files.
+        folder: for the browser's own files, empty.
         seconds: that it may take.
 
     Returns:
@@ -59,14 +61,14 @@ def watch(pages: Sequence[str], folder: Path, seconds: float = 400) -> tuple[lis
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            host = self.headers.get("Host", "")
-            if host.startswith(HOST):
-                asked.append(self.path)
+            self._note()
             body = ""
-            if self.path == "/":
+            if self.headers.get("Host") != address:
+                pass
+            elif self.path == "/":
                 body = _INDEX % (len(pages), _AT_ONCE, _WAIT)
-            elif self.path.startswith("/page/") and not host.startswith(HOST):
-                body = pages[int(self.path.removeprefix("/page/"))]
+            elif number := re.fullmatch(r"/page/(\d+)", self.path):
+                body = pages[int(number[1])]
             data = body.encode("utf-8", "surrogatepass")
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
@@ -75,10 +77,18 @@ def watch(pages: Sequence[str], folder: Path, seconds: float = 400) -> tuple[lis
             self.wfile.write(data)
 
         def do_POST(self) -> None:
-            told.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.headers.get("Host") == address and self.path == "/done":
+                told.extend(json.loads(content))
+                done.set()
+            self._note()
             self.send_response(204)
             self.end_headers()
-            done.set()
+
+        def _note(self) -> None:
+            # The browser asks other hosts for things of its own, such as updates.
+            if self.headers.get("Host", "").partition(":")[0] == HOST:
+                asked.append(self.path)
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass
@@ -87,10 +97,8 @@ def watch(pages: Sequence[str], folder: Path, seconds: float = 400) -> tuple[lis
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"127.0.0.1:{server.server_port}"
-    found = chromium()
-    assert found is not None
     words = [
-        found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
         "--autoplay-policy=no-user-gesture-required", "--ignore-certificate-errors", "--remote-debugging-port=0",
         f"--user-data-dir={folder}", f"--host-resolver-rules=MAP * {address}", f"http://{address}/",
@@ -98,9 +106,10 @@ def watch(pages: Sequence[str], folder: Path, seconds: float = 400) -> tuple[lis
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         if not done.wait(seconds):
-            raise TimeoutError(f"expected {found} to show {len(pages)} pages in {seconds:.0f} s, got no end")
+            raise TimeoutError(f"{browser} did not show {len(pages)} pages in {seconds:.0f} s.")
     finally:
         process.terminate()
         process.wait(30)
         server.shutdown()
+        server.server_close()
     return told, asked

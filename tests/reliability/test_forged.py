@@ -21,12 +21,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from reliability.children import each, verdict
-from reliability.paths import sealed
-from reliability.pickles import Call, wrapped
-from reliability.readers import READERS, lay_out
-from reliability.rows import Row, Scale, counted
+from tests.records.test_record import resealed
+from tests.reliability.children import each, verdict
+from tests.reliability.conftest import Report
+from tests.reliability.payloads import WRAPPINGS, Call, wrapped
+from tests.reliability.readers import READERS, lay_out
 from untrain.core.files import Arrays, read_arrays, toml_text, write_arrays
 from untrain.models import import_factory
 from untrain.records.record import canonical
@@ -58,34 +59,31 @@ class Forgery:
     write: Callable[[Path], object]
 
 
-def forged(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
-    """Read made-up files."""
-    home = folder / "home"
+_FORGED = ("verify, record", "record", "verify, signature", "key", "results", "report", "experiment", "recipe", "population", "weights", "arrays")  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", _FORGED)
+def test_a_made_up_file_is_taken_or_refused(
+    reader: str, full: bool, tmp_path: Path, inputs: Path, report: Report
+) -> None:
+    home = tmp_path / "home"
     lay_out(home, inputs)
-    cases = [
-        Forgery(reader, f"{'.'.join(where)} is {value!a:.40}", write)
-        for reader, where, value, write in _changed(inputs, ODD, every=True)
-    ]
-    cases += list(_populations(inputs))
-    yield _made_up(cases if not scale.short else cases[:: len(cases) // 250], home)
-    yield from names(scale, folder, inputs)
-
-
-def _made_up(cases: Sequence[Forgery], home: Path) -> Row:
-    found = each(cases, lambda case: _attempt(case, home), limit=20)
+    cases = [*_changed(inputs, ODD, every=True), *_populations(inputs)]
+    cases = [case for case in cases if case.reader == reader]
+    if not full:
+        cases = cases[:: max(1, len(cases) // 25)]
+    assert cases
+    endings = each(cases, lambda case: _attempt(case, home), limit=20)
     other = [
-        (one, f"{case.reader}: {case.what}")
-        for case, one in zip(cases, found, strict=True)
-        if one not in ("accepted", "refused")
+        (ending, f"{case.reader}: {case.what}")
+        for case, ending in zip(cases, endings, strict=True)
+        if ending not in ("accepted", "refused")
     ]
-    return Row(
+    report(
         "made-up records, signatures, keys, results, settings and populations, one value odd, all digests right",
         len(cases),
-        f"crashes, hangs and other exceptions {len(other)}; refused {found.count('refused'):,}, taken "
-        f"{found.count('accepted'):,}",
-        "0",
-        not other,
-        findings=counted(other, 30),
+        {"crashes, hangs and other exceptions": other},
+        {"refused": endings.count("refused"), "taken": endings.count("accepted")},
     )
 
 
@@ -101,7 +99,7 @@ def _attempt(case: Forgery, home: Path) -> str:
             path.write_bytes(kept)
 
 
-def _leaves(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:  # noqa: ANN401 (plain values)
+def _leaves(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every place in plain values, lists and dictionaries among them; of a list the first item alone."""
     yield where
     if isinstance(value, dict):
@@ -111,7 +109,7 @@ def _leaves(value: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
         yield from _leaves(value[0], (*where, "0"))
 
 
-def _put(plain: Any, where: tuple[str, ...], value: Any) -> Any:  # noqa: ANN401 (plain values)
+def _put(plain: Any, where: tuple[str, ...], value: Any) -> Any:
     changed = copy.deepcopy(plain)
     at = changed
     for key in where[:-1]:
@@ -120,13 +118,9 @@ def _put(plain: Any, where: tuple[str, ...], value: Any) -> Any:  # noqa: ANN401
     return changed
 
 
-Change = tuple[str, tuple[str, ...], Any, Callable[[Path], object]]
-
-
-def _changed(inputs: Path, values: Sequence[Any], *, every: bool) -> Iterator[Change]:
+def _changed(inputs: Path, values: Sequence[Any], *, every: bool) -> Iterator[Forgery]:
     """Every file of plain values with each of `values` at each of its places, or where a text stands."""
     record = json.loads((inputs / "request" / "record.json").read_bytes())
-    del record["sha256"]
     envelope = json.loads((inputs / "older-sign" / "record.dsse.json").read_bytes())
     results = json.loads((inputs / "finished" / "results.json").read_bytes())
     mislabel = json.loads((inputs / "finished-mislabel" / "results.json").read_bytes())
@@ -134,14 +128,14 @@ def _changed(inputs: Path, values: Sequence[Any], *, every: bool) -> Iterator[Ch
     recipe = msgspec.toml.decode((inputs / "recipe.toml").read_bytes())
     key = json.loads((inputs / "request.key").read_bytes())
 
-    def plain_json(value: Any) -> bytes:  # noqa: ANN401 (plain values)
+    def plain_json(value: Any) -> bytes:
         return json.dumps(value).encode()
 
-    def toml(value: Any) -> bytes:  # noqa: ANN401 (plain values)
+    def toml(value: Any) -> bytes:
         return toml_text(value).encode("utf-8", "replace")
 
     files: tuple[tuple[tuple[str, ...], Any, Callable[[Any], bytes]], ...] = (
-        (("verify, record", "record"), record, sealed), (("verify, signature",), envelope, canonical), (("key",), key, canonical),
+        (("verify, record", "record"), record, resealed), (("verify, signature",), envelope, canonical), (("key",), key, canonical),
         (("results", "report"), results, plain_json), (("report",), mislabel, plain_json), (("experiment",), experiment, toml),
         (("recipe",), recipe, toml),
     )  # fmt: skip
@@ -158,10 +152,12 @@ def _changed(inputs: Path, values: Sequence[Any], *, every: bool) -> Iterator[Ch
                     few = where[0] != "configuration" and (number + place) % (12 if every else 3) == 0
                     # TOML has no word for nothing.
                     if (few or reader != "report") and not (encode is toml and "None" in repr(value)):
-                        yield reader, where, value, _writer(base, where, value, encode)
+                        yield Forgery(
+                            reader, f"{'.'.join(where)} is {value!a:.40}", _writer(base, where, value, encode)
+                        )
 
 
-def _writer(base: Any, where: tuple[str, ...], value: Any, encode: Callable[[Any], bytes]) -> Callable[[Path], object]:  # noqa: ANN401
+def _writer(base: Any, where: tuple[str, ...], value: Any, encode: Callable[[Any], bytes]) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(encode(_put(base, where, value)))
 
 
@@ -210,57 +206,71 @@ class _Finder(importlib.machinery.PathFinder):
     asked: list[str] = []  # noqa: RUF012 (of the process)
 
     @classmethod
-    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> Any:  # noqa: ANN401 (as Python calls it)
+    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> Any:
         if fullname.partition(".")[0] == NAME:
             cls.asked.append(fullname)
         return None
 
 
-def names(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
-    """Read files that name a module."""
-    home = folder / "named"
-    lay_out(home, inputs)
-    (folder / "modules").mkdir()
-    (folder / "modules" / f"{NAME}.py").write_text(
-        "from torch import nn\ndef build(*_, **__): return nn.Linear(5, 3)\n"
-    )
-    cases = [
-        Forgery(reader, f"{'.'.join(where)} is {value}", write)
-        for reader, where, value, write in _changed(inputs, _NAMES, every=False)
-    ]
-    cases += [*_named_weights(inputs), *_named_tables(inputs), *_named_pickles()]
+_NAMED: dict[str, Callable[[Path], Iterator[Forgery]]] = {
+    "records, results and settings": lambda inputs: _changed(inputs, _NAMES, every=False),
+    "weights": lambda inputs: _named_weights(inputs),
+    "tables": lambda inputs: _named_tables(inputs),
+    "pickles": lambda inputs: _named_pickles(),
+}
 
-    def begin() -> None:
-        sys.path.insert(0, str(folder / "modules"))
-        sys.meta_path.insert(0, _Finder)
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Path:
+    """Where the module lies that files name."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / f"{NAME}.py").write_text("from torch import nn\ndef build(*_, **__): return nn.Linear(5, 3)\n")
+    return folder
+
+
+def _listen(modules: Path) -> None:
+    sys.path.insert(0, str(modules))
+    sys.meta_path.insert(0, _Finder)
+
+
+@pytest.mark.parametrize("place", _NAMED)
+def test_no_name_in_a_file_is_imported(
+    place: str, full: bool, tmp_path: Path, inputs: Path, modules: Path, report: Report
+) -> None:
+    home = tmp_path / "home"
+    lay_out(home, inputs)
+    cases = list(_NAMED[place](inputs))
+    if not full:
+        cases = cases[:: max(1, len(cases) // 40)]
+    assert cases
 
     def attempt(case: Forgery) -> str:
         _Finder.asked.clear()
-        found = _attempt(case, home)
-        return f"imported: {_Finder.asked[0]}" if _Finder.asked or NAME in sys.modules else found
+        ending = _attempt(case, home)
+        return f"imported: {_Finder.asked[0]}" if _Finder.asked or NAME in sys.modules else ending
 
-    if scale.short:
-        cases = cases[:: max(1, len(cases) // 150)]
-    found = each(cases, attempt, begin=begin, limit=20)
+    endings = each(cases, attempt, begin=lambda: _listen(modules), limit=20)
+    findings = [(ending, f"{case.reader}: {case.what}") for case, ending in zip(cases, endings, strict=True)]
+    report(
+        "names of a module in records, results, settings, weights, tables and pickles "
+        "(typed after `--model` it is imported, as it should be)",
+        len(cases),
+        {
+            "imported": [finding for finding in findings if finding[0].startswith("imported")],
+            "crashes and other exceptions": [
+                finding for finding in findings if finding[0].startswith(("other", "crash", "hang"))
+            ],
+        },
+    )
 
+
+def test_a_name_that_is_typed_is_imported(modules: Path) -> None:
     def typed(path: str) -> bool:
         import_factory(path)
         return bool(_Finder.asked)
 
-    control = each([f"{NAME}:build"], typed, begin=begin)
-    imported, other = (
-        [(one, f"{case.reader}: {case.what}") for case, one in zip(cases, found, strict=True) if one.startswith(kinds)]
-        for kinds in ("imported", ("other", "crash", "hang"))
-    )
-    yield Row(
-        "names of a module in records, results, settings, weights, tables and pickles",
-        len(cases),
-        f"imported {len(imported)}, crashes and other exceptions {len(other)}",
-        "0, 0",
-        not imported and not other and control == [True],
-        "typed after `--model` it is imported, as it should be",
-        counted([*imported, *other]),
-    )
+    assert each([f"{NAME}:build"], typed, begin=lambda: _listen(modules)) == [True]
 
 
 def _named_weights(inputs: Path) -> Iterator[Forgery]:
@@ -280,7 +290,7 @@ def _named_tables(inputs: Path) -> Iterator[Forgery]:
     table = pq.read_table(inputs / "train.parquet")
     payload = wrapped_name()
 
-    def writer(changed: Any) -> Callable[[Path], object]:  # noqa: ANN401 (pyarrow has no types)
+    def writer(changed: Any) -> Callable[[Path], object]:
         return lambda path: pq.write_table(changed, path)
 
     for name in _NAMES:
@@ -321,7 +331,7 @@ def _named_pickles() -> Iterator[Forgery]:
         "import_module": pickle.dumps(Call(importlib.import_module, (NAME,))),
     }  # fmt: skip
     for name, payload in pickles.items():
-        for wrapping in wrapped(b"", Path()):
+        for wrapping in WRAPPINGS:
             for reader in ("convert", "weights"):
                 yield Forgery(reader, f"{name}, {wrapping}", partial(_wrap, payload, wrapping))
 

@@ -1,9 +1,4 @@
-"""Pickles that run code when they are read, in every wrapping, given to `untrain convert` and to every other reader.
-
-Each payload makes a file, the mark, if it is run; that it does is seen first, by `pickle.loads` in a child. Code was
-run if the mark is there, or if Python told an audit hook that a pickle looked something up, a program was started, a
-library loaded or a connection opened.
-"""
+"""Pickles that run code when they are read, and the ways to put one into a file."""
 
 import code
 import functools
@@ -16,26 +11,16 @@ import pickle
 import runpy
 import shutil
 import subprocess
-import sys
 import tarfile
 import timeit
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-from reliability.children import each, run, verdict
-from reliability.readers import READERS, lay_out
-from reliability.rows import Row, Scale, counted
-
-_EVENTS = (
-    "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "ctypes.dlopen",
-    "pickle.find_class", "socket.connect", "socket.bind", "socket.getaddrinfo", "webbrowser.open",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,26 +37,14 @@ class Call:
         """Is never called: what is pickled as a function must look like one."""
 
 
-class Watch:
-    """Events of which an audit hook was told; it cannot be taken away again, so it is for children."""
-
-    def __init__(self, *names: str) -> None:
-        self.seen: list[str] = []
-        self._names = names
-
-    def install(self) -> None:
-        """Listen from now on."""
-        sys.addaudithook(self._hear)
-
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in self._names:
-            self.seen.append(f"{event} {arguments!r:.80}")
+def written(mark: str) -> str:
+    """The script that makes the file `mark`."""
+    return f"open({mark!r}, 'w').close()"
 
 
 def payloads(mark: str) -> dict[str, bytes]:
-    """Pickles by name, each of which makes the file `mark` when it is read."""
-    write, shell, script = f"open({mark!r}, 'w').close()", f"touch {mark}", f"{mark}.py"
-    Path(script).write_text(write)
+    """Pickles by name. Each makes the file `mark` when it is read; some run or move the script `mark`.py to do so."""
+    write, shell, script = written(mark), f"touch {mark}", f"{mark}.py"
     system, path = Call(getattr, (Call(importlib.import_module, ("os",)), "system")), Path(mark)
     body = Call(marshal.loads, (marshal.dumps(compile(write, "x", "exec")),))
     function = Call(getattr, (Call(importlib.import_module, ("types",)), "FunctionType"))
@@ -165,61 +138,5 @@ def wrapped(payload: bytes, path: Path) -> dict[str, Callable[[], object]]:
     }
 
 
-def pickles(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
-    """Give every payload to every reader."""
-    home, mark = folder / "home", folder / "mark"
-    made = payloads(str(mark))
-    fired = [name for name, data in made.items() if _runs(data, mark)]
-    cases = [(name, wrapping, reader) for name in made for wrapping in wrapped(b"", home) for reader in READERS]
-    if scale.short:
-        draw = np.random.default_rng(scale.seed)
-        cases = [case for case in cases if draw.random() < (0.3 if case[2] == "convert" else 0.02)]
-    lay_out(home, inputs)
-    watch = Watch(*_EVENTS)
-
-    def attempt(case: tuple[str, str, str]) -> str:
-        name, wrapping, reader = case
-        watch.seen.clear()
-        path, read = READERS[reader](home)
-        kept = path.read_bytes() if path.exists() else None
-        path.unlink(missing_ok=True)
-        wrapped(made[name], path)[wrapping]()
-        found = verdict(read)
-        if kept is None:
-            path.unlink()
-        else:
-            path.write_bytes(kept)
-        marks = [mark.name] if mark.exists() or mark.is_symlink() else []
-        _clean(mark)
-        return f"run: {[*marks, *watch.seen]}" if marks or watch.seen else found
-
-    found = each(cases, attempt, begin=watch.install)
-    ran, other = (
-        [(one, ", ".join(case)) for case, one in zip(cases, found, strict=True) if one.startswith(kinds)]
-        for kinds in ("run", ("other", "crash", "hang", "untidy"))
-    )
-    yield Row(
-        f"{len(made)} malicious pickles in {len(wrapped(b'', home))} wrappings through {len(READERS)} readers, "
-        "`untrain convert` among them",
-        len(cases),
-        f"code run {len(ran)}, crashes, other exceptions and messages that are not one line {len(other)}",
-        "0, 0",
-        not ran and not other and len(fired) == len(made),
-        f"`pickle.loads` runs {len(fired)} of {len(made)}",
-        counted([*ran, *other, *(("does nothing", name) for name in made if name not in fired)]),
-    )
-
-
-def _runs(payload: bytes, mark: Path) -> bool:
-    """Whether a payload does what it is for."""
-    run(lambda: [pickle.loads(payload), None][1])  # noqa: S301 (it is one's own, and in a child)
-    fired = mark.exists() or mark.is_symlink()
-    _clean(mark)
-    return fired
-
-
-def _clean(mark: Path) -> None:
-    if mark.is_dir():
-        mark.rmdir()
-    mark.unlink(missing_ok=True)
-    Path(f"{mark}.py").write_text(f"open({str(mark)!r}, 'w').close()")
+WRAPPINGS = tuple(wrapped(b"", Path()))
+"""Names of the ways."""

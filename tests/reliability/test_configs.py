@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec import inspect
 
-from reliability.children import each
-from reliability.rows import Row, Scale, counted
+from tests.reliability.children import each
+from tests.reliability.conftest import Finding, Report
 from untrain.cli.inputs import read_recipe
 from untrain.core.files import toml_text
 from untrain.errors import UntrainError
@@ -52,55 +53,60 @@ class Fault:
     value: str = ""
 
 
-def configs(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
-    """Read every fault."""
-    recipe = msgspec.toml.decode((inputs / "recipe.toml").read_bytes())
-    bases: list[tuple[str, Any, dict[str, Any]]] = [
-        ("experiment", Experiment, _complete(inputs / "experiment.toml")),
-        ("experiment", Mislabel, _complete(inputs / "mislabel.toml")),
-        ("recipe", Recipe, msgspec.toml.decode(toml_text(msgspec.to_builtins(msgspec.convert(recipe, Recipe))))),
-    ]
-    made = [fault for kind, type_, base in bases for fault in _faults(kind, type_, base)]
-    made += list(_others(bases[0][2], bases[1][2], (inputs / "experiment.toml").read_text()))
-    if scale.short:
-        made = made[:: max(1, len(made) // 200)]
+@pytest.mark.parametrize("base", ["comparison", "mislabel", "recipe", "what no schema knows"])
+def test_no_fault_in_settings_is_taken(base: str, full: bool, tmp_path: Path, inputs: Path, report: Report) -> None:
+    comparison, mislabel = (_complete(inputs / f"{name}.toml") for name in ("experiment", "mislabel"))
+    recipe = msgspec.convert(msgspec.toml.decode((inputs / "recipe.toml").read_bytes()), Recipe)
+    faults = list(
+        {
+            "comparison": lambda: _faults("experiment", Experiment, comparison),
+            "mislabel": lambda: _faults("experiment", Mislabel, mislabel),
+            "recipe": lambda: _faults("recipe", Recipe, msgspec.toml.decode(toml_text(msgspec.to_builtins(recipe)))),
+            "what no schema knows": lambda: _others(comparison, mislabel, (inputs / "experiment.toml").read_text()),
+        }[base]()
+    )[:: 1 if full else 5]
 
     def attempt(fault: Fault) -> tuple[str, str]:
-        return _read(fault, folder)
+        return _read(fault, tmp_path)
 
-    found = each(made, attempt, begin=lambda: _stop_before_computing(folder), limit=60)
-    taken = [
-        (f"taken: {'.'.join(fault.where)} {fault.what} {fault.value}", fault.kind)
-        for fault, one in zip(made, found, strict=True)
-        if one[0] == "accepted"
+    answers = each(faults, attempt, begin=lambda: _stop_before_computing(tmp_path), limit=60)
+    # A child that died has only a text.
+    endings = [("other", answer) if isinstance(answer, str) else answer for answer in answers]
+    wrong: dict[str, list[Finding]] = {
+        "taken": [], "other exceptions": [], "messages that do not name key or value": [],
+    }  # fmt: skip
+    for fault, (ending, message) in zip(faults, endings, strict=True):
+        where = ".".join((fault.kind, *fault.where, fault.what, fault.value))
+        if ending == "accepted":
+            wrong["taken"].append(("taken", where))
+        elif ending == "other":
+            wrong["other exceptions"].append((message, where))
+        elif not _says_where(fault, message):
+            wrong["messages that do not name key or value"].append((message[:150], where))
+    assert faults
+    what = "faults in experiments and recipes: misspelt keys, wrong types, limits, NaN, choices, depth"
+    report(what, len(faults), wrong)
+
+
+def test_settings_without_a_fault_are_taken(tmp_path: Path, inputs: Path) -> None:
+    faults = [
+        Fault("experiment", (), "nothing", (inputs / f"{name}.toml").read_text()) for name in ("experiment", "mislabel")
     ]
-    other = [
-        (one if isinstance(one, str) else one[1], ".".join((fault.kind, *fault.where, fault.what, fault.value)))
-        for fault, one in zip(made, found, strict=True)
-        if isinstance(one, str) or one[0] == "other"
-    ]
-    lost = [
-        (f"does not say where: {one[1][:150]}", ".".join((*fault.where, fault.what)))
-        for fault, one in zip(made, found, strict=True)
-        if one[0] == "refused" and not _says_where(fault, one[1])
-    ]
-    yield Row(
-        "faults in experiments and recipes: misspelt keys, wrong types, limits, NaN, choices, depth",
-        len(made),
-        f"taken {len(taken)}, other exceptions {len(other)}, messages that do not name key or value {len(lost)}",
-        "0, 0, 0",
-        not taken and not other and not lost,
-        findings=counted([*taken, *other, *lost], 60),
-    )
+    faults.append(Fault("recipe", (), "nothing", (inputs / "recipe.toml").read_text()))
+
+    def attempt(fault: Fault) -> tuple[str, str]:
+        return _read(fault, tmp_path)
+
+    answers = each(faults, attempt, begin=lambda: _stop_before_computing(tmp_path), limit=60)
+    assert [answer[0] for answer in answers] == ["accepted"] * 3
 
 
 def _complete(path: Path) -> dict[str, Any]:
     """An experiment with every default written out, but for what is None."""
-    plain: dict[str, Any] = msgspec.toml.decode(to_toml(read_experiment(str(path))))
-    return plain
+    return dict(msgspec.toml.decode(to_toml(read_experiment(str(path)))))
 
 
-def _faults(kind: str, type_: Any, base: dict[str, Any]) -> Iterator[Fault]:  # noqa: ANN401 (a type)
+def _faults(kind: str, type_: Any, base: dict[str, Any]) -> Iterator[Fault]:
     for where, what, value, changed in _changes(inspect.type_info(type_), base, (), base):
         yield Fault(kind, where, what, toml_text(changed), value)
 
@@ -108,7 +114,7 @@ def _faults(kind: str, type_: Any, base: dict[str, Any]) -> Iterator[Fault]:  # 
 Change = tuple[tuple[str, ...], str, str, dict[str, Any]]
 
 
-def _changes(info: Any, value: Any, where: tuple[str, ...], base: dict[str, Any]) -> Iterator[Change]:  # noqa: ANN401
+def _changes(info: Any, value: Any, where: tuple[str, ...], base: dict[str, Any]) -> Iterator[Change]:
     """Every fault at a place and below it."""
     members = info.types if isinstance(info, inspect.UnionType) else (info,)
     for what, wrong in (*_wrong_types(members), *(value for member in members for value in _beyond(member))):
@@ -145,7 +151,7 @@ def _in_struct(
         yield from _changes(field.type, value[name], (*where, name), base)
 
 
-def _wrong_types(members: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 (type descriptions)
+def _wrong_types(members: Any) -> Iterator[tuple[str, Any]]:
     kinds = [_KINDS[type(member)] for member in members if type(member) in _KINDS]
     if any(isinstance(member, inspect.AnyType | inspect.LiteralType) for member in members):
         return
@@ -154,7 +160,7 @@ def _wrong_types(members: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 (ty
             yield f"of type {type(other).__name__}", other
 
 
-def _beyond(member: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 (a type description)
+def _beyond(member: Any) -> Iterator[tuple[str, Any]]:
     """Values of the right type that are none of those allowed."""
     if isinstance(member, inspect.FloatType | inspect.IntType):
         for limit, beyond in ((member.ge, -1), (member.gt, 0), (member.le, 1), (member.lt, 0)):
@@ -177,7 +183,7 @@ def _beyond(member: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 (a type d
         yield "too long", [0.5] * 9
 
 
-def _with(base: Any, where: tuple[str, ...], value: Any) -> Any:  # noqa: ANN401 (plain values)
+def _with(base: Any, where: tuple[str, ...], value: Any) -> Any:
     """A copy with another value at a place."""
     if not where:
         return value if isinstance(value, dict) else {"wrong": value}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reliability.children import Counter
+from tests.reliability.children import Counter
 
 Fault = Callable[[int, str], str]
 """From the number of a call and what it does to `go`, or `half`: write half of it; `die`: the same, and be killed."""
@@ -41,7 +41,7 @@ class Steps:
         self.root, self.fault, self.reached = os.path.realpath(root), fault, reached
         self.names: list[str] = []
 
-    def at(self, call: str, path: Any) -> str:  # noqa: ANN401 (a path, or a descriptor)
+    def at(self, call: str, path: Any) -> str:
         """Note a call, and what is to become of it."""
         real = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.path.abspath(os.fsdecode(path))
         if not f"{real}/".startswith(f"{self.root}/"):
@@ -57,7 +57,7 @@ class Steps:
             setattr(os, name, self._guarded(getattr(os, name), call))
         plain = os.fsync
 
-        def fsync(fd: Any) -> None:  # noqa: ANN401 (a descriptor or a file)
+        def fsync(fd: Any) -> None:
             self.at("fsync", fd if isinstance(fd, int) else fd.fileno())
             plain(fd)
 
@@ -65,7 +65,7 @@ class Steps:
         builtins.open = io.open = self._open(io.open)
 
     def _guarded(self, plain: Callable[..., Any], call: str) -> Callable[..., Any]:
-        def guarded(path: Any, *more: Any, **named: Any) -> Any:  # noqa: ANN401 (as the call has them)
+        def guarded(path: Any, *more: Any, **named: Any) -> Any:
             # What stands in a folder that is removed as a whole comes by its name in an open folder.
             folder = named.get("dir_fd")
             self.at(call, path if folder is None else os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path))
@@ -74,7 +74,7 @@ class Steps:
         return guarded
 
     def _open(self, plain: Callable[..., Any]) -> Callable[..., Any]:
-        def opened(file: Any, mode: str = "r", *more: Any, **named: Any) -> Any:  # noqa: ANN401
+        def opened(file: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
             if isinstance(file, int) or not set(mode) & set("wxa+"):
                 return plain(file, mode, *more, **named)
             self.at("open", file)
@@ -88,11 +88,11 @@ class Steps:
 class _Raw(io.FileIO):
     """A file whose every write is a step."""
 
-    def __init__(self, steps: Steps, file: Any, mode: str, opener: Any) -> None:  # noqa: ANN401
+    def __init__(self, steps: Steps, file: Any, mode: str, opener: Any) -> None:
         super().__init__(file, mode, opener=opener)
         self._steps, self._path, self._mode = steps, os.fsdecode(file), mode
 
-    def write(self, data: Any) -> int:  # noqa: ANN401 (any buffer)
+    def write(self, data: Any) -> int:
         done = self._steps.at("write", self._path)
         if done == "go":
             return super().write(data)

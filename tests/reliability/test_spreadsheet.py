@@ -7,12 +7,11 @@ spaces and characters of control left out.
 import csv
 import io
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from reliability.rows import Row, Scale, counted
+from tests.reliability.conftest import Report
 from untrain.data import Examples
 from untrain.detection import Suspects, read_review, write_review
 
@@ -28,43 +27,42 @@ COMPUTED = (
 _LETTERS = [*"=+-@'\"\t\r\n\0 ,;|0123456789abcXYZ./:%＝＋－＠\u00a0\u200b\ufeff猫\ud800"]
 
 
-def spreadsheet(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
-    """Write hostile ids and classes into a table for review, and read it back as a person fills it in."""
-    draw = np.random.default_rng(scale.seed)
-    drawn = ("".join(draw.choice(_LETTERS, int(draw.integers(1, 12)))) for _ in range(scale.of(300, 20000)))
+def test_no_cell_is_computed_and_every_id_comes_back(full: bool, tmp_path: Path, report: Report) -> None:
+    draw = np.random.default_rng(0)
+    drawn = ("".join(draw.choice(_LETTERS, int(draw.integers(1, 12)))) for _ in range(20000 if full else 300))
     ids, classes = list(dict.fromkeys([*COMPUTED, *drawn])), COMPUTED[:30]
     labels = np.arange(len(ids)) % len(classes)
     examples = Examples.of(np.zeros((len(ids), 1)), labels, ids, classes)
     everything = np.arange(len(ids))
     suspects = Suspects(examples, "loss", np.ones(len(ids)), everything, 1.0, (1.0, 1.0), None, labels, {})
-    path = folder / "suspects.csv"
+    path = tmp_path / "suspects.csv"
     write_review(suspects, path)
     text = path.read_bytes().decode("utf-8", "surrogatepass").removeprefix("\ufeff")
     head, *rows = csv.reader(io.StringIO(text, newline=""))
     cells = [cell for row in rows for cell in row[1:4]]
-    computed = [(f"computed: {cell!a}", "a cell") for cell in cells if dangerous(cell)]
     bare = sum(
-        dangerous(str(name)) + 2 * dangerous(classes[label]) for name, label in zip(examples.ids, labels, strict=True)
+        _is_computed(str(name)) + 2 * _is_computed(classes[label])
+        for name, label in zip(examples.ids, labels, strict=True)
     )
-    numbers = [("a number is guarded", row[4]) for row in rows if row[4] != "1"]
     filled = io.StringIO(newline="")
     csv.writer(filled).writerows([head, *(["yes", *row[1:]] for row in rows)])
     path.write_bytes(filled.getvalue().encode("utf-8", "surrogatepass"))
     back = read_review(path, examples)
-    lost = [("another id", f"{ids[row]!a}") for row, place in enumerate(back) if place != row]
-    yield Row(
+    assert len(back) == len(ids)
+    assert bare
+    report(
         "cells of suspects.csv that a spreadsheet would compute, among ids and class names",
         len(cells),
-        f"left to be computed {len(computed)}, numbers that are guarded {len(numbers)}, "
-        f"ids read back {len(back) - len(lost):,} of {len(ids):,}",
-        "0, 0, all",
-        not computed and not numbers and not lost and len(back) == len(ids),
-        f"{bare:,} would be computed",
-        counted([*computed, *numbers, *lost]),
+        {
+            "left to be computed": [(f"{cell!a}", "a cell") for cell in cells if _is_computed(cell)],
+            "numbers that are guarded": [(row[4], row[1]) for row in rows if row[4] != "1"],
+            "other ids read back": [(f"{ids[row]!a}", "") for row, place in enumerate(back) if place != row],
+        },
+        control={"would be computed": bare},
     )
 
 
-def dangerous(cell: str) -> bool:
+def _is_computed(cell: str) -> bool:
     """Whether a spreadsheet computes a cell."""
     seen = "".join(letter for letter in cell if not letter.isspace() and unicodedata.category(letter) != "Cc")
     return cell[:1] in ("\t", "\r", "\n") or unicodedata.normalize("NFKC", seen[:1]) in ("=", "+", "-", "@")

@@ -1,6 +1,6 @@
 """Texts from data that would steer a terminal, as commands come across them.
 
-Nothing may arrive that moves the cursor, changes colours or titles, rings, or turns the direction of writing; a line
+Nothing may arrive that moves the cursor, changes colors or titles, rings, or turns the direction of writing; a line
 break is all that is allowed. Commands print to a file here, which is what `| less` and the log of a job are.
 """
 
@@ -17,13 +17,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import safetensors.numpy
 import torch
 from PIL import Image
 
-from reliability.children import Ended, run
-from reliability.paths import sealed
-from reliability.rows import Row, Scale, counted
+from tests.records.test_record import resealed
+from tests.reliability.children import Ended, run
+from tests.reliability.conftest import Report
 from untrain.cli.main import main
 from untrain.records.record import parse_canonical
 
@@ -49,27 +50,6 @@ class Printing:
     name: str
     words: str
     build: Build = lambda home: None
-
-
-def terminal(scale: Scale, folder: Path, inputs: Path) -> Iterator[Row]:
-    """Let every command come across hostile texts."""
-    attacks = list(_attacks(inputs))
-    if scale.short:
-        attacks = attacks[::4]
-    found = [
-        (wrong, attack.name)
-        for number, attack in enumerate(attacks)
-        for wrong in _problems(_printed(attack, folder / str(number), inputs))
-    ]
-    yield Row(
-        "texts that steer a terminal, in ids, classes, columns, files, settings, weights, records and results, as "
-        "commands print them",
-        len(attacks),
-        f"printed as they are, or tracebacks, in {len({name for _, name in found})}",
-        "0",
-        not found,
-        findings=counted(found, 40),
-    )
 
 
 def _printed(attack: Printing, home: Path, inputs: Path) -> Ended:
@@ -106,17 +86,6 @@ def steers(line: str) -> bool:
     )
 
 
-def _attacks(inputs: Path) -> Iterator[Printing]:
-    """Every place from which a text can come."""
-    yield from _tables(inputs)
-    yield from _folders()
-    yield from _requests(inputs)
-    yield from _settings(inputs)
-    yield from _weights()
-    yield from _records(inputs)
-    yield from _results(inputs)
-
-
 _LOOK = "--model mlp --scorer loss --noise-ratio 0.1 --weights IN/model.safetensors --out out"
 _REQUEST = "forget --data IN/train.parquet --model mlp --weights IN/model.safetensors --method finetune --out out"
 
@@ -133,14 +102,14 @@ def _file(name: str, content: str | bytes) -> Build:
 
 def _all(*builds: Build) -> Build:
     def build(home: Path) -> None:
-        for each in builds:
-            each(home)
+        for one in builds:
+            one(home)
 
     return build
 
 
 def _tables(inputs: Path) -> Iterator[Printing]:
-    def table(**columns: Any) -> Build:  # noqa: ANN401 (what a table holds)
+    def table(**columns: Any) -> Build:
         def build(home: Path) -> None:
             values = pq.read_table(inputs / "train.parquet").to_pydict()
             pq.write_table(pa.table({**values, **columns}), home / "data.parquet")
@@ -163,7 +132,7 @@ def _tables(inputs: Path) -> Iterator[Printing]:
     yield Printing("a picture that is none", look, table(id=ids, x=[b"x"] * 90))
 
 
-def _folders() -> Iterator[Printing]:
+def _folders(_: Path) -> Iterator[Printing]:
     def picture(name: str, width: int = 8) -> Build:
         def build(home: Path) -> None:
             (home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +197,7 @@ def _settings(inputs: Path) -> Iterator[Printing]:
     yield Printing("a recipe", f"{_REQUEST} --forget IN/ids.txt --recipe r.toml", recipe)
 
 
-def _weights() -> Iterator[Printing]:
+def _weights(_: Path) -> Iterator[Printing]:
     def saved(content: object) -> Build:
         return lambda home: torch.save(content, home / "m.pt")
 
@@ -243,7 +212,7 @@ def _weights() -> Iterator[Printing]:
     yield Printing("convert: an archive", convert, _file("m.pt", STEERING))
 
 
-def _put(at: Any, place: str | int, *more: str | int) -> None:  # noqa: ANN401 (plain values)
+def _put(at: Any, place: str | int, *more: str | int) -> None:
     """Put the text at a place of plain values; `*` stands for each item of a list."""
     for key in range(len(at)) if place == "*" else [place]:
         if more:
@@ -258,9 +227,8 @@ def _records(inputs: Path) -> Iterator[Printing]:
         def build(home: Path) -> None:
             path = Path(shutil.copytree(inputs / "request", home / "request")) / "record.json"
             plain = parse_canonical(path.read_bytes(), path)
-            del plain["sha256"]
             _put(plain, *places)
-            path.write_bytes(sealed(plain))
+            path.write_bytes(resealed(plain))
 
         return build
 
@@ -291,3 +259,36 @@ def _results(inputs: Path) -> Iterator[Printing]:
     ):  # fmt: skip
         yield Printing(f"report: {', '.join(map(str, places))}", "report run", results(*places))
     yield Printing("report: JSON that is none", "report run", _file("run/results.json", f'{{"{STEERING}'))
+
+
+_ATTACKS: dict[str, Callable[[Path], Iterator[Printing]]] = {
+    "tables": _tables,
+    "folders": _folders,
+    "requests": _requests,
+    "settings": _settings,
+    "weights": _weights,
+    "records": _records,
+    "results": _results,
+}
+
+
+@pytest.mark.parametrize("place", _ATTACKS)
+def test_no_text_steers_the_terminal(place: str, full: bool, tmp_path: Path, inputs: Path, report: Report) -> None:
+    attacks = list(_ATTACKS[place](inputs))[:: 1 if full else 4]
+    findings = [
+        (wrong, attack.name)
+        for number, attack in enumerate(attacks)
+        for wrong in _problems(_printed(attack, tmp_path / str(number), inputs))
+    ]
+    report(
+        "texts that steer a terminal, in ids, classes, columns, files, settings, weights, records and results, as "
+        "commands print them",
+        len(attacks),
+        {"printed as they are, or tracebacks": findings},
+    )
+
+
+@pytest.mark.parametrize("text", ["\x1b", "\x9b", "\u202e", "\u2028", "\r", "\x7f"])
+def test_a_text_that_is_printed_as_it_is_counts(text: str) -> None:
+    assert steers(f"a{text}b")
+    assert not steers("a猫b")
