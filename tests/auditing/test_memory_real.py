@@ -11,7 +11,7 @@ from torch import nn
 
 import untrain as un
 from untrain.auditing import memory
-from untrain.auditing.memory import ALPHA, FEWEST_MODELS
+from untrain.core.levels import ALPHA, FEWEST_MODELS
 
 Array = npt.NDArray[np.float64]
 
