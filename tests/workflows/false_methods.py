@@ -28,7 +28,12 @@ from untrain.population import SGD, Loss, Population, Recipe, cross_entropy
 class Jitter(Method, frozen=True, tag="jitter"):
     """Add noise to all weights."""
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"scale": 1e-5}, "small": {"scale": 1e-3}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"scale": 1e-5},
+        "small": {"scale": 1e-3},
+        "large": {"scale": 0.1},
+        "huge": {"scale": 0.3},
+    }
     scale: float = 1e-5
 
     def forget(self, models: Population, request: Request) -> Population:
@@ -61,8 +66,9 @@ class ScaleOutput(Method, frozen=True, tag="scale-output"):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "random": {},
-        "unsure": {"low": 0.3, "high": 0.3},
-        "sure": {"low": 3.0, "high": 3.0},
+        "tenth": {"low": 0.1, "high": 0.1},
+        "third": {"low": 0.3, "high": 0.3},
+        "triple": {"low": 3.0, "high": 3.0},
     }
     low: float = 0.9
     high: float = 1.1
@@ -105,7 +111,13 @@ class RoundOutput(Method, frozen=True, tag="round-output"):
 class Ascend(Method, frozen=True, tag="ascend"):
     """Some steps of gradient ascent on the forget set, which hides it."""
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"lr": 1e-4}, "small": {"lr": 1e-3}, "large": {"lr": 1e-2}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"lr": 1e-4},
+        "small": {"lr": 1e-3},
+        "medium": {"lr": 1e-2},
+        "large": {"lr": 2e-2},
+        "huge": {"lr": 3e-2},
+    }
     reads_forget = True
     lr: float = 1e-3
 
@@ -116,7 +128,11 @@ class Ascend(Method, frozen=True, tag="ascend"):
 class FlipLabels(Method, frozen=True, tag="flip-labels"):
     """Some steps on the forget set with wrong labels, which hides it."""
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"small": {"lr": 1e-3}, "large": {"lr": 1e-2}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"lr": 1e-3},
+        "medium": {"lr": 1e-2},
+        "large": {"lr": 0.1},
+    }
     reads_forget = True
     lr: float = 1e-3
 
@@ -128,6 +144,11 @@ class FlipLabels(Method, frozen=True, tag="flip-labels"):
 class LowerBiases(Method, frozen=True, tag="lower-biases"):
     """Lower the outputs of the forgotten classes, in proportion to their share of the forget set."""
 
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {"amount": 3.0},
+        "medium": {"amount": 8.0},
+        "large": {"amount": 20.0},
+    }
     reads_forget = True
     amount: float = 3.0
 
@@ -191,11 +212,15 @@ def last_layer(models: Population, request: Request) -> list[Tensor]:
 
 IDLE = (
     "jitter:tiny", "jitter:small", "continue:tiny", "continue:epoch", "continue:everything", "scale-output:random",
-    "scale-output:unsure", "scale-output:sure", "round-weights:half", "round-weights:coarse", "round-output:whole",
-    "round-output:coarse", "ascend:tiny", "ascend:small", "ascend:large", "flip-labels:small", "flip-labels:large",
-    "lower-biases",
+    "scale-output:third", "scale-output:triple", "round-weights:half", "round-weights:coarse", "round-output:whole",
+    "round-output:coarse", "ascend:tiny", "ascend:small", "flip-labels:small", "lower-biases:small",
 )  # fmt: skip
-"""What does nothing, or hides."""
+"""What does next to nothing."""
+HIDING = (
+    "jitter:large", "jitter:huge", "scale-output:tenth", "ascend:medium", "ascend:large", "ascend:huge",
+    "flip-labels:medium", "flip-labels:large", "lower-biases:medium", "lower-biases:large",
+)  # fmt: skip
+"""What hides that the examples are remembered, at strengths below, near and above those that fit best."""
 DESTROYING = ("start-over:output", "start-over:uniform", "start-over:all")
 """What forgets more than it was asked to."""
 
