@@ -288,12 +288,16 @@ class Trained:
         return {
             "the model itself": lambda: self.model,
             "a copy": lambda: copy.deepcopy(self.model),
-            "the trained state": self._load_state,
+            "the trained state": lambda: self._load_state(noise=0.0),
+            "the trained state with noise": lambda: self._load_state(noise=0.01),
         }
 
-    def _load_state(self) -> nn.Module:
+    @torch.no_grad()
+    def _load_state(self, noise: float) -> nn.Module:
         module = self.factory()
         module.load_state_dict(self.model.state_dict())
+        for parameter in module.parameters():
+            parameter += noise * torch.randn_like(parameter)
         return module
 
 

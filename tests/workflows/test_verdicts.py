@@ -10,6 +10,7 @@ import pytest
 
 import untrain as un
 from tests.workflows.false_methods import DESTROYING, HIDING, IDLE, WRONG, Trained, registered, train_network
+from untrain.errors import InputError
 from untrain.methods import METHODS
 from untrain.population import SGD, Cosine, Recipe
 from untrain.records import Ground, Outcome
@@ -56,6 +57,12 @@ def test_what_hides_or_destroys_has_not_forgotten(judge: Callable[[str], un.Forg
 def test_retraining_has_forgotten(judge: Callable[[str], un.Forgotten], method: str, ground: Ground) -> None:
     verdict = judge(method).verdict
     assert (verdict.outcome, verdict.ground) == (Outcome.FORGOTTEN, ground)
+
+
+@pytest.mark.parametrize("trap", ["the model itself", "a copy", "the trained state", "the trained state with noise"])
+def test_a_factory_that_builds_no_new_model_is_refused(trained: Trained, trap: str) -> None:
+    with pytest.raises(InputError, match=r"The factory .* Pass a function that builds a new, untrained network"):
+        trained.forget("retrain", audit=None, factory=trained.traps[trap])
 
 
 def test_the_methods_are_registered_for_a_while() -> None:
