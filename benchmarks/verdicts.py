@@ -26,6 +26,7 @@ from tests.workflows.false_methods import (
     FORGET_SETS,
     HIDING,
     IDLE,
+    TRAPS,
     Trained,
     registered,
     train_network,
@@ -108,7 +109,7 @@ def trials(names: Iterable[str], seeds: int, methods: tuple[str, ...]) -> Iterat
                 print(name, forget, seed, method, result.verdict, audit and audit.words, sep=" | ", file=sys.stderr)
                 yield Trial(name, forget, method, result.verdict.outcome, memory_left(result))
         for trap, factory in trained.traps.items():
-            yield Trial(name, forget, f"retrain with {trap} as factory", with_trap(trained, factory))
+            yield Trial(name, forget, trap, with_trap(trained, factory))
 
 
 def memory_left(result: un.Forgotten) -> float:
@@ -129,8 +130,8 @@ def with_trap(trained: Trained, factory: Factory) -> str:
 def cell(trials: list[Trial]) -> str:
     """How often each outcome came, and the mean memory left."""
     counts = ", ".join(f"{outcome} {count}" for outcome, count in Counter(t.outcome for t in trials).most_common())
-    memory = float(np.mean([trial.memory for trial in trials]))
-    return counts if math.isnan(memory) else f"{counts} ({memory:.2f})"
+    memories = [trial.memory for trial in trials if not math.isnan(trial.memory)]
+    return f"{counts} ({np.mean(memories):.2f})" if memories else counts
 
 
 def print_table(trials: list[Trial]) -> None:
@@ -145,11 +146,9 @@ def print_table(trials: list[Trial]) -> None:
         print("| " + " | ".join([f"`{method}`", *cells]) + " |")
 
 
-def total(title: str, trials: list[Trial]) -> str:
-    """How many were called forgotten, in a line."""
-    called = [trial for trial in trials if trial.outcome == Outcome.FORGOTTEN]
-    names = sorted({f"{trial.method} on {trial.problem}" for trial in called})
-    return f"{title}: {len(called)} of {len(trials)}" + (f" ({', '.join(names)})" if names else "")
+def forgotten(trials: list[Trial]) -> list[Trial]:
+    """Those that are called forgotten."""
+    return [trial for trial in trials if trial.outcome == Outcome.FORGOTTEN]
 
 
 def main() -> None:
@@ -167,12 +166,17 @@ def main() -> None:
         print(f"\n**Forgetting 20 examples: {forget}** ({seeds} originals each; in brackets the mean memory left)\n")
         print_table([trial for trial in done if trial.forget == forget])
     print()
-    traps = [trial for trial in done if trial.method.startswith(f"{RETRAINING} with")]
-    print(total("Called forgotten", [trial for trial in done if trial.method in IDLE + HIDING + DESTROYING]))
-    print(total("Factories that build no new model, called forgotten", traps))
-    print(total("The library's methods, called forgotten", [trial for trial in done if trial.method in PUBLISHED]))
-    print(total("Retraining called forgotten", [trial for trial in done if trial.method == RETRAINING]))
-    print(total("Retraining called forgotten by audit alone", [trial for trial in done if trial.method == HIDDEN]))
+    for title, named in {
+        "Methods that do nothing, hide or destroy, called forgotten": IDLE + HIDING + DESTROYING,
+        "Retraining with a factory that builds no new model, called forgotten": TRAPS,
+        "The library's methods, called forgotten": PUBLISHED,
+        "Retraining, called forgotten": (RETRAINING,),
+        "Retraining that does not say so, called forgotten": (HIDDEN,),
+    }.items():
+        chosen = [trial for trial in done if trial.method in named]
+        print(f"- {title}: {len(forgotten(chosen))} of {len(chosen)}")
+    for trial in forgotten([trial for trial in done if trial.method in IDLE + HIDING + DESTROYING + TRAPS]):
+        print(f"- Wrongly called forgotten: {trial}")
 
 
 if __name__ == "__main__":

@@ -223,6 +223,8 @@ HIDING = (
 """What hides that the examples are remembered, at strengths below, near and above those that fit best."""
 DESTROYING = ("start-over:output", "start-over:uniform", "start-over:all")
 """What forgets more than it was asked to."""
+TRAPS = ("factory: the model", "factory: a copy", "factory: the trained state", "factory: the trained state with noise")
+"""Factories with which retraining starts from the trained model."""
 
 
 @contextmanager
@@ -285,19 +287,20 @@ class Trained:
     @property
     def traps(self) -> dict[str, Factory]:
         """Factories that do not build a new model: what is retrained with them has seen the forgotten examples."""
-        return {
-            "the model itself": lambda: self.model,
-            "a copy": lambda: copy.deepcopy(self.model),
-            "the trained state": lambda: self._load_state(noise=0.0),
-            "the trained state with noise": lambda: self._load_state(noise=0.01),
-        }
+        built = (
+            lambda: self.model,
+            lambda: copy.deepcopy(self.model),
+            lambda: self._load_state(noise=0.0),
+            lambda: self._load_state(noise=0.01),
+        )
+        return dict(zip(TRAPS, built, strict=True))
 
     @torch.no_grad()
     def _load_state(self, noise: float) -> nn.Module:
         module = self.factory()
         module.load_state_dict(self.model.state_dict())
         for parameter in module.parameters():
-            parameter += noise * torch.randn_like(parameter)
+            parameter.add_(noise * torch.randn_like(parameter))
         return module
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import untrain as un
-from tests.workflows.false_methods import DESTROYING, HIDING, IDLE, WRONG, Trained, registered, train_network
+from tests.workflows.false_methods import DESTROYING, HIDING, IDLE, TRAPS, WRONG, Trained, registered, train_network
 from untrain.errors import InputError
 from untrain.methods import METHODS
 from untrain.population import SGD, Cosine, Recipe
@@ -59,7 +59,7 @@ def test_retraining_has_forgotten(judge: Callable[[str], un.Forgotten], method: 
     assert (verdict.outcome, verdict.ground) == (Outcome.FORGOTTEN, ground)
 
 
-@pytest.mark.parametrize("trap", ["the model itself", "a copy", "the trained state", "the trained state with noise"])
+@pytest.mark.parametrize("trap", TRAPS)
 def test_a_factory_that_builds_no_new_model_is_refused(trained: Trained, trap: str) -> None:
     with pytest.raises(InputError, match=r"The factory .* Pass a function that builds a new, untrained network"):
         trained.forget("retrain", audit=None, factory=trained.traps[trap])
