@@ -56,6 +56,7 @@ def test_scores_can_be_read_on_a_narrow_terminal(
     assert call(*asked) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines[:-1])) <= 80
+    assert any("memory left" in line for line in lines)
     for method in ("transpose", "finetune", "short-retrain:half", "retrain"):
         (line,) = [line for line in lines if line.startswith(f"│ {method} ")]
         assert re.search(r"│ +0\.\d{4} │", line)

@@ -16,16 +16,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.experiments.clocks import untimed
-from untrain.auditing import final_score, forget_quality
+from untrain.auditing import final_score, forget_quality, memory_of_method, rank_energy, rank_energy_difference
+from untrain.cli.tables import print_tables
 from untrain.core.files import read_arrays
 from untrain.data import forget_ratio, load, split
 from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
 from untrain.experiments import Progress, read_experiment, run_experiment
 from untrain.experiments.comparison.results import RetrainingCurve, published_figures
-from untrain.experiments.comparison.work import Arm, ComparisonWork
+from untrain.experiments.comparison.work import ORIGINAL, Arm, ComparisonWork
 from untrain.experiments.config import Data, Experiment
-from untrain.population import Engine
-from untrain.report import ComparisonResults, Results, read_results
+from untrain.population import Engine, Population
+from untrain.report import ComparisonResults, Results, read_results, verdict
+from untrain.report.results import parse_results, results_text
+from untrain.report.table import ranked
 
 SMALL = Path(__file__).parent / "small.toml"
 CLOCKS = {"seconds_per_model", "speedup", "same_cost_score", "same_cost_test_accuracy"}
@@ -34,6 +37,11 @@ KEYS = {
     "retain_accuracy", "test_accuracy", "forget_accuracy", "seconds_per_model", "buckets", "capped", "speedup",
 }  # fmt: skip
 """Of the rows on the disk; other programs read them."""
+MEASURED = {
+    "memory_left", "told_apart", "told_different", "memory_models", "rank_energy", "rank_energy_models",
+    "apart_from_next",
+}  # fmt: skip
+"""Keys of rows that version 0.1 did not write."""
 
 
 def comparison(path: Path) -> Experiment:
@@ -56,6 +64,32 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison
     results = run_experiment(small(), directory, workers=1)
     assert isinstance(results, ComparisonResults)
     return directory, results
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ComparisonResults]:
+    """Enough models for every statistic; `finetune` does nearly nothing, and `ssd` nothing at all, to every model."""
+    directory = tmp_path_factory.mktemp("measured")
+    experiment = msgspec.structs.replace(
+        small(),
+        models=20,
+        chunk=10,
+        engine=Engine(10),
+        methods=("finetune", "ssd", "transpose", "conv-noise"),
+        settings={"finetune": {"recipe": {"optimizer": {"lr": 1e-9}}}, "ssd": {"selection": 1e30}},
+    )
+    results = run_experiment(experiment, directory, workers=1)
+    assert isinstance(results, ComparisonResults)
+    return directory, results
+
+
+def stored(directory: Path, name: str) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of an arm, from its files."""
+    work = ComparisonWork(comparison(directory / "experiment.toml"), directory)
+    files = sorted((directory / "populations" / work.fingerprint(Arm("0.05", name))).iterdir())
+    assert len(files) == 2
+    arrays = [read_arrays(file)[0] for file in files]
+    return {key: np.concatenate([part[key] for part in arrays]) for key in arrays[0]}
 
 
 def test_results_have_what_they_promise(finished: tuple[Path, ComparisonResults]) -> None:
@@ -82,21 +116,9 @@ def test_results_have_what_they_promise(finished: tuple[Path, ComparisonResults]
 def test_rows_follow_from_what_is_stored(finished: tuple[Path, ComparisonResults]) -> None:
     """A row is made again by hand from the files of its arm."""
     directory, results = finished
-    experiment = comparison(directory / "experiment.toml")
-    work = ComparisonWork(experiment, directory)
-
-    def stored(name: str) -> dict[str, np.ndarray[Any, Any]]:
-        folder = directory / "populations" / work.fingerprint(Arm("0.05", name))
-        assert sorted(file.name for file in folder.iterdir()) == [
-            "00000-00002.safetensors",
-            "00002-00004.safetensors",
-        ]
-        files = [read_arrays(folder / name)[0] for name in ("00000-00002.safetensors", "00002-00004.safetensors")]
-        return {key: np.concatenate([file[key] for file in files]) for key in files[0]}
-
-    reference = stored("reference")
+    reference = stored(directory, "reference")
     for row in results.rows:
-        mine = stored(row.method)
+        mine = stored(directory, row.method)
         quality = forget_quality(mine["confidences"], reference["confidences"])
         assert row.forget_quality == quality.score
         assert row.final_score == final_score(
@@ -108,7 +130,71 @@ def test_rows_follow_from_what_is_stored(finished: tuple[Path, ComparisonResults
     assert {row.ceiling for row in results.rows} == {retrain.forget_quality}
     for row in results.rows:
         assert row.speedup == retrain.seconds_per_model / row.seconds_per_model
-    assert not np.array_equal(stored("retrain")["confidences"], reference["confidences"])
+    assert not np.array_equal(stored(directory, "retrain")["confidences"], reference["confidences"])
+
+
+def test_memory_and_rank_energy_follow_from_what_is_stored(measured: tuple[Path, ComparisonResults]) -> None:
+    directory, results = measured
+    work = ComparisonWork(comparison(directory / "experiment.toml"), directory)
+    (file,) = (directory / "populations" / work.fingerprint(ORIGINAL)).iterdir()
+    original = Population.load(file, work.build_for(work.splits.train), engine=Engine())
+    of_original = original.confidences(forget_ratio(work.splits.train, 0.05).forget)[0]
+    confidences = {name: stored(directory, name)["confidences"] for name in work.methods}
+    for row in results.rows:
+        memory = memory_of_method(confidences[row.method], confidences["reference"], of_original)
+        assert (row.memory_left, row.told_apart, row.told_different, row.memory_models) == (
+            memory.left, memory.told_apart, memory.told_different, 20,
+        )  # fmt: skip
+        if row.method != "ssd":
+            assert row.rank_energy == rank_energy(confidences[row.method], confidences["reference"]).total
+            assert row.rank_energy_models == 20
+    *rows, last = ranked(results.rows)
+    assert last.apart_from_next is None
+    for row, below in zip(rows, [*rows[1:], last], strict=True):
+        expected = None
+        if "ssd" not in (row.method, below.method):
+            one, two = confidences[row.method], confidences[below.method]
+            difference = rank_energy_difference(one, two, confidences["reference"])
+            expected = difference.low > 0 or difference.high < 0
+        assert row.apart_from_next == expected
+
+
+def test_models_that_do_not_vary_have_no_rank_energy(measured: tuple[Path, ComparisonResults]) -> None:
+    row = next(row for row in measured[1].rows if row.method == "ssd")
+    assert (row.rank_energy, row.rank_energy_models, row.apart_from_next) == (None, None, None)
+
+
+@pytest.mark.parametrize(("method", "tolerance"), [("ssd", 1e-4), ("finetune", 0.3)])
+def test_a_method_that_does_nothing_remembers(
+    measured: tuple[Path, ComparisonResults], method: str, tolerance: float
+) -> None:
+    """Fine-tuning without learning still moves the running means of batch normalization."""
+    row, retrain = (row for name in (method, "retrain") for row in measured[1].rows if row.method == name)
+    assert row.memory_left is not None
+    assert row.memory_left.value == pytest.approx(1, abs=tolerance)
+    assert f"remembers the examples: memory left is {row.memory_left:.2f}" in verdict([row, retrain])
+
+
+def test_few_models_have_only_what_they_allow(finished: tuple[Path, ComparisonResults]) -> None:
+    for row in finished[1].rows:
+        assert row.memory_left is not None
+        assert row.memory_models == 4
+        assert (row.told_apart, row.told_different, row.rank_energy, row.apart_from_next) == (None, None, None, None)
+
+
+def test_results_of_the_first_version_are_read(
+    measured: tuple[Path, ComparisonResults], capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = msgspec.json.decode(results_text(measured[1]))
+    assert all(row.keys() >= MEASURED for row in content["rows"])
+    content["rows"] = [{key: row[key] for key in row.keys() - MEASURED} for row in content["rows"]]
+    old = parse_results(msgspec.json.encode(content), "here")
+    assert isinstance(old, ComparisonResults)
+    assert {getattr(row, key) for row in old.rows for key in MEASURED} == {None}
+    print_tables(old)
+    assert "conv-noise" in capsys.readouterr().out
+    scored = [row for row in old.rows if row.final_score > 0]
+    assert "memory left was not measured" in verdict(scored)
 
 
 def test_the_split_is_that_of_the_library(finished: tuple[Path, ComparisonResults]) -> None:

@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from untrain.core.estimate import Estimate
 from untrain.errors import ConfigError, IntegrityError
 from untrain.report import ComparisonResults, columns, groups, read_results, verdict, write_report
 from untrain.report.results import ComparisonRow, PublishedComparison, parse_results, results_text
+from untrain.report.table import winner
 
 HOSTILE = "</td><script>alert(1)</script>$x$ \"' & <img src=x onerror=alert(2)>"
 
@@ -24,6 +26,15 @@ def row(method: str, score: float, seconds: float, **more: Any) -> dict[str, Any
 
 def typed_row(method: str, score: float, seconds: float, **more: Any) -> ComparisonRow:
     return msgspec.convert(row(method, score, seconds, **more), ComparisonRow)
+
+
+def measured_row(
+    method: str, score: float, memory: tuple[float, float, float], told_apart: float = 0.0, **more: Any
+) -> ComparisonRow:
+    return typed_row(
+        method, score, 1.0, memory_left=dict(zip(("value", "low", "high"), memory, strict=True)), memory_models=32,
+        told_apart={"value": told_apart, "low": 0.0, "high": told_apart + 0.1}, **more,
+    )  # fmt: skip
 
 
 def results(name: str = "plain") -> dict[str, Any]:
@@ -113,6 +124,66 @@ def test_nobody_wins_with_nothing() -> None:
     retrain = typed_row("retrain", 0.2, 4.0)
     assert verdict([retrain, typed_row("finetune", 0.0, 1.0)]).startswith("No method scored above 0")
     assert verdict([retrain]) == "No method was compared."
+
+
+RETRAIN = measured_row("retrain", 0.2, (0.02, -0.1, 0.14))
+CLEAN = measured_row("prune-entropy", 0.05, (0.09, -0.05, 0.23), same_cost_score=0.06)
+
+
+def test_the_highest_score_wins_if_it_leaves_no_memory() -> None:
+    rows = [measured_row("renew", 0.1, (0.01, -0.1, 0.12)), CLEAN, RETRAIN]
+    assert winner(rows) is rows[0]
+    assert verdict(rows) == (
+        "renew has the highest final score, 0.1000, and leaves no memory that can be seen: memory left is 0.01 (-0.10 "
+        "to 0.12), where 0 is a retrained model and 1 the original. Its test accuracy is 95.0 %, at 4.0 times the "
+        "speed of retraining; no short retraining of that cost was run."
+    )
+
+
+@pytest.mark.parametrize(
+    ("memory", "told_apart", "reason"),
+    [
+        ((0.22, 0.15, 0.29), 0.05, "remembers the examples: memory left is 0.22 (0.15 to 0.29)"),
+        ((0.1, -0.02, 0.22), 0.5, "memory left is 0.10 (-0.02 to 0.22), and 50 % of its models are told apart"),
+        ((0.4, -0.1, 0.9), 0.0, "may remember the examples: memory left is 0.40 (-0.10 to 0.90)"),
+    ],
+)
+def test_a_method_with_memory_does_not_win(memory: tuple[float, float, float], told_apart: float, reason: str) -> None:
+    highest = measured_row("renew", 0.13, memory, told_apart)
+    assert winner([highest, CLEAN, RETRAIN]) is CLEAN
+    text = verdict([highest, CLEAN, RETRAIN])
+    assert text.startswith("Of the methods that leave no memory, prune-entropy has the highest final score, 0.0500")
+    assert "would score 0.0600, which is no less. renew scores higher, 0.1300, but" in text
+    assert reason in text
+    assert winner([highest, RETRAIN]) is None
+    text = verdict([highest, RETRAIN])
+    assert text.startswith("No method that scores above 0 is shown to leave no memory. renew has the highest")
+    assert reason in text
+    assert reason in verdict([measured_row("renew", 0.0, memory, told_apart), RETRAIN])
+
+
+def test_memory_stands_beside_the_score(tmp_path: Path) -> None:
+    content = results()
+    content["rows"][2] |= {
+        "memory_left": {"value": 0.22, "low": 0.15, "high": 0.29}, "told_apart": {"value": 0.17, "low": 0, "high": 1},
+        "told_different": {"value": 0.29, "low": 0, "high": 1}, "memory_models": 32, "rank_energy_models": 128,
+        "rank_energy": {"value": 0.096, "low": 0.05, "high": 0.14}, "apart_from_next": True,
+    }  # fmt: skip
+    text, reader = page(tmp_path, content)
+    for cell in ("0.22 (0.15 to 0.29)", "17", "29", "0.096 (0.050 to 0.140)", "yes"):
+        assert f"<td>{cell}</td>" in text
+    for column in columns(typed(content).rows):
+        assert column.hint in reader.text
+    heads = [column.head for column in columns(typed(content).rows)]
+    assert heads[:3] == ["method", "final score", "memory left"]
+
+
+@pytest.mark.parametrize("ends", [(0.3, 0.4), (-1e10, 1e10)])
+def test_an_estimate_outside_of_its_interval_is_refused(ends: tuple[float, float]) -> None:
+    content = results()
+    content["rows"][2]["memory_left"] = msgspec.to_builtins(Estimate(0.2, *ends))
+    with pytest.raises(IntegrityError, match="`memory_left` of 'finetune'"):
+        typed(content)
 
 
 def test_published_figures_have_columns_where_there_are_some(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from rich.table import Table
 from untrain.cli.terminal import console, shown
 
 if TYPE_CHECKING:
-    from untrain.report import ComparisonResults, MislabelResults, Results
+    from collections.abc import Sequence
 
-_WIDE = 140
-"""Columns of a terminal on which every column of a comparison fits."""
+    from untrain.report import ComparisonResults, MislabelResults, Results
+    from untrain.report.results import ComparisonRow
+    from untrain.report.table import Column
 
 
 def print_tables(results: "Results") -> None:
@@ -26,15 +27,30 @@ def _print_comparison(results: "ComparisonResults") -> None:
 
     screen = console()
     for _, rows in groups(results):
-        fitting = [column for column in columns(rows) if column.essential or screen.width >= _WIDE]
+        fitting = _fitting(columns(rows), rows, screen.width)
         title = f"{results.experiment}: forgetting {forgotten(rows[0])}; {scored(rows[0])}"
         table = Table(title=shown(title), title_justify="left", caption=shown(verdict(rows)), caption_justify="left")
         for column in fitting:
-            table.add_column(shown(column.head), justify="left" if column is fitting[0] else "right", no_wrap=True)
+            first = column is fitting[0]
+            table.add_column(
+                shown(column.head), justify="left" if first else "right", no_wrap=not first, overflow="fold"
+            )
         for row in rows:
             style = None if is_contender(row) else "dim"
             table.add_row(*(shown(column.cell(row)) for column in fitting), style=style)
         screen.print(table)
+
+
+def _fitting(columns: "Sequence[Column]", rows: "Sequence[ComparisonRow]", width: int) -> "list[Column]":
+    """The essential columns, and in their order those of the others that a terminal of the width has room for."""
+    widths = {column: 3 + max(map(len, (column.head, *map(column.cell, rows)))) for column in columns}
+    room = width - 1 - sum(widths[column] for column in columns if column.essential)
+    fitting = []
+    for column in columns:
+        if column.essential or widths[column] <= room:
+            fitting.append(column)
+            room -= 0 if column.essential else widths[column]
+    return fitting
 
 
 def _print_grids(results: "MislabelResults") -> None:

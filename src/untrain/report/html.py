@@ -9,7 +9,7 @@ from markupsafe import Markup
 from untrain.core.files import toml_text, write_file
 from untrain.report.mislabel import head, mislabel_grids, mislabel_verdict
 from untrain.report.results import ComparisonResults, MislabelResults, Results, read_results
-from untrain.report.table import columns, forgotten, groups, is_contender, verdict
+from untrain.report.table import columns, forgotten, groups, is_contender, verdict, winner
 
 
 def write_report(directory: str | Path) -> Path:
@@ -58,7 +58,7 @@ def _comparison(results: ComparisonResults) -> dict[str, object]:
             "forgotten": forgotten(rows[0]),
             "verdict": verdict(rows),
             "rows": [(row, is_contender(row)) for row in rows],
-            "best": max((row.final_score for row in rows if is_contender(row)), default=None),
+            "winner": winner(rows),
             "score": Markup(figures.against_cost(rows, lambda row: row.final_score, "final score")),
             "accuracy": Markup(figures.against_cost(rows, lambda row: row.test_accuracy, "test accuracy, %")),
             "epsilons": Markup(figures.epsilons(rows)),
@@ -71,6 +71,8 @@ def _comparison(results: ComparisonResults) -> dict[str, object]:
         "columns": columns(results.rows),
         "published": any(row.published is not None for row in results.rows),
         "models": results.rows[0].models,
+        "memory_models": results.rows[0].memory_models,
+        "rank_energy_models": results.rows[0].rank_energy_models,
         "buckets": results.rows[0].buckets,
     }
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from untrain.core.estimate import Estimate
 from untrain.errors import ConfigError, InputError, IntegrityError
 
 SCHEMA: Literal[1] = 1
@@ -76,6 +77,20 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
         same_cost_score: final score of short retraining that takes as long; None where that is not known.
         same_cost_test_accuracy: its test accuracy.
         published: figures of a study for the same setting, if there are any.
+        memory_left: mean memory left of the models, 0 for retrained models and 1 for the original, with its interval;
+            None with fewer than 3 models, and in results that earlier versions wrote.
+        told_apart: share of the models that an exact test tells from retrained ones by their memory; None with fewer
+            than 19 models, which it needs.
+        told_different: share that it tells from retrained ones by any difference; None likewise.
+        memory_models: number of models per side, the first ones, that the last three figures are from.
+        rank_energy: distance of the models from retrained ones; None with fewer than 8 models, and where the models of
+            the method do not vary.
+        rank_energy_models: number of models per side, the first ones, that it is from.
+        apart_from_next: whether the rank energies of this method and the next in the ranking by final score differ: the
+            95 % interval of their paired difference excludes 0. None where one of them is not known.
+
+    Raises:
+        ValueError: an estimate lies outside of its interval, or is too large.
     """
 
     dataset: str
@@ -101,6 +116,19 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
     same_cost_score: Figure | None
     same_cost_test_accuracy: Figure | None
     published: PublishedComparison | None = None
+    memory_left: Estimate | None = None
+    told_apart: Estimate | None = None
+    told_different: Estimate | None = None
+    memory_models: Count | None = None
+    rank_energy: Estimate | None = None
+    rank_energy_models: Count | None = None
+    apart_from_next: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("memory_left", "told_apart", "told_different", "rank_energy"):
+            estimate: Estimate | None = getattr(self, name)
+            if estimate and not -LARGEST <= estimate.low <= estimate.value <= estimate.high <= LARGEST:
+                raise ValueError(f"`{name}` of {self.method!r} lies outside of its interval, or is too large")
 
 
 class ForgetExample(msgspec.Struct, frozen=True, kw_only=True):

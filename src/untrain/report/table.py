@@ -1,8 +1,11 @@
 """The table of a comparison: its columns and how a value is written. The terminal and the page share it."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from untrain.core.estimate import Estimate
+from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT
 from untrain.core.registry import base_name
 from untrain.core.text import percent
 from untrain.report.results import ComparisonResults, ComparisonRow, PublishedComparison
@@ -19,7 +22,7 @@ class Column:
         head: its heading.
         hint: one sentence that explains it.
         cell: from a row to the text of the cell; a dash where a value is not known.
-        essential: whether it stays on a narrow terminal.
+        essential: whether it stays on the narrowest terminal; others follow in their order where they fit.
     """
 
     head: str
@@ -31,6 +34,15 @@ class Column:
 def number(value: float | None, digits: int) -> str:
     """A figure, or a dash where it is not known."""
     return "–" if value is None else f"{value:.{digits}f}"  # noqa: RUF001 (a dash is meant)
+
+
+def interval(estimate: Estimate | None, digits: int) -> str:
+    """An estimate and its interval, or a dash where it is not known."""
+    return number(None, digits) if estimate is None else f"{estimate:.{digits}f}"
+
+
+def _share(estimate: Estimate | None) -> str:
+    return number(None if estimate is None else 100 * estimate.value, 0)
 
 
 def _published(figure: Callable[[PublishedComparison], float | None], digits: int) -> Callable[[ComparisonRow], str]:
@@ -52,10 +64,35 @@ _OURS = (
         essential=True,
     ),
     Column(
+        "memory left",
+        "how much of the forget set the models still know: 0 is a retrained model, 1 the original; with 95 % interval",
+        lambda row: interval(row.memory_left, 2),
+        essential=True,
+    ),
+    Column(
+        "told apart %",
+        f"models that a test at 5 % tells from retrained ones by their memory; needs {FEWEST_MODELS} models per side",
+        lambda row: _share(row.told_apart),
+    ),
+    Column(
+        "different %",
+        "models that the same test tells from retrained ones by any difference, such as too short a training",
+        lambda row: _share(row.told_different),
+    ),
+    Column(
         "same cost",
         "final score of short retraining that takes the same time, interpolated",
         lambda row: number(row.same_cost_score, 4),
-        essential=True,
+    ),
+    Column(
+        "rank energy",
+        "distance from retrained models, 0 for none, at any N; with 95 % interval; a dash where the models do not vary",
+        lambda row: interval(row.rank_energy, 3),
+    ),
+    Column(
+        "apart",
+        "whether the rank energy differs from that of the method below by more than chance: a paired 95 % interval",
+        lambda row: number(None, 0) if row.apart_from_next is None else "yes" if row.apart_from_next else "no",
     ),
     Column("F", "forgetting quality of the competition", lambda row: number(row.forget_quality, 4)),
     Column("mean ε", "mean over the forget set, in nats; lower is better", lambda row: number(row.epsilon_mean, 2)),
@@ -67,7 +104,6 @@ _OURS = (
         "s/model",
         "seconds for one model computed alone on one thread",
         lambda row: number(row.seconds_per_model, 2),
-        essential=True,
     ),
     Column("speed-up", "relative to retraining", lambda row: f"{row.speedup:.1f}×", essential=True),  # noqa: RUF001
 )
@@ -93,16 +129,21 @@ def is_contender(row: ComparisonRow) -> bool:
     return base_name(row.method) not in RETRAINING
 
 
+def ranked(rows: Iterable[ComparisonRow]) -> list[ComparisonRow]:
+    """The methods of one forget setting by final score, highest first, without short and full retraining."""
+    return sorted(filter(is_contender, rows), key=lambda row: -row.final_score)
+
+
 def groups(results: ComparisonResults) -> list[tuple[str, list[ComparisonRow]]]:
-    """Rows by forget setting: the methods, best first, then short retraining by cost and retraining."""
+    """Rows by forget setting: the methods by final score, then short retraining by cost and retraining."""
+    rows_of = defaultdict[str, list[ComparisonRow]](list)
+    for row in results.rows:
+        rows_of[row.forget].append(row)
+    return [(setting, ranked(rows) + _retraining(rows)) for setting, rows in rows_of.items()]
 
-    def order(row: ComparisonRow) -> tuple[bool, float]:
-        return (False, -row.final_score) if is_contender(row) else (True, row.seconds_per_model)
 
-    return [
-        (setting, sorted((row for row in results.rows if row.forget == setting), key=order))
-        for setting in dict.fromkeys(row.forget for row in results.rows)
-    ]
+def _retraining(rows: Iterable[ComparisonRow]) -> list[ComparisonRow]:
+    return sorted((row for row in rows if not is_contender(row)), key=lambda row: row.seconds_per_model)
 
 
 def forgotten(row: ComparisonRow) -> str:
@@ -124,20 +165,66 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def winner(rows: Sequence[ComparisonRow]) -> ComparisonRow | None:
+    """The method with the highest final score among those that leave no memory; None if there is none above 0.
+
+    Where memory left is not known, the final score alone decides.
+    """
+    chance = _told_by_chance(rows)
+    return next((row for row in ranked(rows) if row.final_score > 0 and _memory_behind(row, chance) is None), None)
+
+
 def verdict(rows: Sequence[ComparisonRow]) -> str:
-    """Which method won among the rows of one forget setting, in a few sentences."""
-    contenders = [row for row in rows if is_contender(row)]
-    if not contenders:
+    """Which methods of one forget setting leave no memory, and which of these is best, in two or three sentences."""
+    methods, chance = ranked(rows), _told_by_chance(rows)
+    if not methods:
         return "No method was compared."
-    best = max(contenders, key=lambda row: row.final_score)
-    if best.final_score == 0:
-        return "No method scored above 0."
-    text = (
-        f"{best.method} has the highest final score, {best.final_score:.4f}, at {best.speedup:.1f} times the speed of "
-        f"retraining. Retrained models score {best.ceiling:.4f} against each other."
+    first, best = methods[0], winner(rows)
+    if first.final_score == 0:
+        behind = [f" {row.method} {memory}." for row in methods if (memory := _memory_behind(row, chance))]
+        return "No method scored above 0." + "".join(behind[:1])
+    if best is None:
+        reason = "No method that scores above 0 is shown to leave no memory."
+        return f"{reason} {_highest(first)}, but {_memory_behind(first, chance)}. {_cost(first)}"
+    if best.memory_left is None:
+        return f"{_highest(best)}; memory left was not measured. {_cost(best)}"
+    left = f"memory left is {best.memory_left:.2f}, where 0 is a retrained model and 1 the original"
+    if best is first:
+        return f"{_highest(best)}, and leaves no memory that can be seen: {left}. {_cost(best)}"
+    return (
+        f"Of the methods that leave no memory, {_highest(best)}: {left}. {_cost(best)} {first.method} scores higher, "
+        f"{first.final_score:.4f}, but {_memory_behind(first, chance)}."
     )
-    rival = best.same_cost_score
+
+
+def _highest(row: ComparisonRow) -> str:
+    return f"{row.method} has the highest final score, {row.final_score:.4f}"
+
+
+def _told_by_chance(rows: Iterable[ComparisonRow]) -> float:
+    """Upper end of the share of retrained models that are told apart from other retrained models."""
+    return max((row.told_apart.high for row in rows if row.method == "retrain" and row.told_apart), default=ALPHA)
+
+
+def _memory_behind(row: ComparisonRow, chance: float) -> str | None:
+    """Why it cannot be said that the method leaves no memory; None if it can, or if memory was not measured."""
+    if row.memory_left is None:
+        return None
+    left = f"memory left is {row.memory_left:.2f}"
+    if row.memory_left.low > 0:
+        return f"remembers the examples: {left}"
+    if row.told_apart and row.told_apart.value > chance:
+        return f"remembers the examples: {left}, and {percent(row.told_apart.value, 0)} of its models are told apart"
+    if row.memory_left.high >= MEMORY_LIMIT:
+        return f"may remember the examples: {left}, too wide to tell"
+    return None
+
+
+def _cost(row: ComparisonRow) -> str:
+    """Accuracy and speed of a method, beside short retraining of the same cost."""
+    text = f"Its test accuracy is {row.test_accuracy:.1f} %, at {row.speedup:.1f} times the speed of retraining"
+    rival = row.same_cost_score
     if rival is None:
-        return f"{text} No short retraining of that cost was run."
-    relation = "less" if rival < best.final_score else "no less"
-    return f"{text} Short retraining of the same cost would score {rival:.4f}, which is {relation}."
+        return f"{text}; no short retraining of that cost was run."
+    relation = "less" if rival < row.final_score else "no less"
+    return f"{text}; short retraining of the same cost would score {rival:.4f}, which is {relation}."

@@ -3,15 +3,29 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
+import msgspec
 import numpy as np
 
-from untrain.auditing import ForgetQuality, final_score, forget_quality, mean_epsilon
+from untrain.auditing import (
+    ForgetQuality,
+    MethodMemory,
+    final_score,
+    forget_quality,
+    mean_epsilon,
+    memory_of_method,
+    rank_energy,
+    rank_energy_difference,
+)
+from untrain.core.estimate import Estimate
+from untrain.core.levels import FEWEST_MODELS
 from untrain.core.registry import base_name
 from untrain.data import ForgetSplit
 from untrain.experiments.catalog import published_rows
-from untrain.experiments.comparison.work import Arm, ArmFigures, ComparisonWork
+from untrain.experiments.comparison.work import Arm, ArmFigures, Array, ComparisonWork
 from untrain.experiments.config import to_plain
+from untrain.experiments.executors.processes import one_thread
 from untrain.report.images import png
 from untrain.report.results import (
     ComparisonResults,
@@ -21,13 +35,24 @@ from untrain.report.results import (
     PublishedComparison,
     ShownExamples,
 )
-from untrain.report.table import RETRAINING
+from untrain.report.table import RETRAINING, ranked
 
 _QUANTILES = (0.1, 0.5, 0.9)
 """The report shows the examples at these quantiles of the confidence of retrained models."""
 
 _CHEAPEST = 0.9
 """Short retraining of the same cost is not extrapolated below this share of the cheapest that was run."""
+
+MEMORY_MODELS = 32
+"""Models per side of the memory left, the first ones; its cost grows with the fourth power of their number."""
+
+ENERGY_MODELS = 128
+"""Models per side of the rank energy, the first ones."""
+
+_FEWEST_FOR_MEMORY = 3
+_FEWEST_FOR_ENERGY = 8
+_STILL = 1e-3
+"""Models whose spread is below this share of that of retrained models do not vary."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +64,17 @@ class MethodFigures:
         final_score: of the competition.
         accuracies: means over models, in percent, by the part of the data.
         seconds: median time of one model computed alone.
+        memory: what is left of the forget set, from the first `MEMORY_MODELS` models; None with fewer than 3.
+        rank_energy: distance from the reference models, from the first `ENERGY_MODELS`; None with fewer than 8, and
+            where the models do not vary.
     """
 
     quality: ForgetQuality
     final_score: float
     accuracies: Mapping[str, float]
     seconds: float
+    memory: MethodMemory | None
+    rank_energy: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +115,9 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
     for setting, sets in work.forgets.items():
         reference = work.figures(Arm(setting, "reference"))
         arms = {name: work.figures(Arm(setting, name)) for name in work.methods if name != "reference"}
-        rows += _rows(work, setting, arms, reference)
+        with one_thread():
+            original = work.original_confidences(setting)
+        rows += _rows(work, setting, arms, reference, original)
         shown.append(_shown(setting, sets, reference, arms))
     return ComparisonResults(
         experiment=experiment.name,
@@ -104,18 +136,30 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
 
 
 def _rows(
-    work: ComparisonWork, setting: str, arms: Mapping[str, ArmFigures], reference: ArmFigures
+    work: ComparisonWork, setting: str, arms: Mapping[str, ArmFigures], reference: ArmFigures, original: Array
 ) -> list[ComparisonRow]:
-    methods = {name: _method_figures(arm, reference) for name, arm in arms.items()}
+    methods = {name: _method_figures(arm, reference, original) for name, arm in arms.items()}
     curve = RetrainingCurve.through(
         (figures.seconds, figures.final_score, figures.accuracies["test"])
         for name, figures in methods.items()
         if base_name(name) in RETRAINING
     )
-    return [_row(work, setting, name, figures, methods["retrain"], curve) for name, figures in methods.items()]
+    rows = [_row(work, setting, name, figures, methods["retrain"], curve) for name, figures in methods.items()]
+    apart = {
+        row.method: _is_apart(arms[row.method].confidences, arms[following.method].confidences, reference.confidences)
+        for row, following in pairwise(ranked(rows))
+        if row.rank_energy and following.rank_energy
+    }
+    return [msgspec.structs.replace(row, apart_from_next=apart.get(row.method)) for row in rows]
 
 
-def _method_figures(arm: ArmFigures, reference: ArmFigures) -> MethodFigures:
+def _is_apart(first: Array, second: Array, reference: Array) -> bool:
+    """Whether the paired interval of the difference of two methods' rank energies excludes 0."""
+    difference = rank_energy_difference(first[:ENERGY_MODELS], second[:ENERGY_MODELS], reference[:ENERGY_MODELS])
+    return not difference.low <= 0 <= difference.high
+
+
+def _method_figures(arm: ArmFigures, reference: ArmFigures, original: Array) -> MethodFigures:
     quality = forget_quality(arm.confidences, reference.confidences)
     score = final_score(
         quality.score,
@@ -125,7 +169,26 @@ def _method_figures(arm: ArmFigures, reference: ArmFigures) -> MethodFigures:
         reference.accuracies["test"],
     )
     accuracies = {part: 100 * float(np.mean(values)) for part, values in arm.accuracies.items()}
-    return MethodFigures(quality, score, accuracies, float(np.median(arm.seconds)))
+    return MethodFigures(
+        quality,
+        score,
+        accuracies,
+        float(np.median(arm.seconds)),
+        _memory(arm.confidences, reference.confidences, original),
+        _rank_energy(arm.confidences, reference.confidences),
+    )
+
+
+def _memory(unlearned: Array, retrained: Array, original: Array) -> MethodMemory | None:
+    if len(retrained) < _FEWEST_FOR_MEMORY:
+        return None
+    return memory_of_method(unlearned[:MEMORY_MODELS], retrained[:MEMORY_MODELS], original)
+
+
+def _rank_energy(unlearned: Array, retrained: Array) -> Estimate | None:
+    if len(retrained) < _FEWEST_FOR_ENERGY or unlearned.std(axis=0).mean() <= _STILL * retrained.std(axis=0).mean():
+        return None
+    return rank_energy(unlearned[:ENERGY_MODELS], retrained[:ENERGY_MODELS]).total
 
 
 def _row(
@@ -140,6 +203,8 @@ def _row(
     dataset = work.experiment.data.source
     forget_ratio = _ratio(setting, len(sets.forget) / (len(sets.forget) + len(sets.retain)))
     same_cost = (None, None) if base_name(name) in RETRAINING else curve.at(figures.seconds)
+    memory, energy = figures.memory, figures.rank_energy
+    tested = memory if memory and memory.models >= FEWEST_MODELS else None
     return ComparisonRow(
         dataset=dataset,
         forget=setting,
@@ -164,6 +229,12 @@ def _row(
         same_cost_score=same_cost[0],
         same_cost_test_accuracy=same_cost[1],
         published=published_figures(work.experiment.published, dataset, forget_ratio, name),
+        memory_left=memory.left if memory else None,
+        told_apart=tested.told_apart if tested else None,
+        told_different=tested.told_different if tested else None,
+        memory_models=memory.models if memory else None,
+        rank_energy=energy,
+        rank_energy_models=min(figures.quality.models, ENERGY_MODELS) if energy else None,
     )
 
 

@@ -230,8 +230,13 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
         """The original model, read from its file once."""
         if not self._originals:
             path = self.path(ChunkJob(ORIGINAL, 0, 1))
-            self._originals.append(Population.load(path, self._build, device=self.device))
+            self._originals.append(Population.load(path, self._build, device=self.device, engine=self.alone))
         return self._originals[0]
+
+    def original_confidences(self, forget: str) -> Array:
+        """`[S]` confidences of the original in the forget set of a setting."""
+        confidences: Array = self.original().confidences(self.forgets[forget].forget)[0]
+        return confidences
 
     def _store(self, job: ChunkJob, models: Population, seconds: Array) -> None:
         sets = self.forgets[job.arm.forget or ""]
