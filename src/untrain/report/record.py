@@ -33,9 +33,7 @@ def record_page(content: dict[str, Any]) -> bytes:
     values = {
         "title": "record of a request to forget",
         "heading": "Record of a request to forget",
-        "outcome": _HEADINGS.get(
-            " ".join(filter(None, (verdict["outcome"], verdict.get("ground")))), verdict["outcome"]
-        ),
+        "outcome": _HEADINGS.get(outcome, outcome),
         "evidence": EVIDENCE,
         "record": _printable(content),
         "settings": _texts(content["applied"]["settings"]),
