@@ -185,7 +185,7 @@ def test_unknown_scorers_are_refused(scorer: Any, error: type[Exception], messag
 def test_scorers_that_train_need_a_factory_and_a_recipe(scorer: str, missing: str) -> None:
     examples = noisy().examples
     models = trained(examples)
-    known = {"factory": models.factory, "recipe": RECIPE} | {missing: None}
+    known: dict[str, Any] = {"factory": models.factory, "recipe": RECIPE} | {missing: None}
     with pytest.raises(NotSupportedError, match=f"{scorer} trains models .* use neighbours"):
         detect(models.module(), examples, scorer=scorer, **known)
 

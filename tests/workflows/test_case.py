@@ -46,6 +46,12 @@ def blur(network: nn.Module) -> None:
         parameter.data.add_(0.2 * parameter.data.std() * torch.randn_like(parameter))
 
 
+def reset_head(network: nn.Module) -> None:
+    head = network.get_submodule("2")
+    assert isinstance(head, nn.Linear)
+    head.reset_parameters()
+
+
 def fixed() -> nn.Module:
     torch.manual_seed(7)
     return build()
@@ -98,14 +104,17 @@ def check(net: nn.Module, factory: Callable[[], Any], examples: un.Examples | No
     [
         (lambda net: fixed, "same weights at each call.* fixed seed. Pass a function"),
         (lambda net: lambda: loaded(net, blur), r"near the model's \(correlation 0\.9.* checkpoint. Pass a function"),
-        (lambda net: lambda: loaded(net, lambda own: own[2].reset_parameters()), "near the model's"),
+        (lambda net: lambda: loaded(net, reset_head), "near the model's"),
         (lambda net: trained_at_each_call, "already classify the training examples .* trains a network. Pass"),
         (lambda net: lambda: copy.deepcopy(net).requires_grad_(False), "already classify the training examples"),
         (lambda net: failing, "no network today$"),
         (lambda net: net, "called without arguments, got: .*forward"),
         (lambda net: lambda: "a network", "builds a torch module, got str"),
         (lambda net: lambda: nn.Linear(10, 2), "'0.weight' is .64, 10. in the model and missing in a new network"),
-        (lambda net: lambda: build().append(nn.BatchNorm1d(2)), "'3.weight' is missing in the model and .2,. in a new"),
+        (
+            lambda net: lambda: nn.Sequential(*build().children(), nn.BatchNorm1d(2)),
+            "'3.weight' is missing in the model and .2,. in a new",
+        ),
         (
             lambda net: lambda: nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 3)),
             r"'2.weight' is \(2, 64\) in the model and \(3, 64\) in a new network. Pass the function that built the",
