@@ -19,8 +19,8 @@ from torch import Tensor, nn
 import untrain as un
 from untrain.core.levels import FEWEST_MODELS
 from untrain.methods import METHODS, Method, Request
-from untrain.methods.base import output_layer, reset
-from untrain.methods.targets import drawn_labels, relabeled
+from untrain.methods.base import looked_up, output_layer, reset
+from untrain.methods.targets import divergence, drawn_labels, relabeled
 from untrain.models import Factory, Model
 from untrain.population import SGD, Loss, Population, Recipe, cross_entropy
 
@@ -159,6 +159,25 @@ class LowerBiases(Method, frozen=True, tag="lower-biases"):
         return models
 
 
+class Imitate(Method, frozen=True, tag="imitate"):
+    """Fit the outputs for the forget set to those of another retrained model: made to deceive an audit of outputs."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"short": {"epochs": 30.0}, "long": {"epochs": 1000.0}}
+    needs_factory = True
+    reads_forget = True
+    epochs: float = 30.0
+
+    def forget(self, models: Population, request: Request) -> Population:
+        teacher = models.fresh().train(request.retain, request.recipe, purpose="teach").logits(request.forget)
+        return learn(
+            models,
+            request,
+            0.03,
+            lambda batch: divergence(looked_up(teacher, batch), batch.logits, 1.0).mean(-1),
+            epochs=self.epochs,
+        )
+
+
 class StartOver(Method, frozen=True, tag="start-over"):
     """Re-initialize the model, or its last layer, or set that to zero, and train nothing: the model is destroyed."""
 
@@ -197,9 +216,9 @@ def changed(recipe: Recipe, lr: float | None, epochs: float) -> Recipe:
     return Recipe(**({name: getattr(recipe, name) for name in Recipe.__struct_fields__} | settings))
 
 
-def learn(models: Population, request: Request, lr: float, loss: Loss) -> Population:
-    """Three epochs on the forget set alone."""
-    recipe = Recipe(optimizer=SGD(lr=lr, momentum=0.9), epochs=3, batch_size=8)
+def learn(models: Population, request: Request, lr: float, loss: Loss, epochs: float = 3.0) -> Population:
+    """A few epochs on the forget set alone."""
+    recipe = Recipe(optimizer=SGD(lr=lr, momentum=0.9), epochs=epochs, batch_size=8)
     models.training(recipe, loss=loss, purpose="hide").run(request.forget)
     return models
 
@@ -221,6 +240,8 @@ HIDING = (
     "flip-labels:medium", "flip-labels:large", "lower-biases:medium", "lower-biases:large",
 )  # fmt: skip
 """What hides that the examples are remembered, at strengths below, near and above those that fit best."""
+DECEIVING = ("imitate:short", "imitate:long")
+"""What is fitted to retrained models, at more than the cost of retraining. An audit of outputs cannot exclude it."""
 DESTROYING = ("start-over:output", "start-over:uniform", "start-over:all")
 """What forgets more than it was asked to."""
 TRAPS = ("factory: the model", "factory: a copy", "factory: the trained state", "factory: the trained state with noise")
@@ -234,7 +255,7 @@ def registered() -> Iterator[None]:
     The registry reads the entry points once and keeps them in `_points`; here they are put there by hand.
     """
     kinds = (
-        Jitter, Continue, ScaleOutput, RoundWeights, RoundOutput, Ascend, FlipLabels, LowerBiases, StartOver,
+        Jitter, Continue, ScaleOutput, RoundWeights, RoundOutput, Ascend, FlipLabels, LowerBiases, Imitate, StartOver,
         HiddenRetrain,
     )  # fmt: skip
     before = METHODS._points
