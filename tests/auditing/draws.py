@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -102,5 +102,5 @@ class Cell:
             scale = (self.auc / (1 - self.auc)) ** sign
             return sign * scale * generator.exponential(size=forget), sign * generator.exponential(size=held_out)
         spread = {"normal": 1, "narrow": 1 / 5, "wide": 5}[self.law]
-        shift = np.hypot(1, spread) * stats.norm.ppf(self.auc)
+        shift = np.hypot(1, spread) * special.ndtri(self.auc)
         return shift + spread * generator.normal(size=forget), generator.normal(size=held_out)

@@ -58,8 +58,8 @@ def test_interval_equals_delongs_with_satterthwaites_degrees_of_freedom_by_loops
     variance = denominator = 0.0
     for weight, shares in parts:
         mean, count = sum(shares) / len(shares), len(shares)
-        squares = sum((share - mean) ** 2 for share in shares) + 2 * auc * (1 - auc) / 3
-        component = weight**2 * squares / (count + 1) / count
+        squares = sum((share - mean) ** 2 for share in shares) + auc * (1 - auc)
+        component = weight**2 * squares / count / count
         variance += component
         denominator += component**2 / (count - 1)
     half = student.ppf(0.95, variance**2 / denominator) * math.sqrt(variance) / (auc * (1 - auc))

@@ -14,9 +14,8 @@ examples:
 - A class with fewer than five held-out examples is left out.
 - The degrees of freedom are Satterthwaite's over the parts of the variance: n - 1 for n forget examples and m - 1 for
   the m held-out examples of each class.
-- Each part's variance is estimated as if two more examples had shown the one that is typical, AUC (1 - AUC) / 3: that
-  of a uniform variable, 1/12, where forget examples look like any others. A few confidences that happen to agree, as
-  they do near an AUC of 1, would otherwise pass for certainty. The change of an AUC does without.
+- Each part's variance is estimated as if one more example had shown the largest possible, AUC (1 - AUC). A few
+  confidences that happen to agree, as they often do near an AUC of 1, would otherwise pass for certainty.
 
 Read it as a guard, not as an audit; `LIMITS` says why. An audit compares with retrained models.
 
@@ -55,7 +54,6 @@ LIMITS = (
 )
 
 _NO_SPREAD = 1e-9
-_PRIOR_EXAMPLES = 2
 
 Verdict = Literal["recognized", "not recognized", "cannot say"]
 
@@ -210,7 +208,7 @@ class _Comparison:
         return float(np.concatenate(self.forget).mean())
 
     def margin(self, level: float, prior: float | None = None) -> float:
-        """Half the width of the t interval of the AUC; a prior variance of the shares steadies those estimated."""
+        """Half the width of the t interval of the AUC; a prior variance counts as one more example of each sample."""
         variances, degrees = self._variances(prior)
         total = variances.sum()
         if total < _NO_SPREAD**2:
@@ -225,7 +223,7 @@ class _Comparison:
         counts = np.array([len(shares) for shares in samples], dtype=np.float64)
         variances = np.array([shares.var(ddof=1) for shares in samples])
         if prior is not None:
-            variances = (variances * (counts - 1) + prior * _PRIOR_EXAMPLES) / (counts - 1 + _PRIOR_EXAMPLES)
+            variances = (variances * (counts - 1) + prior) / counts
         return weights**2 * variances / counts, counts - 1
 
     def less(self, other: "_Comparison") -> "_Comparison":
@@ -290,8 +288,8 @@ def _interval(comparison: _Comparison, level: float) -> Estimate:
     auc = comparison.auc
     if comparison.margin(level) == 0:
         return _interval_without_spread(comparison, level)
-    slope = auc * (1 - auc)
-    middle, half = logit(auc), comparison.margin(level, prior=slope / 3) / slope
+    largest_variance = auc * (1 - auc)
+    middle, half = logit(auc), comparison.margin(level, prior=largest_variance) / largest_variance
     return Estimate(auc, float(expit(middle - half)), float(expit(middle + half)))
 
 
