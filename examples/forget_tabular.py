@@ -32,7 +32,7 @@ train, held_out = un.load("train.parquet"), un.load("held-out.parquet")
 model = un.Population.create(build, 1).train(train, recipe).module()
 
 first = un.forget(model, train, train.ids[:120], validation=held_out, factory=build, recipe=recipe)
-print(first.verdict.outcome, *first.verdict.sentences, sep="\n")
+print(first.verdict, *first.verdict.sentences, sep="\n")
 first.save("first")
 
 # The same from the shell, for the next ten who ask; what the first request had forgotten stays forgotten.

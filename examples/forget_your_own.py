@@ -41,7 +41,7 @@ ids = [str(row) for row in range(120)]  # without ids of their own, examples are
 recipe = un.Recipe(optimizer=un.Adam(), epochs=20, batch_size=32)  # how it was trained; leave it out if you do not know
 done = un.forget(net, train, ids, validation=held_out, factory=Net, recipe=recipe)
 print(done.record.applied.method, "-", done.record.applied.reason)
-print(done.verdict.outcome, *done.verdict.sentences, sep="\n")
+print(done.verdict, *done.verdict.sentences, sep="\n")
 os.chdir(tempfile.mkdtemp())  # choose a place that stays
 done.save("forgotten")  # done.model, a Net, as safetensors; record.json, report.html and the key
 print("the record holds:", un.verify("forgotten", ids=ids).ok)

@@ -6,6 +6,7 @@
 It needs a few seconds, no data and no test framework. A failed check raises AssertionError with one sentence.
 """
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -82,14 +83,26 @@ class _Case:
 def _case(model: Model) -> _Case:
     parts = toy_problem()
     sets = forget_ratio(parts.train, 0.1)
-    build = factory(model, parts.train.inputs.shape[1:], len(parts.train.classes))
-    original = Population.create(build, 1, seed=1, dtype=torch.float64, engine=Engine()).train(parts.train, _RECIPE)
+    original = _train_original(model, parts.train)
     request = Request(sets.forget, sets.retain, _RECIPE, parts.validation)
     retrained = original.repeat(_COPIES, streams=Streams(3).child("retrained")).fresh()
     retrained.engine = Engine(_COPIES)
     retrained.train(request.retain, request.recipe)
     accuracy = float(original.accuracy(parts.test).mean())
     return _Case(original, request, parts.test, accuracy, _label_probabilities(retrained, request.forget))
+
+
+@functools.lru_cache(maxsize=4)
+def _other_case(model: Model) -> tuple[Population, Request]:
+    """An original that was trained on as many other forget examples, and the request to forget those."""
+    case = _case(model)
+    request = dataclasses.replace(case.request, forget=case.test.select(range(len(case.request.forget))))
+    return _train_original(model, request.training_set), request
+
+
+def _train_original(model: Model, examples: Examples) -> Population:
+    build = factory(model, examples.inputs.shape[1:], len(examples.classes))
+    return Population.create(build, 1, seed=1, dtype=torch.float64, engine=Engine()).train(examples, _RECIPE)
 
 
 def _label_probabilities(models: Population, examples: Examples) -> npt.NDArray[np.float64]:
@@ -108,17 +121,21 @@ def check_method(method: Method, model: Model | None = None) -> None:
         AssertionError: one of these does not hold. Weights move. A method whose `reads_forget` is false does not read
             the forget set. The same seed gives the same result. Model i does not depend on the models beside it. Test
             accuracy stays above half of the original's. The result is nearer to retrained models than the original is.
+            A method whose `exact` is true gives the same bits for other forget examples, as many, and an original that
+            was trained on those.
         NotSupportedError: the method refuses the architecture.
     """
-    case = _case(model or CNN(widths=(8, 16)))
+    model = model or CNN(widths=(8, 16))
+    case = _case(model)
     original = case.original
     streams = Streams(2).child(type(method).__name__)
-    request = case.request if method.reads_forget else SealedRequest.of(case.request)
 
-    def forget(count: int, first: int = 0) -> Population:
+    def forget(
+        count: int, first: int = 0, original: Population = original, request: Request = case.request
+    ) -> Population:
         models = original.repeat(count, streams=streams, first=first)
         models.engine = Engine(count)  # four models in one call, one model by itself
-        return method.forget(models, request)
+        return method.forget(models, request if method.reads_forget else SealedRequest.of(request))
 
     unlearned = forget(_COPIES)
     _expect(
@@ -130,7 +147,8 @@ def check_method(method: Method, model: Model | None = None) -> None:
     )
     _expect(moved, "expected weights to move, got those of the original")
     _expect(_distance(unlearned, forget(_COPIES)) == 0, "expected the same result for the same seed, got another")
-    difference = _distance(unlearned.select([2]), forget(1, first=2))
+    single = forget(1, first=2)
+    difference = _distance(unlearned.select([2]), single)
     _expect(
         difference < 1e-6,
         f"expected model 2 not to depend on the models beside it, got a difference of {difference}",
@@ -142,12 +160,21 @@ def check_method(method: Method, model: Model | None = None) -> None:
     )
     before, after = case.gap(original), case.gap(unlearned)
     _expect(after < before, f"expected to come nearer to retrained models than {before:.4f}, got {after:.4f}")
+    if method.exact:
+        _expect(
+            _same_bits(single, forget(1, 2, *_other_case(model))),
+            "the method is not exact, although its `exact` is true: its result depends on forget set or original",
+        )
 
 
 def _distance(left: Population, right: Population) -> float:
     return max(
         float((tensor.double() - right.tensors[name].double()).abs().max()) for name, tensor in left.tensors.items()
     )
+
+
+def _same_bits(left: Population, right: Population) -> bool:
+    return all(torch.equal(tensor, right.tensors[name]) for name, tensor in left.tensors.items())
 
 
 def _expect(holds: bool, sentence: str) -> None:

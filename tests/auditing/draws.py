@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 
 KINDS = ("normal", "student", "correlated")
 
@@ -66,3 +67,40 @@ def _energies(law: Any, shift: float, scale: float) -> list[float]:
     share = np.interp(rank, (unlearned + retrained) / 2, unlearned)
     within = np.interp((1 + rank) / 2, rank, share) - np.interp((1 - rank) / 2, rank, share)
     return [float(2 * np.trapezoid((2 * part - 2 * rank) ** 2, rank)) for part in (share, within)]
+
+
+MEMBERSHIP_LAWS = ("normal", "narrow", "wide", "tail up", "tail down")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Confidences of forget and held-out examples whose AUC is known, the same in every class.
+
+    Attributes:
+        forget: number of forget examples of each class.
+        held_out: number of held-out examples of each class.
+        auc: the true one.
+        law: held-out confidences are standard normal, forget ones normal with a standard deviation of 1 ("normal"), 1/5
+            ("narrow") or 5 ("wide"); or both are exponential with the long tail up or down.
+    """
+
+    forget: tuple[int, ...]
+    held_out: tuple[int, ...]
+    auc: float = 0.5
+    law: str = "normal"
+
+    def draw(self, generator: np.random.Generator) -> tuple[Array, Array, Labels, Labels]:
+        """Confidences and labels, as the membership check takes them."""
+        counts = (self.forget, self.held_out)
+        forget_labels, held_out_labels = (np.repeat(np.arange(len(count)), count) for count in counts)
+        forget, held_out = self._confidences(generator, len(forget_labels), len(held_out_labels))
+        return forget, held_out, forget_labels, held_out_labels
+
+    def _confidences(self, generator: np.random.Generator, forget: int, held_out: int) -> tuple[Array, Array]:
+        if self.law.startswith("tail"):
+            sign = 1 if self.law == "tail up" else -1
+            scale = (self.auc / (1 - self.auc)) ** sign
+            return sign * scale * generator.exponential(size=forget), sign * generator.exponential(size=held_out)
+        spread = {"normal": 1, "narrow": 1 / 5, "wide": 5}[self.law]
+        shift = np.hypot(1, spread) * special.ndtri(self.auc)
+        return shift + spread * generator.normal(size=forget), generator.normal(size=held_out)

@@ -32,7 +32,7 @@ KNOWN = ("--weights", "model.safetensors", "--recipe", "recipe.toml", "--validat
 def test_two_requests_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("forget", *ASKED, *KNOWN, "--out", "one") == 0
     printed = capsys.readouterr()
-    assert printed.out.startswith("forgotten, by retrain (auto: it trains a new model")
+    assert printed.out.startswith("forgotten by construction: retrain (auto: it trains a new model")
     assert "Keep one/request.key separately" in printed.out
     assert printed.err.splitlines() == [
         "reading train.parquet", "reading val.parquet", "choosing a method", "forgetting by retrain",
@@ -84,10 +84,10 @@ def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "8 models" in capsys.readouterr().out
     assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--json") == 0
     assert json.loads(capsys.readouterr().out)["models"] == 8
-    assert call("forget", *ASKED, *KNOWN, "--method", "finetune", "--audit", "8", "--out", "out") == 0
+    assert call("forget", *ASKED, *KNOWN, "--method", "finetune", "--audit", "19", "--out", "out") == 0
     audit = read_record(folder / "out" / "record.json").audit
     assert audit is not None
-    assert audit.models == 8
+    assert audit.models == 19
     assert call("audit", *ASKED, *KNOWN[:2]) == 3
     assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--checkpoint-dir", "kept") == 0
     assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--checkpoint-dir", "kept") == 0
@@ -407,10 +407,10 @@ def test_a_target_that_is_there_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((*ASKED, "--audit", "8"), "An audit trains new models; pass --recipe"),
-        ((*ASKED, *KNOWN, "--audit", "4"), "expected at least 8 models"),
-        ((*ASKED, *KNOWN, "--audit", "8", "--checkpoint-dir", "ids.txt"), "ids.txt is a file; choose a directory"),
-        ((*ASKED, *KNOWN, "--checkpoint-dir", "kept"), "--checkpoint-dir is for an audit; pass --audit"),
+        ((*ASKED, "--audit", "19"), "An audit trains new models; pass --recipe"),
+        ((*ASKED, *KNOWN, "--audit", "4"), "at least 19 retrained models, got 4"),
+        ((*ASKED, *KNOWN, "--audit", "19", "--checkpoint-dir", "ids.txt"), "ids.txt is a file; choose a directory"),
+        ((*ASKED, *KNOWN, "--checkpoint-dir", "kept"), "A checkpoint directory is for an audit"),
     ],
 )
 def test_an_audit_that_cannot_be_made_is_refused_before_anything_is_forgotten(

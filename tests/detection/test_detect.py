@@ -185,9 +185,16 @@ def test_unknown_scorers_are_refused(scorer: Any, error: type[Exception], messag
 def test_scorers_that_train_need_a_factory_and_a_recipe(scorer: str, missing: str) -> None:
     examples = noisy().examples
     models = trained(examples)
-    model, recipe = (models.module(), RECIPE) if missing == "factory" else (models, None)
+    known: dict[str, Any] = {"factory": models.factory, "recipe": RECIPE} | {missing: None}
     with pytest.raises(NotSupportedError, match=f"{scorer} trains models .* use neighbours"):
-        detect(model, examples, scorer=scorer, recipe=recipe)
+        detect(models.module(), examples, scorer=scorer, **known)
+
+
+def test_the_recipe_of_a_population_is_used() -> None:
+    examples = noisy().examples
+    models = trained(examples)
+    expected = detect(models.module(), examples, scorer="confident", factory=models.factory, recipe=RECIPE)
+    assert np.array_equal(detect(models, examples, scorer="confident").scores, expected.scores)
 
 
 NO_LINEAR_END = nn.Sequential(nn.Linear(4, 3), nn.Tanh())

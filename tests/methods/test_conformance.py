@@ -10,6 +10,7 @@ from tests.methods.problems import RECIPE, small
 from untrain.data import forget_ratio
 from untrain.errors import NotSupportedError
 from untrain.methods import Method, Request, method_names
+from untrain.methods.base import learned
 from untrain.models import CNN, MLP, Model
 from untrain.population import Population
 from untrain.testing import SealedRequest, check_method, toy_problem
@@ -74,6 +75,31 @@ class _Neighborly(Method, frozen=True, tag="neighborly"):
         return models
 
 
+class _Mixing(Method, frozen=True, tag="mixing"):
+    title = "keeps a trace of the original"
+    needs_factory = True
+    exact = True
+
+    def forget(self, models: Population, request: Request) -> Population:
+        retrained = models.fresh().train(request.retain, request.recipe)
+        for name in learned(models):
+            retrained.tensors[name].lerp_(models.tensors[name], 1e-6)
+        return retrained
+
+
+class _Labeling(Method, frozen=True, tag="labeling"):
+    title = "retrains, but with a step that depends on the labels of the forget set"
+    needs_factory = True
+    reads_forget = True
+    exact = True
+
+    def forget(self, models: Population, request: Request) -> Population:
+        retrained = models.fresh().train(request.retain, request.recipe)
+        for name in learned(models):
+            retrained.tensors[name].mul_(1 + 1e-9 * request.forget.labels.sum())
+        return retrained
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
@@ -82,6 +108,8 @@ class _Neighborly(Method, frozen=True, tag="neighborly"):
         (_Careless, "same seed"),
         (_Destroying, "test accuracy"),
         (_Neighborly, "models beside it"),
+        (_Mixing, "not exact.* depends on forget set or original"),
+        (_Labeling, "not exact.* depends on forget set or original"),
     ],
 )
 def test_the_conformance_suite_finds_broken_methods(broken: Callable[[], Method], message: str) -> None:

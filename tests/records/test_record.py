@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tests.records.samples import record, state
+from untrain.core.estimate import Estimate
 from untrain.errors import InputError, IntegrityError, NotSupportedError
-from untrain.records import Record, Verdict, now, read_record, state_digest
+from untrain.records import Ground, Record, Verdict, now, read_record, state_digest
 from untrain.records import record as module
 from untrain.records.record import Outcome, canonical, content, parse_record, record_bytes, sha256_of_file
 
@@ -28,7 +29,8 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_bytes(record_bytes(made))
     assert read_record(tmp_path / "record.json") == msgspec.convert(msgspec.to_builtins(made), Record)
     assert record_bytes(read_record(tmp_path / "record.json")) == record_bytes(made)
-    bare = record(membership=None, audit=None, limits=())
+    verdict = Verdict(outcome=Outcome.NOT_SHOWN, sentences=())
+    bare = record(membership=None, audit=None, limits=(), verdict=verdict)
     assert parse_record(record_bytes(bare), "here") == msgspec.convert(msgspec.to_builtins(bare), Record)
 
 
@@ -38,7 +40,7 @@ def test_the_file_is_what_its_description_says() -> None:
     assert data == (json.dumps(plain, sort_keys=True, indent=1) + "\n").encode()
     found = plain.pop("sha256")
     assert found == hashlib.sha256((json.dumps(plain, sort_keys=True, indent=1) + "\n").encode()).hexdigest()
-    assert plain["schema"] == 1
+    assert plain["schema"] == 2
 
 
 def test_what_a_method_has_as_settings_can_be_written() -> None:
@@ -95,7 +97,7 @@ DATA = record_bytes(record())
     [
         DATA[:-1], DATA + b"\n", b" " + DATA, b"\xef\xbb\xbf" + DATA, DATA.replace(b"\n", b"\r\n"), b"",
         DATA.replace(b'"forgotten": 3', b'"forgotten": 3.0'), DATA.replace(b'"forgotten": 3', b'"forgotten": 4'),
-        DATA.replace(b'"schema": 1,', b'"schema": 1,\n "schema": 1,'), DATA.replace(b"0.01", b"NaN", 1),
+        DATA.replace(b'"schema": 2,', b'"schema": 2,\n "schema": 2,'), DATA.replace(b"0.01", b"NaN", 1),
         json.dumps(json.loads(DATA)).encode(), json.dumps(json.loads(DATA)).encode("utf-16"),
         b"[]\n", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000, DATA.replace(b"0.71", b"1e999"),
         DATA.replace(b'"sha256"', b'"sha265"'),
@@ -111,7 +113,7 @@ def test_every_byte_counts(other: bytes) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"schema": 2, "more": 1}, NotSupportedError, "here has schema 2; .* reads 1: upgrade untrain"),
+        ({"schema": 3, "more": 1}, NotSupportedError, "here has schema 3; .* reads 2: upgrade untrain"),
         ({"schema": "1"}, IntegrityError, "here is not a record: .*schema"),
         ({"more": 1}, IntegrityError, "here is not a record: .*unknown field `more`"),
         ({"files": {"../../etc/passwd": 1}}, IntegrityError, "here is not a record"),
@@ -193,7 +195,7 @@ def test_a_record_is_shown_in_three_lines() -> None:
         repr(record())
         == str(record())
         == (
-            "Record of 2026-05-04T03:02:01Z: forgotten\n"
+            "Record of 2026-05-04T03:02:01Z: forgotten by audit\n"
             "  3 examples to forget, 97 retained, by finetune:default\n"
             "  accuracy 95.00 % before and 94.00 % after"
         )
@@ -203,3 +205,34 @@ def test_a_record_is_shown_in_three_lines() -> None:
 def test_records_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         record().verdict = Verdict(outcome=Outcome.DOUBTFUL, sentences=())  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"after": 0}, "did not change"),
+        ({"verdict": Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=())}, "the model changed"),
+        ({"verdict": Verdict(outcome=Outcome.FORGOTTEN, sentences=())}, "its ground None"),
+        ({"verdict": Verdict(outcome=Outcome.NOT_SHOWN, ground=Ground.BY_AUDIT, sentences=())}, "its ground by audit"),
+        ({"verdict": Verdict(outcome=Outcome.DOUBTFUL, sentences=())}, "schema 1"),
+        ({"audit": None}, "holds no audit"),
+        ({"memory": {"p_value": 0.05}}, "tells the model apart"),
+        ({"memory": {"different_p_value": 0.01}}, "tells the model apart"),
+        ({"models": 18}, "tells the model apart"),
+        ({"memory": {"original_p_value": 0.06}}, "does not show it"),
+        ({"memory": {"left": Estimate(0.3, 0.1, 0.5)}}, "does not show it"),
+        ({"membership": {"after": Estimate(0.7, 0.51, 0.8)}}, "membership attack recognizes"),
+    ],
+)
+def test_a_record_whose_outcome_contradicts_its_figures_is_refused(changes: dict[str, Any], message: str) -> None:
+    """It is refused when it is written, and, whoever wrote it, when it is read."""
+    good = record()
+    assert good.audit is not None
+    memory = msgspec.structs.replace(good.audit.memory, **changes.pop("memory", {}))  # type: ignore[type-var]
+    audit = msgspec.structs.replace(good.audit, memory=memory, models=changes.pop("models", good.audit.models))
+    membership = msgspec.structs.replace(good.membership, **changes.pop("membership", {}))  # type: ignore[type-var]
+    bad = record(**{"audit": audit, "membership": membership, **changes})
+    with pytest.raises(InputError, match=f"contradicts itself: .*{message}"):
+        record_bytes(bad)
+    with pytest.raises(IntegrityError, match=f"here contradicts itself: .*{message}"):
+        parse_record(resealed(content(bad)), "here")

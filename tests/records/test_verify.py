@@ -14,6 +14,7 @@ import pytest
 from tests.records.samples import KEY, chained, record, state, written
 from tests.records.test_record import resealed
 from tests.records.test_sign import key_pair
+from untrain.core.version import __version__
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 from untrain.records import (
     Record,
@@ -53,7 +54,8 @@ def test_what_was_written_holds(tmp_path: Path) -> None:
     found.insist()
     assert found.record == read_record(last / "record.json")
     assert check(found, "record")[1] == (
-        "2026-05-04T03:02:01Z, untrain 0.1.0, finetune:default, examples to forget: 2, outcome: forgotten"
+        f"2026-05-04T03:02:01Z, untrain {__version__}, finetune:default, examples to forget: 2, "
+        "outcome: forgotten by audit"
     )
     assert check(found, "chain")[1] == "earlier requests: 2, examples forgotten in all: 6"
     assert check(found, "ids")[1] == "all 2 given ids were requested; this request names 1 more"
@@ -231,7 +233,9 @@ def resealed_with(directory: Path, changes: dict[str, Any], page: bool = True) -
 def test_who_computes_the_digests_anew_is_found_by_the_signature(signed: tuple[Path, Path], tmp_path: Path) -> None:
     directory = tmp_path / "copy"
     shutil.copytree(signed[0], directory)
-    resealed_with(directory, {"verdict": {"outcome": "forgotten", "sentences": ["All is well."]}})
+    resealed_with(
+        directory, {"verdict": {"outcome": "forgotten", "ground": "by construction", "sentences": ["All is well."]}}
+    )
     found = verify(directory)
     assert failed(found) == ["signature"]
     assert "the signature is for other files" in check(found, "signature")[1]
@@ -286,7 +290,7 @@ def test_a_changed_page_is_found_and_another_versions_is_not_judged(tmp_path: Pa
     )  # fmt: skip
     resealed_with(directory, {"versions": {"untrain": "0.0.9"}}, page=False)
     found = verify(directory)
-    assert check(found, "page") == (None, "written by untrain '0.0.9'; this is '0.1.0'")
+    assert check(found, "page") == (None, f"written by untrain '0.0.9'; this is {__version__!r}")
     assert found.ok
 
 
@@ -331,8 +335,8 @@ def test_what_cannot_be_verified_is_one_sentence(tmp_path: Path) -> None:
         verify(tmp_path / "none")
     directory = written(tmp_path / "a")
     plain = content(read_record(directory / "record.json"))
-    (directory / "record.json").write_bytes(resealed({**plain, "schema": 2}))
-    with pytest.raises(NotSupportedError, match=r"record\.json has schema 2"):
+    (directory / "record.json").write_bytes(resealed({**plain, "schema": 3}))
+    with pytest.raises(NotSupportedError, match=r"record\.json has schema 3"):
         verify(directory)
     (directory / "record.json").unlink()
     found = verify(directory)

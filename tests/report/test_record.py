@@ -23,14 +23,14 @@ def test_the_page_says_what_the_record_says() -> None:
     )
     text, reader = page(made)
     for words in (
-        "Forgotten, as far as was measured.", "The examples are recognised no more than others.", "3to be forgotten",
+        "Forgotten, by audit.", "The model is not told from models that never saw the examples.", "3to be forgotten",
         "97stay", "20outside the training set", "10classes", "41forgotten before", made.requested.commitment,
         "finetune:default", "untrain Finetune", "Few are to be forgotten.", '{"kind": "sgd", "lr": 0.1}', "[1, 2]",
-        made.model.before, made.model.after, "Accuracy on 20 validation examples.", "accepted drop was 2.00 % plus", "95.00 %",
-
+        made.model.before, made.model.after, "Accuracy on 20 validation examples.", "accepted drop was 2.00 % plus",
+        "95.00 %", "25.00 %", "12.50 %",
         "94.00 %", "-1.00 (-3.00 to +1.00)", "0.71 (0.6 to 0.8)", "0.52 (0.4 to 0.6)",
-        "A stronger attack may see more.", "Close to retrained models.", "0.9 (0.8 to 1)", "0.1 (0 to 0.2)",
-        "0.0800, retrained models 0.1900", "epsilon0.7", "It says nothing of other models.", "ab" * 32, "cd" * 32,
+        "A stronger attack may see more.", "retrained models39", "0.04 (-0.21 to 0.27); its end must be below 0.5",
+        "0.400", "0.350", "0.025", "It says nothing of other models.", "ab" * 32, "cd" * 32,
         "7001 bytes", content(made)["sha256"], "2026-05-04T03:02:01Z", "2.13.0", "Linux", EVIDENCE,
     ):  # fmt: skip
         assert words in reader.text, words
@@ -54,7 +54,7 @@ def test_what_was_not_done_is_said() -> None:
     _, reader = page(record(limits=(EVIDENCE,)))
     assert reader.text.count(EVIDENCE) == 2
     assert record().audit is not None
-    bare = msgspec.structs.replace(record().audit, score=0.5, ceiling=None, certificate={})  # type: ignore[type-var]
+    bare = msgspec.structs.replace(record().audit, score=0.5)  # type: ignore[type-var]
     assert "score0.5000\n" in page(record(audit=bare))[1].text
 
 

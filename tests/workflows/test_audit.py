@@ -54,8 +54,11 @@ def asked(
 def test_retraining_is_found_to_have_forgotten_and_the_original_is_not() -> None:
     found = asked("retrain")
     assert found.models == 16
-    assert found.after.low <= 0 <= found.after.high
-    assert found.before.low > 0.2
+    assert found.rank_energy is not None
+    assert found.rank_energy.low <= 0 <= found.rank_energy.high
+    assert found.method_memory is not None
+    assert found.method_memory.left.low < 0.2
+    assert found.method_memory.told_apart.value < 0.4
     assert found.score is not None
     assert found.ceiling is not None
     assert found.certificate["epsilon"] == 0
@@ -65,7 +68,10 @@ def test_retraining_is_found_to_have_forgotten_and_the_original_is_not() -> None
 
 def test_what_hardly_moves_is_found_to_know_them_still() -> None:
     found = asked("finetune:kaggle")
-    assert found.after.low > 0.1
+    assert found.rank_energy is not None
+    assert found.rank_energy.low > 0.1
+    assert found.method_memory is not None
+    assert found.method_memory.left.low > 0.5
     assert found.certificate["epsilon"] > 0
     assert found.score is not None
     assert found.ceiling is not None

@@ -19,7 +19,7 @@ from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.methods import METHODS, Method, Request
 from untrain.models.weights import arrays_of
 from untrain.population import Population
-from untrain.records import Outcome, read_record, state_digest, verify
+from untrain.records import Ground, Outcome, read_record, state_digest, verify
 from untrain.workflows.forget import NO_AUDIT, Forgotten, forget
 
 RECIPE = un.Recipe(optimizer=un.SGD(lr=0.1, momentum=0.9), schedule=un.Cosine(), epochs=20, batch_size=32)
@@ -99,7 +99,7 @@ def test_examples_are_forgotten_in_ones_own_model(case: Case) -> None:
     assert not done.model.training
     assert not same(done.model, case.module)
     assert state_digest(arrays_of(case.module)) == before
-    assert done.verdict.outcome is Outcome.FORGOTTEN
+    assert (done.verdict.outcome, done.verdict.ground) == (Outcome.FORGOTTEN, Ground.BY_CONSTRUCTION)
     record = done.record
     assert record.model.architecture == "Own"
     assert (record.model.before, record.model.after) == (before, state_digest(arrays_of(done.model)))
@@ -145,8 +145,8 @@ def test_a_check_that_could_not_see_anything_before_shows_little(case: Case) -> 
     done = forget(
         Population.create(Own, 1).module(), case.train, case.ids, method="finetune", validation=case.validation
     )
-    assert done.verdict.outcome is Outcome.FORGOTTEN
-    assert "The original did not single them out either, so this is weak evidence." in done.verdict.sentences
+    assert done.verdict.outcome is Outcome.NOT_SHOWN
+    assert any("did not single them out in the original either" in sentence for sentence in done.verdict.sentences)
 
 
 def test_tables_token_ids_and_datasets() -> None:
@@ -210,7 +210,7 @@ def test_logits_that_are_not_finite_keep_the_original(case: Case, install: Calla
     assert "logits that are not finite" in done.verdict.sentences[0]
 
 
-def test_what_is_still_recognized_is_doubtful(case: Case, install: Callable[..., None]) -> None:
+def test_what_is_still_recognized_is_remembered(case: Case, install: Callable[..., None]) -> None:
     """Labels at random can only be learned by heart, and a step that moves hardly anything leaves them there."""
     labels = np.random.default_rng(0).integers(10, size=len(case.train))
     random = un.Examples.of(case.train.inputs, labels, case.train.ids.tolist(), case.train.classes)
@@ -220,7 +220,7 @@ def test_what_is_still_recognized_is_doubtful(case: Case, install: Callable[...,
     module = Population.create(factory, 1).train(random, recipe).module()
     install(lambda models, request: next(iter(models.tensors.values())).mul_(1 + 1e-6))
     done = forget(module, random, case.ids, method="finetune", validation=held_out)
-    assert done.verdict.outcome is Outcome.DOUBTFUL
+    assert done.verdict.outcome is Outcome.REMEMBERED
     assert "still recognized more often than held-out ones" in done.verdict.sentences[0]
     assert done.record.membership is not None
     assert done.record.membership.after.low > 0.5
@@ -239,7 +239,7 @@ def test_what_is_still_recognized_is_doubtful(case: Case, install: Callable[...,
 
 def test_without_held_out_examples_nothing_is_claimed(case: Case) -> None:
     done = forget(case.module, case.train, case.ids, method="kl-contrast")
-    assert done.verdict.outcome is Outcome.DOUBTFUL
+    assert done.verdict.outcome is Outcome.NOT_SHOWN
     assert done.verdict.sentences[0].startswith("Nothing shows that kl-contrast, which starts from the original")
     assert "retained training examples, as no validation examples were given" in done.record.utility.on
     assert any("nothing was checked" in limit for limit in done.record.limits)
@@ -250,7 +250,7 @@ def test_without_held_out_examples_nothing_is_claimed(case: Case) -> None:
 def test_auto_goes_on_where_a_method_spoils_the_model(case: Case, install: Callable[..., None]) -> None:
     done = forget(case.module, case.train, case.ids, validation=case.validation, max_accuracy_drop=0.0)
     if done.record.applied.method != "prune-entropy:small":
-        assert "prune-entropy:small was tried: " in done.record.applied.reason
+        assert "prune-entropy:small was tried and is " in done.record.applied.reason
 
 
 def test_a_class_can_be_forgotten(case: Case) -> None:
@@ -374,7 +374,7 @@ def test_the_recipe_of_a_population_is_used(case: Case) -> None:
 def test_a_result_is_shown_in_a_few_lines(case: Case, tmp_path: Path) -> None:
     done = forget(case.module, case.train, case.ids, method="finetune", validation=case.validation)
     for shown in (repr(done), str(done), f"{done}"):
-        assert shown.startswith(f"{done.verdict.outcome}, by finetune (")
+        assert shown.startswith(f"{done.verdict.outcome}: finetune (")
         assert all(sentence in shown for sentence in done.verdict.sentences)
         assert shown.endswith("\nnot saved; call save(directory)")
         assert repr(done.key) not in shown
@@ -525,7 +525,7 @@ def test_held_out_examples_that_were_trained_on_do_not_count(case: Case) -> None
     """Validation examples with the inputs of training examples would hide that the forgotten ones are recognized."""
     kept = case.train.select(np.flatnonzero(~np.isin(case.train.ids, case.ids)))
     done = forget(case.module, case.train, case.ids, method="finetune", validation=(kept.inputs, kept.labels))
-    assert done.verdict.outcome is Outcome.DOUBTFUL
+    assert done.verdict.outcome is Outcome.NOT_SHOWN
     assert done.record.membership is None
     assert any(f"{len(kept)} validation examples have exactly the inputs" in limit for limit in done.record.limits)
 

@@ -8,18 +8,25 @@ has of the held-out data does not matter.
 
 The interval is DeLong's on the scale of the log-odds, with Student's t. The variance that comes from the held-out
 examples is added class by class; that from the forget examples is taken over all of them, since a forget set may have
-one example of a class. Measured in simulations of two normals with an AUC from 0.5 to 0.99, 10 to 500 forget examples
-and 1 to 100 classes, nominal 95 % intervals held the truth in 90 to 99 % of the draws, least for 10 examples and an
-AUC of 0.95.
+one example of a class. Three rules keep it honest where most of the forget set is in a class with few held-out
+examples:
+
+- A class with fewer than five held-out examples is left out.
+- The degrees of freedom are Satterthwaite's over the parts of the variance: n - 1 for n forget examples and m - 1 for
+  the m held-out examples of each class.
+- Each part's variance is estimated as if one more example had shown the largest possible, AUC (1 - AUC). A few
+  confidences that happen to agree, as they often do near an AUC of 1, would otherwise pass for certainty.
 
 Read it as a guard, not as an audit; `LIMITS` says why. An audit compares with retrained models.
 
 Sources: Yeom, Giacomelli, Fredrikson, Jha (2018), "Privacy risk in machine learning: analyzing the connection to
 overfitting"; Mann and Whitney (1947), "On a test of whether one of two random variables is stochastically larger than
 the other"; DeLong, DeLong, Clarke-Pearson (1988), "Comparing the areas under two or more correlated receiver
-operating characteristic curves"; Qin and Hotilovac (2008), "Comparison of non-parametric confidence intervals for the
-area under the ROC curve of a continuous-scale diagnostic test" (log-odds); Golatkar, Achille, Soatto (2020), "Eternal
-sunshine of the spotless net" (over-forgetting, their Streisand effect).
+operating characteristic curves"; Satterthwaite (1946), "An approximate distribution of estimates of variance
+components"; Welch (1947), "The generalization of 'Student's' problem when several different population variances are
+involved"; Kish (1965), "Survey sampling" (effective number); Qin and Hotilovac (2008), "Comparison of non-parametric
+confidence intervals for the area under the ROC curve of a continuous-scale diagnostic test" (log-odds); Golatkar,
+Achille, Soatto (2020), "Eternal sunshine of the spotless net" (over-forgetting, their Streisand effect).
 """
 
 from dataclasses import dataclass
@@ -35,6 +42,9 @@ from untrain.errors import InputError
 
 FEWEST_EXAMPLES = 10
 """Forget examples, and held-out examples of their classes, below which nothing is said."""
+
+FEWEST_HELD_OUT = 5
+"""Held-out examples of a class below which the class is not compared."""
 
 LIMITS = (
     "This is one attack on one model, without retrained models to compare with: others may see more. Forget examples "
@@ -60,7 +70,7 @@ class MembershipAttack:
         unusual: the interval lies below 1/2: forgetting went too far, or the forget examples are harder ones.
         forget: number of forget examples that were compared.
         held_out: number of held-out examples that they were compared with.
-        left_out: classes of the forget set with fewer than two held-out examples; theirs were not compared.
+        left_out: classes of the forget set with fewer than five held-out examples, which were not compared.
         limits: what the check cannot see, in a few sentences.
     """
 
@@ -105,7 +115,7 @@ def membership(
         held_out: `[m]` confidences of examples that it was not trained on, nor chosen by.
         forget_labels: `[n]` class numbers.
         held_out_labels: `[m]` class numbers.
-        level: of the interval.
+        level: confidence level of the interval.
 
     Returns:
         A `MembershipAttack`.
@@ -118,8 +128,8 @@ def membership(
 
     >>> generator = np.random.default_rng(0)
     >>> labels = np.arange(200) % 5
-    >>> found = membership(generator.normal(1, 1, 200), generator.normal(0, 1, 200), labels, labels)
-    >>> found.verdict, found.unusual, round(found.auc.value, 2)
+    >>> attack = membership(generator.normal(1, 1, 200), generator.normal(0, 1, 200), labels, labels)
+    >>> attack.verdict, attack.unusual, round(attack.auc.value, 2)
     ('recognized', False, 0.79)
     """
     check_level(level, "for the membership check")
@@ -140,7 +150,7 @@ def membership_change(
         after: likewise, under the unlearned model.
         forget_labels: `[n]` class numbers.
         held_out_labels: `[m]` class numbers.
-        level: of the intervals.
+        level: confidence level of the intervals.
 
     Returns:
         A `MembershipChange`.
@@ -153,8 +163,8 @@ def membership_change(
     >>> generator = np.random.default_rng(0)
     >>> labels, held_out = np.arange(200) % 5, generator.normal(0, 1, 200)
     >>> forget = generator.normal(0, 1, 200)
-    >>> found = membership_change((forget + 1, held_out), (forget, held_out), labels, labels)
-    >>> found.before.verdict, found.after.verdict, found.change.high < 0
+    >>> attacks = membership_change((forget + 1, held_out), (forget, held_out), labels, labels)
+    >>> attacks.before.verdict, attacks.after.verdict, attacks.change.high < 0
     ('recognized', 'not recognized', True)
     """
     check_level(level, "for the membership check")
@@ -162,7 +172,7 @@ def membership_change(
     change = None
     if first.enough:
         difference = second.less(first)
-        half = difference.quantile(level) * difference.standard_error
+        half = difference.margin(level)
         change = Estimate(difference.auc, difference.auc - half, difference.auc + half)
     return MembershipChange(_judge(first, level), _judge(second, level), change)
 
@@ -197,16 +207,24 @@ class _Comparison:
     def auc(self) -> float:
         return float(np.concatenate(self.forget).mean())
 
-    @property
-    def standard_error(self) -> float:
-        count = self.forget_count
-        variance = np.concatenate(self.forget).var(ddof=1) / count
-        for forget, held_out in zip(self.forget, self.held_out, strict=True):
-            variance += (len(forget) / count) ** 2 * held_out.var(ddof=1) / len(held_out)
-        return float(variance**0.5)
+    def margin(self, level: float, prior: float | None = None) -> float:
+        """Half the width of the t interval of the AUC; a prior variance counts as one more example of each sample."""
+        variances, degrees = self._variances(prior)
+        total = variances.sum()
+        if total < _NO_SPREAD**2:
+            return 0.0
+        satterthwaite = total**2 / (variances**2 / degrees).sum()
+        return float(stdtrit(satterthwaite, (1 + level) / 2) * total**0.5)
 
-    def quantile(self, level: float) -> float:
-        return float(stdtrit(min(self.forget_count, self.held_out_count) - 1, (1 + level) / 2))
+    def _variances(self, prior: float | None) -> tuple[Array, Array]:
+        """What the forget examples and each class's held-out ones add to the AUC's variance; degrees of freedom."""
+        samples = (np.concatenate(self.forget), *self.held_out)
+        weights = np.array([1.0, *(len(forget) / self.forget_count for forget in self.forget)])
+        counts = np.array([len(shares) for shares in samples], dtype=np.float64)
+        variances = np.array([shares.var(ddof=1) for shares in samples])
+        if prior is not None:
+            variances = (variances * (counts - 1) + prior) / counts
+        return weights**2 * variances / counts, counts - 1
 
     def less(self, other: "_Comparison") -> "_Comparison":
         """The same examples' shares less those of another model."""
@@ -223,11 +241,11 @@ def _compare(
     f, f_labels = _labeled(forget, forget_labels, "forget set")
     h, h_labels = _labeled(held_out, held_out_labels, "held-out data")
     classes = [(c, f[f_labels == c], h[h_labels == c]) for c in np.unique(f_labels).tolist()]
-    pairs = [(own, others) for _, own, others in classes if len(others) > 1]
+    compared = [(forgotten, others) for _, forgotten, others in classes if len(others) >= FEWEST_HELD_OUT]
     return _Comparison(
-        tuple(_share_below(own, others) for own, others in pairs),
-        tuple(1 - _share_below(others, own) for own, others in pairs),
-        tuple(c for c, _, others in classes if len(others) < 2),
+        tuple(_share_below(forgotten, others) for forgotten, others in compared),
+        tuple(1 - _share_below(others, forgotten) for forgotten, others in compared),
+        tuple(c for c, _, others in classes if len(others) < FEWEST_HELD_OUT),
     )
 
 
@@ -267,16 +285,21 @@ def _judge(comparison: _Comparison, level: float) -> MembershipAttack:
 
 
 def _interval(comparison: _Comparison, level: float) -> Estimate:
-    auc, error = comparison.auc, comparison.standard_error
-    if error < _NO_SPREAD:
+    auc = comparison.auc
+    if comparison.margin(level) == 0:
         return _interval_without_spread(comparison, level)
-    middle, half = logit(auc), comparison.quantile(level) * error / (auc * (1 - auc))
+    largest_variance = auc * (1 - auc)
+    middle, half = logit(auc), comparison.margin(level, prior=largest_variance) / largest_variance
     return Estimate(auc, float(expit(middle - half)), float(expit(middle + half)))
 
 
 def _interval_without_spread(comparison: _Comparison, level: float) -> Estimate:
-    """Clopper and Pearson's for as many disjoint pairs as there are: separation leaves no variance to estimate."""
-    pairs = sum(min(len(f), len(h)) for f, h in zip(comparison.forget, comparison.held_out, strict=True))
+    """Clopper and Pearson's, since separation leaves no variance to estimate.
+
+    It counts disjoint pairs within classes, and classes with their weights: Kish's effective number.
+    """
+    sizes = [(len(f), len(h)) for f, h in zip(comparison.forget, comparison.held_out, strict=True)]
+    pairs = comparison.forget_count**2 / sum(forget**2 / min(forget, held_out) for forget, held_out in sizes)
     auc = comparison.auc
     won, lost, tail = pairs * auc, pairs * (1 - auc), (1 - level) / 2
     low = float(betaincinv(won, lost + 1, tail)) if won > 0 else 0.0

@@ -37,15 +37,15 @@ def detect(
     """Find the training examples that are probably mislabeled.
 
     Args:
-        model: trained model: a module, or a population of one, whose factory is used. It is not changed. None: a
-            network is trained first, by `factory` and `recipe` or by defaults that suit the examples.
+        model: trained model: a module, or a population of one, whose factory and recipe are used. It is not changed.
+            None: a network is trained first, by `factory` and `recipe` or by defaults that suit the examples.
         examples: training data with the given labels, at least two examples of each class, in any form that
             `as_examples` takes.
         scorer: `name` or `name:preset`: `auto`, `neighbours`, `confident`, `margin`, `loss`, `self-influence`,
             `train-influence`, `leave-one-out-influence`, one from a plug-in, or a `Scorer`.
         noise_ratio: share of mislabeled examples, if it is known; that share, of the highest scores, is flagged.
-        factory: builds a new model, for scorers that train models.
-        recipe: how the model was trained, for scorers that train models.
+        factory: builds a new model, for scorers that train models; default the population's.
+        recipe: how the model was trained, for the same scorers; default the population's.
         seed: root of all random draws.
         progress: called with a few words before each step.
 
@@ -97,7 +97,7 @@ def as_subject(
         models, recipe = train_suited(examples, seed=seed, factory=factory, recipe=recipe, validation=validation)
     else:
         models = as_population(model, seed=seed, factory=factory)
-    return Subject(models, examples, recipe, seed)
+    return Subject(models, examples, recipe or models.recipe, seed)
 
 
 def inspect(subject: Subject, scorer: str | Scorer, noise_ratio: float | None = None) -> Suspects:

@@ -376,9 +376,9 @@ def record_bytes(record: Record) -> bytes:
     Raises:
         InputError: see `content`; or the record is too large to be read again.
     """
+    data = canonical(content(record))
     if reason := contradiction(record):
         raise InputError(f"The record contradicts itself: {reason}.")
-    data = canonical(content(record))
     if len(data) > LARGEST:
         raise InputError(
             f"expected a record of at most {LARGEST} bytes, got {len(data)}: forget fewer examples in one request"

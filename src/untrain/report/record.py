@@ -29,11 +29,11 @@ def record_page(content: dict[str, Any]) -> bytes:
         content: of a `record.json`.
     """
     certificate = (content["audit"] or {}).get("certificate") or {}
-    verdict = content["verdict"]
+    outcome = " ".join(filter(None, (content["verdict"]["outcome"], content["verdict"].get("ground"))))
     values = {
         "title": "record of a request to forget",
         "heading": "Record of a request to forget",
-        "outcome": _HEADINGS[" ".join(filter(None, (verdict["outcome"], verdict.get("ground"))))],
+        "outcome": _HEADINGS.get(outcome, outcome),
         "evidence": EVIDENCE,
         "record": _printable(content),
         "settings": _texts(content["applied"]["settings"]),

@@ -20,6 +20,7 @@ from untrain.records import Chain, Outcome, new_key, read_chain, read_key, state
 from untrain.records.commitment import key_check
 from untrain.records.directory import KEY
 from untrain.workflows.compare import check_validation, find_copies, logits_of
+from untrain.workflows.factory import check_factory
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +123,9 @@ def check_request(
     """Check a request before anything is computed; see `untrain.workflows.forget.forget` for the arguments.
 
     Raises:
-        InputError: see there.
+        InputError: see there; or the factory does not build new, untrained networks, see `check_factory`.
 
-    Cost: one pass over the examples that accuracy is compared on.
+    Cost: one pass over the examples that accuracy is compared on, and `check_factory` where the model can be retrained.
     """
     examples = as_examples(data)
     if validation is not None:
@@ -142,7 +143,7 @@ def check_request(
     check_logits(logits, evaluation_set)
     original = models.repeat(1, streams=Streams(seed).child("forget"))
     original.engine = models.engine
-    return Case(
+    case = Case(
         original,
         request,
         evaluation_set,
@@ -152,6 +153,9 @@ def check_request(
         seed=seed,
         history=history,
     )
+    if case.can_retrain:
+        check_factory(original, retain)
+    return case
 
 
 def _split(

@@ -1,0 +1,148 @@
+"""Whether a factory builds new, untrained networks of the original's architecture.
+
+A factory that returns the trained model, a copy of it or a checkpoint would make "trained without the examples" untrue.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from untrain.data import Examples
+from untrain.errors import InputError
+from untrain.population import Engine, Population, guarded
+
+_EXAMPLES = 2000
+"""Most training examples that networks are evaluated on."""
+
+_NEAR = 0.5
+"""Correlation of the weights above which a network is near the original."""
+
+_STANDARD_ERRORS = 5
+"""The correlation must also exceed chance by so many standard errors; in tiny networks, chance goes far."""
+
+_NETWORKS = 12
+"""A factory is refused if so many networks in a row fit the examples. One untrained network can fit them by luck: two
+classes that lie far apart are separated about every second time."""
+
+_WAY_OUT = "Pass a function that builds a new, untrained network."
+
+
+def check_factory(original: Population, examples: Examples) -> None:
+    """Check that the factory builds new, untrained networks of the original's architecture.
+
+    Args:
+        original: a population of one, with a factory.
+        examples: those that it was trained on, or many of them.
+
+    Raises:
+        InputError: the factory fails; or its networks have other tensors than the original, have the same weights
+            at each call, have weights near the original's, or classify the examples already.
+
+    Cost: two new networks, and a forward pass of the original and of one of them over at most 2,000 examples. Up to
+    eleven more networks where that one fits the examples by luck. Torch's global random state stays as it is.
+    """
+    first, second = (_build(original, number) for number in range(2))
+    names = _informative(first)
+    if names and _equal(first, original, names):
+        raise InputError(f"The factory returns the trained model itself, or a copy of it. {_WAY_OUT}")
+    if names and _equal(first, second, names):
+        raise InputError(
+            f"The factory builds the same weights at each call: it loads a checkpoint or sets a fixed seed. {_WAY_OUT}"
+        )
+    for network in (first, second):
+        _check_weights(network, original, names)
+    _check_untrained(original, first, second, _some(examples, original))
+
+
+def _build(original: Population, number: int) -> Population:
+    """A new network, built as retraining builds it."""
+    streams = original.streams.child("factory")
+    network = guarded(
+        "a factory that builds a new network when called without arguments",
+        lambda: original.repeat(1, streams=streams, first=number).fresh(),
+    )
+    network.engine = Engine()
+    _check_architecture(network, original)
+    return network
+
+
+def _check_architecture(network: Population, original: Population) -> None:
+    """Refuse other names or shapes of parameters and buffers than the original's."""
+    new, known = (
+        {name: tuple(tensor.shape[1:]) for name, tensor in one.tensors.items()} for one in (network, original)
+    )
+    different = next((name for name in known | new if new.get(name) != known.get(name)), None)
+    if different is not None:
+        raise InputError(
+            f"The factory builds another architecture than the model's: the shape of {different!r} is "
+            f"{known.get(different, 'missing')} in the model and {new.get(different, 'missing')} in a new network. "
+            "Pass the function that built the model."
+        )
+
+
+def _informative(network: Population) -> list[str]:
+    """Names of the trainable tensors that are not constant; one that starts as zeros or ones is always the same."""
+    trainable = (name for name, parameter in network.skeleton.named_parameters() if parameter.requires_grad)
+    return [name for name in trainable if (entries := network.tensors[name].flatten()).ne(entries[:1]).any()]
+
+
+def _equal(left: Population, right: Population, names: list[str]) -> bool:
+    return all(torch.equal(left.tensors[name], right.tensors[name]) for name in names)
+
+
+def _check_weights(network: Population, original: Population, names: list[str]) -> None:
+    """Refuse weights near the original's: the mean over tensors, each weighing by its size, of their correlations."""
+    matrices = {name: network.tensors[name][0] for name in names if network.tensors[name][0].ndim >= 2}
+    count = sum(matrix.numel() for matrix in matrices.values())
+    if not count:
+        return
+    products = (_standardized(matrix) @ _standardized(original.tensors[name][0]) for name, matrix in matrices.items())
+    correlation = float(sum(products)) / count
+    if correlation > max(_NEAR, _STANDARD_ERRORS / math.sqrt(count)):
+        raise InputError(
+            f"The factory builds networks whose weights are near the model's (correlation {correlation:.2f}): it "
+            f"starts from the trained model or from a checkpoint. {_WAY_OUT}"
+        )
+
+
+def _standardized(tensor: Tensor) -> Tensor:
+    """The entries as a vector of mean 0 and variance 1; zeros if all are equal."""
+    centered = tensor.double().flatten() - tensor.double().mean()
+    return centered / centered.square().mean().sqrt().clamp_min(torch.finfo(torch.float64).tiny)
+
+
+def _check_untrained(original: Population, first: Population, second: Population, examples: Examples) -> None:
+    """Refuse networks whose loss is nearer to the original's than to that of a guess by the shares of the labels."""
+    shares = np.bincount(examples.labels) / len(examples)
+    entropy = float(-(shares * np.log(np.maximum(shares, np.finfo(np.float64).tiny))).sum())
+    trained = _loss(original, examples)
+    if not trained < entropy:
+        return
+    middle = (trained + entropy) / 2
+    networks = itertools.chain([first, second], (_build(original, number) for number in range(2, _NETWORKS)))
+    if all(_loss(network, examples) < middle for network in networks):
+        raise InputError(
+            f"The factory builds networks that already classify the training examples (cross-entropy "
+            f"{_loss(first, examples):.2g}, that of the model is {trained:.2g}): it loads or trains a network. "
+            f"{_WAY_OUT}"
+        )
+
+
+def _loss(network: Population, examples: Examples) -> float:
+    """Mean cross-entropy."""
+    return float(F.cross_entropy(network.logits(examples)[0].double(), network.resident(examples)[1]))
+
+
+def _some(examples: Examples, original: Population) -> Examples:
+    """At most 2,000 of the examples, drawn at random."""
+    if len(examples) <= _EXAMPLES:
+        return examples
+    order = original.streams.child("factory").generator("examples").permutation(len(examples))
+    return examples.select(np.sort(order[:_EXAMPLES]))
+
+
+__all__ = ["check_factory"]
