@@ -134,8 +134,8 @@ def test_the_highest_score_wins_if_it_leaves_no_memory() -> None:
     rows = [measured_row("renew", 0.1, (0.01, -0.1, 0.12)), CLEAN, RETRAIN]
     assert winner(rows) is rows[0]
     assert verdict(rows) == (
-        "renew has the highest final score, 0.1000, and leaves no memory that can be seen: memory left is 0.01 (-0.10 "
-        "to 0.12), where 0 is a retrained model and 1 the original. Its test accuracy is 95.0 %, at 4.0 times the "
+        "renew has the highest final score, 0.1000, and leaves no visible memory: memory left is 0.01 (-0.10 to "
+        "0.12), where 0 is a retrained model and 1 the original. Its test accuracy is 95.0 %, at 4.0 times the "
         "speed of retraining; no short retraining of that cost was run."
     )
 
@@ -152,7 +152,7 @@ def test_a_method_with_memory_does_not_win(memory: tuple[float, float, float], t
     highest = measured_row("renew", 0.13, memory, told_apart)
     assert winner([highest, CLEAN, RETRAIN]) is CLEAN
     text = verdict([highest, CLEAN, RETRAIN])
-    assert text.startswith("Of the methods that leave no memory, prune-entropy has the highest final score, 0.0500")
+    assert text.startswith("Of the methods that leave no visible memory, prune-entropy has the highest final score")
     assert "would score 0.0600, which is no less. renew scores higher, 0.1300, but" in text
     assert reason in text
     assert winner([highest, RETRAIN]) is None

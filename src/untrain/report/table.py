@@ -190,10 +190,10 @@ def verdict(rows: Sequence[ComparisonRow]) -> str:
         return f"{_highest(best)}; memory left was not measured. {_cost(best)}"
     left = f"memory left is {best.memory_left:.2f}, where 0 is a retrained model and 1 the original"
     if best is first:
-        return f"{_highest(best)}, and leaves no memory that can be seen: {left}. {_cost(best)}"
+        return f"{_highest(best)}, and leaves no visible memory: {left}. {_cost(best)}"
     return (
-        f"Of the methods that leave no memory, {_highest(best)}: {left}. {_cost(best)} {first.method} scores higher, "
-        f"{first.final_score:.4f}, but {_memory_behind(first, chance)}."
+        f"Of the methods that leave no visible memory, {_highest(best)}: {left}. {_cost(best)} {first.method} "
+        f"scores higher, {first.final_score:.4f}, but {_memory_behind(first, chance)}."
     )
 
 
