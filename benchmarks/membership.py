@@ -1,6 +1,6 @@
 """Coverage and false alarms of the membership check in simulations of which the AUC is known, as Markdown.
 
-    python -m benchmarks.membership --draws 400
+    python -m benchmarks.membership --draws 1000
 
 Coverage is the share of intervals that hold the true AUC, nominal .95. False alarms are draws with a true AUC of 1/2
 that are called "recognized", nominal .025.
@@ -42,7 +42,7 @@ def rates(cell: Cell, draws: int) -> tuple[float, float]:
 def main() -> None:
     """Print a line for each law and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
     head = ["law", "forget and held-out examples", *(f"coverage, AUC {auc:g}" for auc in AUCS), "false alarms"]
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))

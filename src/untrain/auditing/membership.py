@@ -17,6 +17,12 @@ examples:
 - Each part's variance is estimated as if one more example had shown the largest possible, AUC (1 - AUC). A few
   confidences that happen to agree, as they often do near an AUC of 1, would otherwise pass for certainty.
 
+Simulated in 240 cells by `python -m benchmarks.membership` (five laws, AUCs of 0.5, 0.76, 0.9 and 0.97, twelve sizes
+from 10 to 300 forget examples, 1,000 draws a cell), nominal 95 % intervals hold the truth in 93 to 100 % of the draws,
+and examples that look like any others are called recognized in at most 2.9 % (nominal 2.5 %). The exceptions are two
+cells with an AUC of 0.97 and 40 forget examples that spread more than the held-out ones: 84 and 90 %. The price of the
+third rule is that a class with few held-out examples shows only what is plain.
+
 Read it as a guard, not as an audit; `LIMITS` says why. An audit compares with retrained models.
 
 Sources: Yeom, Giacomelli, Fredrikson, Jha (2018), "Privacy risk in machine learning: analyzing the connection to
