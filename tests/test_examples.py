@@ -43,13 +43,13 @@ def output_of(example: str) -> str:
 def test_the_example_forgets_in_a_network_of_ones_own() -> None:
     found = output_of("forget_your_own.py")
     assert found.startswith("retrain - auto: it trains a new model")
-    assert "\nforgotten\n" in found
+    assert "\nforgotten by construction\n" in found
     assert "the record holds: True" in found
 
 
 def test_the_example_forgets_in_a_table_from_python_and_from_the_shell() -> None:
     found = output_of("forget_tabular.py")
-    assert found.startswith("forgotten\n")
+    assert found.startswith("forgotten by construction\n")
     assert "auto takes " in found
     assert "examples forgotten in all: 130" in found
     assert "Nothing that was checked has changed." in found

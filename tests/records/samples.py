@@ -71,7 +71,7 @@ def record(
             models=39, words="Close to retrained models.",
             memory=MemoryLeft(
                 left=Estimate(value=0.04, low=-0.21, high=0.27), level=0.95, p_value=0.4, different_p_value=0.35,
-                original_p_value=0.025, trace_p_value=0.025, limit=0.5,
+                original_p_value=0.025, trace_p_value=0.025, limit=0.5, retain_accuracy=0.96, lowest_retrained=0.97,
             ),
         ),
         verdict=Verdict(

@@ -219,6 +219,7 @@ def test_records_cannot_be_changed() -> None:
         ({"memory": {"p_value": 0.05}}, "tells the model apart"),
         ({"memory": {"different_p_value": 0.01}}, "tells the model apart"),
         ({"models": 18}, "tells the model apart"),
+        ({"memory": {"retain_accuracy": 0.94}}, "below that of every retrained model"),
         ({"memory": {"original_p_value": 0.06}}, "does not show it"),
         ({"memory": {"left": Estimate(0.3, 0.1, 0.5)}}, "does not show it"),
         ({"membership": {"after": Estimate(0.7, 0.51, 0.8)}}, "membership attack recognizes"),

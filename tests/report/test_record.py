@@ -30,7 +30,8 @@ def test_the_page_says_what_the_record_says() -> None:
         "95.00 %", "25.00 %", "12.50 %",
         "94.00 %", "-1.00 (-3.00 to +1.00)", "0.71 (0.6 to 0.8)", "0.52 (0.4 to 0.6)",
         "A stronger attack may see more.", "retrained models39", "0.04 (-0.21 to 0.27); its end must be below 0.5",
-        "0.400", "0.350", "0.025", "It says nothing of other models.", "ab" * 32, "cd" * 32,
+        "0.400", "0.350", "0.025", "96.00 %, retrained models at least 97.00 %",
+        "It says nothing of other models.", "ab" * 32, "cd" * 32,
         "7001 bytes", content(made)["sha256"], "2026-05-04T03:02:01Z", "2.13.0", "Linux", EVIDENCE,
     ):  # fmt: skip
         assert words in reader.text, words

@@ -283,7 +283,7 @@ def never() -> nn.Module:
     [
         ({"ids": ["nobody"]}, InputError, "'nobody'"),
         ({"ids": "nobody"}, InputError, "a list of ids, not the single text 'nobody'"),
-        ({"ids": []}, InputError, "at least one example"),
+        ({"ids": []}, InputError, "name at least one"),
         ({"method": "amnesia"}, ConfigError, "'amnesia'"),
         ({"method": "retrain"}, NotSupportedError, "retrain builds .* pass factory= and recipe="),
         ({"method": "retrain", "factory": never}, NotSupportedError, "pass factory= and recipe="),

@@ -289,7 +289,7 @@ def test_mistakes_are_found_before_anything_is_trained(
             lambda case: un.Examples.of(
                 few(case).inputs, few(case).labels, classes=["c" + name for name in few(case).classes]
             ),
-            "with the 10 classes .* got 10 classes c0, c1, c2",
+            "must have the 10 classes .* got the 10 classes c0, c1, c2",
         ),
         (
             lambda case: un.Examples.of(np.zeros((30, 1, 4, 4)), few(case).labels, classes=few(case).classes),

@@ -12,7 +12,7 @@ from untrain.core.estimate import Estimate
 from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.records import Ground, Outcome, verify
 from untrain.workflows.choose import Situation
-from untrain.workflows.verdict import _by_audit
+from untrain.workflows.verdict import Evidence, _by_audit
 
 RECIPE = un.Recipe(optimizer=un.Adam(lr=5e-3), epochs=40, batch_size=16)
 BUILD = un.factory(un.MLP(widths=(64,)), (8,), 2)
@@ -49,24 +49,27 @@ def audited(original: un.Population, checkpoints: Path, method: str, audit: int 
     )  # fmt: skip
 
 
-FORGOTTEN = Memory(
+MEMORY = Memory(
     left=Estimate(0.0, -0.3, 0.3), p_value=0.5, different=0.7, different_p_value=0.5, original_p_value=0.05,
     trace_p_value=0.05, retrained=(0.0,) * 19, level=0.9, models=19, examples=10,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("changes", "outcome", "ground"),
+    ("changes", "retain_accuracy", "outcome", "ground"),
     [
-        ({}, Outcome.FORGOTTEN, Ground.BY_AUDIT),
-        ({"trace_p_value": 0.9}, Outcome.FORGOTTEN, Ground.BY_AUDIT),
-        ({"different_p_value": 0.05}, Outcome.DIFFERENT, None),
-        ({"original_p_value": 0.1}, Outcome.NOT_SHOWN, None),
-        ({"left": Estimate(0.2, -0.1, 0.5)}, Outcome.NOT_SHOWN, None),
+        ({}, 0.99, Outcome.FORGOTTEN, Ground.BY_AUDIT),
+        ({"trace_p_value": 0.9}, 0.99, Outcome.FORGOTTEN, Ground.BY_AUDIT),
+        ({"different_p_value": 0.05}, 0.99, Outcome.DIFFERENT, None),
+        ({}, 0.96, Outcome.DIFFERENT, None),
+        ({"original_p_value": 0.1}, 0.99, Outcome.NOT_SHOWN, None),
+        ({"left": Estimate(0.2, -0.1, 0.5)}, 0.99, Outcome.NOT_SHOWN, None),
     ],
 )
-def test_an_audit_that_sees_no_memory(changes: dict[str, object], outcome: Outcome, ground: Ground | None) -> None:
-    finding = _by_audit(msgspec.structs.replace(FORGOTTEN, **changes))
+def test_an_audit_that_sees_no_memory(
+    changes: dict[str, object], retain_accuracy: float, outcome: Outcome, ground: Ground | None
+) -> None:
+    finding = _by_audit(Evidence(msgspec.structs.replace(MEMORY, **changes), retain_accuracy, 0.99))
     assert (finding.outcome, finding.ground) == (outcome, ground)
 
 

@@ -105,7 +105,7 @@ class Table:
             return Pictures(features[chosen[0]], f"{self.source}, column {chosen[0]!r}")
         if sequences:
             return self._sequences(chosen[0])
-        with np.errstate(over="ignore"):  # what is infinite then is refused with its example
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is refused with its example
             return np.stack([self._numbers(name).astype(np.float32) for name in features], axis=1)
 
     def _sequences(self, name: str) -> Array:
@@ -245,7 +245,10 @@ class _Rows(Sequence[object]):
         return len(self._column)
 
     def __getitem__(self, row: int) -> object:  # type: ignore[override]  # slices are not asked for
-        return self._column[int(row)].as_py()
+        try:
+            return self._column[int(row)].as_py()
+        except UnicodeDecodeError as error:  # a damaged name beside a picture
+            raise InputError(f"Row {row} of a column of the table cannot be read: {error}.") from error
 
 
 def _arrow_cells(column: "pa.ChunkedArray") -> Cells:

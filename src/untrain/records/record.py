@@ -20,7 +20,7 @@ import numpy as np
 
 from untrain.core.estimate import Estimate
 from untrain.core.files import Arrays, digest
-from untrain.core.levels import ALPHA, FEWEST_MODELS
+from untrain.core.levels import ALPHA, FEWEST_MODELS, RETAIN_MARGIN
 from untrain.core.text import percent
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 
@@ -156,6 +156,8 @@ class MemoryLeft(_Part, frozen=True, kw_only=True):
         original_p_value: `p_value` of the unchanged original.
         trace_p_value: chance that a model that never saw the examples is as confident in them as the original.
         limit: the interval must end below this for the outcome `forgotten`.
+        retain_accuracy: of the delivered model on the retain set, a share.
+        lowest_retrained: the lowest retain accuracy of the retrained models.
     """
 
     left: Estimate
@@ -165,6 +167,8 @@ class MemoryLeft(_Part, frozen=True, kw_only=True):
     original_p_value: float
     trace_p_value: float
     limit: float
+    retain_accuracy: float
+    lowest_retrained: float
 
 
 class MethodMemoryLeft(_Part, frozen=True, kw_only=True):
@@ -429,6 +433,8 @@ def contradiction(record: Record) -> str | None:
             return "it is said to be forgotten by audit, and holds no audit"
         if record.audit.models < FEWEST_MODELS or memory.p_value <= ALPHA or memory.different_p_value <= ALPHA:
             return "it is said to be forgotten by audit, and the audit tells the model apart"
+        if memory.retain_accuracy < memory.lowest_retrained - RETAIN_MARGIN:
+            return "it is said to be forgotten by audit, and its retain accuracy is below that of every retrained model"
         if memory.left.high >= memory.limit or memory.original_p_value > ALPHA:
             return "it is said to be forgotten by audit, and the audit does not show it"
     if verdict.outcome is Outcome.FORGOTTEN and record.membership is not None and record.membership.after.low > 0.5:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from torch import nn
 
-from untrain.auditing import MembershipChange, Memory, memory
+from untrain.auditing import MembershipChange, memory
 from untrain.core.deprecation import renamed
 from untrain.core.environment import machine, versions
 from untrain.core.estimate import Estimate
@@ -45,7 +45,7 @@ from untrain.workflows.case import Case, History, check_request
 from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
 from untrain.workflows.compare import find_copies
 from untrain.workflows.retrained import Arm, AuditModels
-from untrain.workflows.verdict import Judgment, judge_forgetting, judge_utility
+from untrain.workflows.verdict import Evidence, Judgment, judge_forgetting, judge_utility
 
 NO_AUDIT = "No audit was made: the model was not compared with models trained without the forgotten examples."
 
@@ -249,12 +249,16 @@ class _Attempts:
         with self.audit_models.interruptible():
             return self.audit_models.retrained()
 
-    def _memory(self, unlearned: Population) -> Memory | None:
+    def _evidence(self, unlearned: Population) -> Evidence | None:
         if self._retrained is None:
             return None
-        forget = self.case.request.forget
+        forget, retain = self.case.request.forget, self.case.request.retain
         delivered, original = (models.confidences(forget)[0] for models in (unlearned, self.case.original))
-        return memory(delivered, self._retrained.confidences, original)
+        return Evidence(
+            memory(delivered, self._retrained.confidences, original),
+            float(unlearned.accuracy(retain)[0]),
+            float(self._retrained.retained.min()),
+        )
 
     def make(self, spec: str, method: Method, reason: str) -> _Attempt:
         """Forget by one method, and judge the result."""
@@ -264,7 +268,7 @@ class _Attempts:
         seconds = time.perf_counter() - start
         self.say("checking the result")
         judgment = judge_utility(self.case, spec, unlearned, self.max_accuracy_drop) or judge_forgetting(
-            self.case, spec, method, unlearned, self._memory(unlearned)
+            self.case, spec, method, unlearned, self._evidence(unlearned)
         )
         return _Attempt(spec, method, reason, unlearned, seconds, judgment)
 
@@ -327,7 +331,7 @@ def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop:
         ),
         membership=_membership(attempt.judgment.membership),
         unchanged=attempt.judgment.unchanged,
-        audit=_audit(attempt.judgment.memory),
+        audit=_audit(attempt.judgment.evidence),
         verdict=attempt.judgment.verdict,
         limits=tuple(_limits(case, attempt)),
         previous=None if chain is None else chain.link(),
@@ -356,10 +360,11 @@ def _membership(change: MembershipChange | None) -> Membership | None:
     )
 
 
-def _audit(memory: Memory | None) -> Audit | None:
+def _audit(evidence: Evidence | None) -> Audit | None:
     """The audit of the delivered model as the record holds it."""
-    if memory is None:
+    if evidence is None:
         return None
+    memory = evidence.memory
     figures = MemoryLeft(
         left=memory.left,
         level=memory.level,
@@ -368,6 +373,8 @@ def _audit(memory: Memory | None) -> Audit | None:
         original_p_value=memory.original_p_value,
         trace_p_value=memory.trace_p_value,
         limit=MEMORY_LIMIT,
+        retain_accuracy=evidence.retain_accuracy,
+        lowest_retrained=evidence.lowest_retrained,
     )
     return Audit(models=memory.models, memory=figures, words=str(memory))
 
@@ -376,7 +383,7 @@ def _limits(case: Case, attempt: _Attempt) -> Iterator[str]:
     """What the record does not show."""
     request = case.request
     yield EVIDENCE
-    if attempt.judgment.memory is None:
+    if attempt.judgment.evidence is None:
         yield NO_AUDIT
     if not attempt.method.exact:
         yield f"{attempt.spec} starts from the original, so a stronger attack may find traces of what it forgot."

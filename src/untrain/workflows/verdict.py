@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from untrain.auditing import MembershipChange, Memory, membership_change
-from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT
+from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT, RETAIN_MARGIN
 from untrain.core.text import duration, percent
 from untrain.methods import Method, build_method
 from untrain.models.weights import arrays_of
@@ -22,6 +22,26 @@ from untrain.records import Ground, Outcome, Unchanged, Verdict, state_digest
 from untrain.workflows.case import Case
 from untrain.workflows.choose import Situation
 from untrain.workflows.compare import Comparison, correct, find_copies, logits_of
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What an audit of one model found.
+
+    Attributes:
+        memory: how much of the forgotten examples is left.
+        retain_accuracy: of the model on the retain set, a share.
+        lowest_retrained: the lowest retain accuracy of the retrained models.
+    """
+
+    memory: Memory
+    retain_accuracy: float
+    lowest_retrained: float
+
+    @property
+    def different(self) -> bool:
+        """Whether the model is told from retrained ones by anything but its memory."""
+        return self.memory.different_p_value <= ALPHA or self.retain_accuracy < self.lowest_retrained - RETAIN_MARGIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +54,14 @@ class Judgment:
         unchanged: what is still predicted for the forgotten examples.
         membership: whether a membership attack recognizes them, before and after; None without held-out examples, and
             where the original is kept.
-        memory: how much of them is left; None without an audit, and where the original is kept.
+        evidence: of an audit, or None; None where the original is kept.
     """
 
     verdict: Verdict
     comparison: Comparison
     unchanged: Unchanged
     membership: MembershipChange | None = None
-    memory: Memory | None = None
+    evidence: Evidence | None = None
 
 
 def judge_utility(case: Case, spec: str, unlearned: Population, max_accuracy_drop: float) -> Judgment | None:
@@ -63,7 +83,9 @@ def judge_utility(case: Case, spec: str, unlearned: Population, max_accuracy_dro
     )
 
 
-def judge_forgetting(case: Case, spec: str, method: Method, unlearned: Population, memory: Memory | None) -> Judgment:
+def judge_forgetting(
+    case: Case, spec: str, method: Method, unlearned: Population, evidence: Evidence | None
+) -> Judgment:
     """Judge whether a model has forgotten.
 
     Args:
@@ -71,12 +93,14 @@ def judge_forgetting(case: Case, spec: str, method: Method, unlearned: Populatio
         spec: the method, `name` or `name:preset`.
         method: the same.
         unlearned: what it made of the original.
-        memory: of an audit, or None.
+        evidence: of an audit, or None.
     """
     comparison = Comparison.of(case.correct, correct(unlearned, case.evaluation_set))
     membership, unchanged = _check_membership(case, unlearned), _unchanged(case, unlearned)
-    finding = _by_construction(case, spec, membership) if method.exact else _by_evidence(case, spec, membership, memory)
-    sentences = [finding.reason, *_audit_sentences(memory), *_membership_sentences(membership)]
+    finding = (
+        _by_construction(case, spec, membership) if method.exact else _by_evidence(case, spec, membership, evidence)
+    )
+    sentences = [finding.reason, *_audit_sentences(evidence), *_membership_sentences(membership)]
     if not method.exact:
         sentences.append(
             f"On {percent(unchanged.same_prediction, 0)} of the forgotten examples the model still predicts what the "
@@ -84,7 +108,7 @@ def judge_forgetting(case: Case, spec: str, method: Method, unlearned: Populatio
         )
     sentences.append(_accuracy_sentence(comparison, case.measured_on))
     verdict = Verdict(outcome=finding.outcome, ground=finding.ground, sentences=tuple(sentences))
-    return Judgment(verdict, comparison, unchanged, membership, memory)
+    return Judgment(verdict, comparison, unchanged, membership, evidence)
 
 
 def _reasons_to_keep(
@@ -122,28 +146,29 @@ def _by_construction(case: Case, spec: str, membership: MembershipChange | None)
     return _Finding(Outcome.FORGOTTEN, reason, Ground.BY_CONSTRUCTION)
 
 
-def _by_evidence(case: Case, spec: str, membership: MembershipChange | None, memory: Memory | None) -> _Finding:
+def _by_evidence(case: Case, spec: str, membership: MembershipChange | None, evidence: Evidence | None) -> _Finding:
     """The outcome of a method that starts from the original."""
-    if memory is not None and memory.p_value <= ALPHA:
-        reason = f"{_against(memory)} tells the model apart: too much memory of the examples is left."
+    if evidence is not None and evidence.memory.p_value <= ALPHA:
+        reason = f"{_against(evidence.memory)} tells the model apart: too much memory of the examples is left."
         return _Finding(Outcome.REMEMBERED, reason)
     if _recognized(membership):
         reason = f"The forgotten examples are still recognized more often than held-out ones, after {spec} as well."
         return _Finding(Outcome.REMEMBERED, reason)
     if copies := _retained_copies(case):
         return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
-    if memory is None:
+    if evidence is None:
         reason = f"Nothing shows that {spec}, which starts from the original, has made the model forget."
         return _Finding(Outcome.NOT_SHOWN, f"{reason} {audit_cost(case)}")
-    return _by_audit(memory)
+    return _by_audit(evidence)
 
 
-def _by_audit(memory: Memory) -> _Finding:
+def _by_audit(evidence: Evidence) -> _Finding:
     """The outcome of a model that is not told from retrained models by its memory."""
+    memory = evidence.memory
     if memory.original_p_value > ALPHA:
         reason = "does not tell the original apart either, so it cannot show that anything is gone."
         return _Finding(Outcome.NOT_SHOWN, f"{_against(memory)} {reason}")
-    if memory.different_p_value <= ALPHA:
+    if evidence.different:
         reason = "finds no memory of the examples, but other differences: more was lost, or training was too short."
         return _Finding(Outcome.DIFFERENT, f"{_against(memory)} {reason}")
     if memory.left.high >= MEMORY_LIMIT:
@@ -166,13 +191,15 @@ def audit_cost(case: Case) -> str:
     return f"An audit would train {FEWEST_MODELS} models without the examples{takes}: audit={FEWEST_MODELS}."
 
 
-def _audit_sentences(memory: Memory | None) -> Iterator[str]:
-    if memory is None:
+def _audit_sentences(evidence: Evidence | None) -> Iterator[str]:
+    if evidence is None:
         return
+    memory = evidence.memory
     yield (
         f"Memory left: {memory.left:.2f}, where 0 is a retrained model and 1 the original. Of retrained models, "
         f"{percent(memory.p_value, 0)} have as much or more, and {percent(memory.different_p_value, 0)} differ as much "
-        "from the others."
+        f"from the others. Its accuracy on the retained examples is {percent(evidence.retain_accuracy)}; theirs is at "
+        f"least {percent(evidence.lowest_retrained)}."
     )
     if memory.trace_p_value > ALPHA:
         yield (
