@@ -50,6 +50,6 @@ def test_the_example_forgets_in_a_network_of_ones_own() -> None:
 def test_the_example_forgets_in_a_table_from_python_and_from_the_shell() -> None:
     found = output_of("forget_tabular.py")
     assert found.startswith("forgotten by construction\n")
-    assert "auto takes " in found
+    assert "auto chooses " in found
     assert "examples forgotten in all: 130" in found
     assert "Nothing that was checked has changed." in found

@@ -88,6 +88,9 @@ def test_a_repaired_model_is_better_on_clean_data(case: Case) -> None:
     assert repaired.before == accuracy(case.module, noisy_validation)
     assert repaired.after == accuracy(repaired.model, noisy_validation)
     assert repaired.verdict.startswith(f"Accepted: forgetting {len(repaired.forgotten)} examples by retrain")
+    forgotten = case.examples.select(repaired.forgotten)
+    shares = [f"{100 * accuracy(model, forgotten):.0f} %" for model in (case.module, repaired.model)]
+    assert f"The original predicts {shares[0]} of the forgotten labels, the new model {shares[1]}." in repaired.verdict
     assert repaired.measured_on == f"the {len(noisy_validation)} validation examples, labels as given"
     assert said == ["looking for wrong labels", f"forgetting {len(repaired.forgotten)} examples"]
 
