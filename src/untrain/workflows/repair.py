@@ -208,8 +208,8 @@ def _repair(
     unlearned = method.forget(subject.model.clone(), request)
     comparison = Comparison.of(correct(subject.model, evaluation_set), correct(unlearned, evaluation_set))
     accepted, verdict = _judge(comparison, f"{step} by {spec}", measured_on)
-    before, after = (percent(float(correct(models, request.forget).mean()), 0) for models in (subject.model, unlearned))
-    verdict += f" The original predicts {before} of the forgotten labels, the new model {after}."
+    shares = [percent(float(correct(models, request.forget).mean()), 0) for models in (subject.model, unlearned)]
+    verdict += f" The original predicts {shares[0]} of the forgotten labels, the new model {shares[1]}."
     return Repaired(
         (unlearned if accepted else subject.model).module(),
         suspects, flagged, spec, comparison.before, comparison.after, measured_on, accepted, verdict,
