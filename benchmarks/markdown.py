@@ -83,14 +83,14 @@ def theirs(cell: Cell) -> str:
 
 
 def brief(results: ComparisonResults) -> str:
-    """One table: the score at every forget setting, beside that of short retraining as costly."""
+    """One table: the score and the memory left at every forget setting, and what short retraining as costly scores."""
     grouped = groups(results)
     by_setting = {setting: {row.method: row for row in rows} for setting, rows in grouped}
     last = grouped[-1][1]
     head = ["method"]
     for _setting, rows in grouped:
         share = f"{100 * rows[0].forget_ratio:.2g} %"
-        head += [f"final score, {share} forgotten", "same cost"]
+        head += [f"final score, {share} forgotten", "memory left", "same cost"]
     head += ["test accuracy", "seconds a model", "speed-up"]
     body = []
     for row in last:
@@ -98,7 +98,8 @@ def brief(results: ComparisonResults) -> str:
             cells = [f"`{row.method}`"]
             for setting, _rows in grouped:
                 same_method = by_setting[setting][row.method]
-                cells += [number(same_method.final_score, 4), number(same_method.same_cost_score, 4)]
+                left = "–" if same_method.memory_left is None else f"{same_method.memory_left:.2f}"  # noqa: RUF001
+                cells += [number(same_method.final_score, 4), left, number(same_method.same_cost_score, 4)]
             cells += [f"{row.test_accuracy:.1f} %", f"{row.seconds_per_model:.2f}", f"{row.speedup:.1f}"]
             body.append(cells)
     return table(head, body)
