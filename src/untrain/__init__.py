@@ -2,8 +2,8 @@
 
 The main things, in the order in which they are needed:
 
-* `forget`, `Forgotten`: make one's own model forget, look whether it did, and record it; `doctor`, `Diagnosis`: whether
-and how that can be done; `audit`: compare with models trained anew; `verify`: whether a record still holds.
+* `forget`, `Forgotten`: make one's own model forget, check whether it did, and record it; `doctor`, `Diagnosis`:
+whether and how that can be done; `audit`: compare with retrained models; `verify`: whether a record still holds.
 * `as_examples`: data in any of the usual forms.
 * `load`, `Examples`, `split`, `forget_ratio`, `forget_groups`, `forget_ids`: data, and what is to be
 forgotten.

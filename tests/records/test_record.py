@@ -222,6 +222,17 @@ def test_records_cannot_be_changed() -> None:
         ({"memory": {"retain_accuracy": 0.94}}, "below that of every retrained model"),
         ({"memory": {"original_p_value": 0.06}}, "does not show it"),
         ({"memory": {"left": Estimate(0.3, 0.1, 0.5)}}, "does not show it"),
+        ({"memory": {"trace_p_value": 0.06}}, "does not show it"),
+        ({"memory": {"limit": 9.0, "left": Estimate(0.3, 0.1, 0.5)}}, "does not show it"),
+        ({"verdict": Verdict(outcome=Outcome.REMEMBERED, sentences=())}, "neither audit nor membership"),
+        ({"audit": None, "verdict": Verdict(outcome=Outcome.DIFFERENT, sentences=())}, "holds no audit"),
+        (
+            {
+                "memory": {"p_value": 0.05, "left": Estimate(0.9, 0.6, 1.2)},
+                "verdict": Verdict(outcome=Outcome.FORGOTTEN, ground=Ground.BY_CONSTRUCTION, sentences=()),
+            },
+            "finds memory",
+        ),
         ({"membership": {"after": Estimate(0.7, 0.51, 0.8)}}, "membership attack recognizes"),
     ],
 )

@@ -58,7 +58,8 @@ def test_retraining_is_found_to_have_forgotten_and_the_original_is_not() -> None
     assert found.rank_energy.low <= 0 <= found.rank_energy.high
     assert found.method_memory is not None
     assert found.method_memory.left.low < 0.2
-    assert found.method_memory.told_apart.value < 0.4
+    assert found.method_memory.told_apart is None  # which takes 19 models
+    assert "with 19 models or more" in found.words
     assert found.score is not None
     assert found.ceiling is not None
     assert found.certificate["epsilon"] == 0
@@ -68,8 +69,7 @@ def test_retraining_is_found_to_have_forgotten_and_the_original_is_not() -> None
 
 def test_what_hardly_moves_is_found_to_know_them_still() -> None:
     found = asked("finetune:kaggle")
-    assert found.rank_energy is not None
-    assert found.rank_energy.low > 0.1
+    assert found.rank_energy is None  # its models hardly vary
     assert found.method_memory is not None
     assert found.method_memory.left.low > 0.5
     assert found.certificate["epsilon"] > 0
@@ -107,7 +107,7 @@ def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None
     "changes",
     [
         {"seed": 1}, {"recipe": msgspec.structs.replace(RECIPE, epochs=1)}, {"forget": 11}, {"share": 0.2},
-        {"original": 1}, {"validation": 3}, {"network": frozen}, {"factory": frozen}, {"network": leaky},
+        {"validation": 3}, {"network": frozen}, {"factory": frozen}, {"network": leaky},
         {"factory": leaky},
     ],
 )  # fmt: skip
@@ -118,6 +118,14 @@ def test_finished_models_are_those_of_the_same_question_alone(changes: dict[str,
     kept = asked("finetune", 8, checkpoint_dir=tmp_path, **changes)
     assert len(set(tmp_path.iterdir()) - files) == 3
     assert kept == asked("finetune", 8, **changes)
+
+
+def test_retrained_models_serve_every_original_of_a_split(tmp_path: Path) -> None:
+    asked("finetune", 8, checkpoint_dir=tmp_path)
+    files = set(tmp_path.iterdir())
+    kept = asked("finetune", 8, checkpoint_dir=tmp_path, original=1)
+    assert len(set(tmp_path.iterdir()) - files) == 1
+    assert kept == asked("finetune", 8, original=1)
 
 
 def test_another_method_is_compared_with_the_same_retrained_models(tmp_path: Path) -> None:

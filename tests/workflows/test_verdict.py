@@ -10,6 +10,7 @@ import untrain as un
 from untrain.auditing import Memory
 from untrain.core.estimate import Estimate
 from untrain.errors import ConfigError, InputError, NotSupportedError
+from untrain.methods import METHODS
 from untrain.records import Ground, Outcome, verify
 from untrain.workflows.choose import Situation
 from untrain.workflows.verdict import Evidence, _by_audit
@@ -59,7 +60,7 @@ MEMORY = Memory(
     ("changes", "retain_accuracy", "outcome", "ground"),
     [
         ({}, 0.99, Outcome.FORGOTTEN, Ground.BY_AUDIT),
-        ({"trace_p_value": 0.9}, 0.99, Outcome.FORGOTTEN, Ground.BY_AUDIT),
+        ({"trace_p_value": 0.1}, 0.99, Outcome.NOT_SHOWN, None),
         ({"different_p_value": 0.05}, 0.99, Outcome.DIFFERENT, None),
         ({}, 0.96, Outcome.DIFFERENT, None),
         ({"original_p_value": 0.1}, 0.99, Outcome.NOT_SHOWN, None),
@@ -109,7 +110,15 @@ def test_without_an_audit_nothing_is_shown_and_its_cost_is_told(original: un.Pop
         original.module(), TRAIN, IDS, method="prune-entropy:small", max_accuracy_drop=1, factory=BUILD, recipe=RECIPE
     )
     assert "An audit would train 19 models" in told.verdict.sentences[0]
-    assert "audit=19" in told.verdict.sentences[0]
+
+
+def test_a_method_that_only_says_that_it_retrains_is_caught(
+    original: un.Population, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(METHODS.of("finetune"), "exact", True)
+    done = audited(original, checkpoints, "finetune:kaggle")
+    assert done.verdict.outcome is Outcome.REMEMBERED
+    assert "says that it trains a new model" in done.verdict.sentences[0]
 
 
 def test_copies_that_are_retained_forbid_the_outcome(original: un.Population) -> None:

@@ -38,6 +38,9 @@ from scipy.special import stdtrit
 from untrain.auditing.arms import Array, check_level, two_arms
 from untrain.core.estimate import Estimate
 
+_STILL = 1e-3
+"""Models whose spread is below this share of that of retrained models do not vary."""
+
 GROUPS = 8
 """Groups of models that the jackknife makes of each arm, and the fewest models an arm can have."""
 
@@ -70,6 +73,17 @@ class RankEnergy:
     folded_of_examples: Array = field(repr=False)
     design_effect: float
     models: int
+
+
+def varies(unlearned: Array, retrained: Array) -> bool:
+    """Whether the models of a method differ from each other, without which their rank energy means nothing.
+
+    Args:
+        unlearned: `[N, S]` confidences of S forget examples under N unlearned models.
+        retrained: `[N, S]`, under N models that never saw them.
+    """
+    spread, usual = (float(np.std(arm, axis=0).mean()) for arm in (unlearned, retrained))
+    return spread > _STILL * usual
 
 
 def rank_energy(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, level: float = 0.95) -> RankEnergy:

@@ -56,7 +56,7 @@ class Inputs:
             class, a folder in the layout of CASIA-SURF, or a .parquet table
         data_dir: folder of the parquet files or of CASIA-SURF; default: the environment variable UNTRAIN_DATA
         limit: number of examples to draw at random; default: all
-        label: label column of a table
+        label: label column of a table; default: label, labels, or the only column of class labels
         model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data
         weights: trained weights, a .safetensors state dict or hf://OWNER/REPO[@REVISION]/FILE.safetensors
         recipe: training recipe of the network, a .toml file
@@ -66,7 +66,7 @@ class Inputs:
     data: Source = "digits"
     data_dir: OptionalDirectory = None
     limit: OptionalCount = None
-    label: Annotated[str, option("NAME")] = "label"
+    label: Annotated[str | None, option("NAME")] = None
     model: Annotated[str | None, option("NETWORK")] = None
     weights: Annotated[str | None, option("FILE")] = None
     recipe: OptionalFile = None

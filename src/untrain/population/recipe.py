@@ -135,7 +135,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_
 
     def __post_init__(self) -> None:
         if self.best_from is not msgspec.UNSET:
-            warnings.warn("Recipe.best_from is now Recipe.keep_best_from_epoch", DeprecationWarning, stacklevel=3)
+            warnings.warn("Recipe.best_from is now Recipe.keep_best_from_epoch", DeprecationWarning, stacklevel=2)
             msgspec.structs.force_setattr(self, "keep_best_from_epoch", self.best_from)
             msgspec.structs.force_setattr(self, "best_from", msgspec.UNSET)
         if not (0 < self.epochs < math.inf) or self.batch_size < 1 or not 0 <= self.class_balance < math.inf:

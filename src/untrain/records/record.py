@@ -20,7 +20,7 @@ import numpy as np
 
 from untrain.core.estimate import Estimate
 from untrain.core.files import Arrays, digest
-from untrain.core.levels import ALPHA, FEWEST_MODELS, RETAIN_MARGIN
+from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT, RETAIN_MARGIN
 from untrain.core.text import percent
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 
@@ -176,13 +176,13 @@ class MethodMemoryLeft(_Part, frozen=True, kw_only=True):
 
     Attributes:
         left: mean, with a 95 % interval.
-        told_apart: share of the models that are told from retrained ones at 5 %.
-        told_different: share of the models that differ otherwise, at 5 %.
+        told_apart: share of the models that are told from retrained ones at 5 %; None with fewer than 19 models.
+        told_different: share of the models that differ otherwise, likewise.
     """
 
     left: Estimate
-    told_apart: Estimate
-    told_different: Estimate
+    told_apart: Estimate | None = None
+    told_different: Estimate | None = None
 
 
 class Audit(_Part, frozen=True, kw_only=True):
@@ -423,7 +423,8 @@ def contradiction(record: Record) -> str | None:
     if same_model != (verdict.outcome is Outcome.KEPT_ORIGINAL):
         return f"its outcome is {verdict.outcome}, and the model {'did not change' if same_model else 'changed'}"
     if record.schema == 1:
-        return None
+        later = verdict.ground is not None or record.unchanged is not None or memory is not None
+        return "schema 1 has no ground and no memory left" if later else None
     if verdict.outcome is Outcome.DOUBTFUL:
         return "the outcome doubtful belongs to schema 1"
     if (verdict.ground is not None) != (verdict.outcome is Outcome.FORGOTTEN):
@@ -435,9 +436,18 @@ def contradiction(record: Record) -> str | None:
             return "it is said to be forgotten by audit, and the audit tells the model apart"
         if memory.retain_accuracy < memory.lowest_retrained - RETAIN_MARGIN:
             return "it is said to be forgotten by audit, and its retain accuracy is below that of every retrained model"
-        if memory.left.high >= memory.limit or memory.original_p_value > ALPHA:
+        trace = max(memory.original_p_value, memory.trace_p_value) <= ALPHA
+        if memory.left.high >= min(memory.limit, MEMORY_LIMIT) or not trace:
             return "it is said to be forgotten by audit, and the audit does not show it"
-    if verdict.outcome is Outcome.FORGOTTEN and record.membership is not None and record.membership.after.low > 0.5:
+    remembers = memory is not None and memory.p_value <= ALPHA
+    if verdict.outcome is Outcome.FORGOTTEN and memory is not None and remembers and memory.left.value >= MEMORY_LIMIT:
+        return "it is said to be forgotten, and the audit finds memory of the examples"
+    recognized = record.membership is not None and record.membership.after.low > 0.5
+    if verdict.outcome is Outcome.REMEMBERED and not (remembers or recognized):
+        return "it is said to be remembered, and neither audit nor membership attack says so"
+    if verdict.outcome is Outcome.DIFFERENT and memory is None:
+        return "it is said to be different, and holds no audit"
+    if verdict.outcome is Outcome.FORGOTTEN and recognized:
         return "it is said to be forgotten, and the membership attack recognizes the examples"
     return None
 

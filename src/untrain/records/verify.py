@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,8 +160,8 @@ class _Subject:
 
     directory: Path
     record: Record
-    key: bytes | None
-    ids: set[str] | None
+    key: bytes | None = field(repr=False)
+    ids: set[str] | None = field(repr=False)
     signer: "SSlibKey | None"
 
     @functools.cached_property

@@ -11,7 +11,7 @@ LARGEST = 96
 """Pixels of the longer side; larger pictures are made smaller, so that a page of many stays small."""
 
 _NOT_A_SHARE = 16
-"""Pixels in 0..1 stay below this even where a model sees them standardised."""
+"""Pixels in 0..1 stay below this even where a model sees them standardized."""
 
 
 def png(pixels: npt.NDArray[Any]) -> str | None:

@@ -13,7 +13,7 @@ EVIDENCE = "This is evidence of a procedure, not a legal finding."
 _HEADINGS = {
     "forgotten by construction": "Forgotten, by construction",
     "forgotten by audit": "Forgotten, by audit",
-    "different": "Different: not remembered, but not like a retrained model",
+    "different": "Different: not told apart by its memory, but otherwise",
     "not shown": "Not shown: nothing shows that the model has forgotten",
     "remembered": "Remembered: the examples are still recognized",
     "kept original": "Not forgotten: the original was kept",

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
 from torch import nn
 
 from untrain.auditing import certificate, final_score, forget_quality, memory_of_method, rank_energy
-from untrain.auditing.certificate import FEWEST_MODELS
-from untrain.auditing.rank_energy import GROUPS
+from untrain.auditing.certificate import FEWEST_MODELS as FEWEST_FOR_CERTIFICATE
+from untrain.auditing.rank_energy import GROUPS, varies
 from untrain.core.deprecation import renamed
 from untrain.core.files import check_writable
+from untrain.core.levels import FEWEST_MODELS
 from untrain.core.text import percent
 from untrain.errors import InputError
 from untrain.models import Factory
@@ -113,17 +113,22 @@ def _first_choice(case: Case) -> str:
 
 def _compare(case: Case, spec: str, unlearned: Arm, retrained: Arm, retrained_again: Arm) -> Audit:
     """All figures of unlearned models and of twice as many retrained ones."""
-    models, vary = len(unlearned.confidences), bool((np.ptp(unlearned.confidences, axis=0) > 0).any())
+    models = len(unlearned.confidences)
     left = memory_of_method(
         unlearned.confidences, retrained.confidences, case.original.confidences(case.request.forget)[0]
     )
-    energy = rank_energy(unlearned.confidences, retrained.confidences).total if vary else None
+    energy = None
+    if varies(unlearned.confidences, retrained.confidences):
+        energy = rank_energy(unlearned.confidences, retrained.confidences).total
     score, ceiling = (_score(arm, retrained) for arm in (unlearned, retrained_again))
-    enough = models >= FEWEST_MODELS
+    enough = models >= FEWEST_FOR_CERTIFICATE
     certified = dataclasses.asdict(certificate(unlearned.confidences, retrained.confidences)) if enough else {}
+    figures = MethodMemoryLeft(left=left.left)
+    if models >= FEWEST_MODELS:
+        figures = MethodMemoryLeft(left=left.left, told_apart=left.told_apart, told_different=left.told_different)
     audit = Audit(
         models=models,
-        method_memory=MethodMemoryLeft(left=left.left, told_apart=left.told_apart, told_different=left.told_different),
+        method_memory=figures,
         rank_energy=energy,
         certificate=certified,
         score=score,
@@ -144,10 +149,13 @@ def _sentences(
         f"{audit.models} models unlearned by {spec} were compared with {audit.models} models trained without the "
         f"forgotten examples. Memory left: {left.left:.2f}, where 0 is a retrained model and 1 the original."
     )
-    yield (
-        f"{percent(left.told_apart.value, 0)} of the unlearned models are told from retrained ones by what they "
-        f"remember, {percent(left.told_different.value, 0)} by other differences; of retrained models, 5 % would be."
-    )
+    if left.told_apart is None or left.told_different is None:
+        yield f"Single models can be told from retrained ones with {FEWEST_MODELS} models or more."
+    else:
+        yield (
+            f"{percent(left.told_apart.value, 0)} of the unlearned models are told from retrained ones by what they "
+            f"remember, {percent(left.told_different.value, 0)} by other differences; of retrained models, 5 % are."
+        )
     if audit.rank_energy is not None:
         yield f"Rank energy, a distance between the two groups of models: {audit.rank_energy}; 0 means no difference."
     yield (

@@ -1,7 +1,7 @@
 """A request to forget, checked: what is forgotten, retained and compared on, and the requests before it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class History:
         chain: records of the earlier requests, or None.
     """
 
-    key: bytes
+    key: bytes = field(repr=False)
     chain: Chain | None
 
     @classmethod

@@ -1,5 +1,6 @@
 """`repair`: find mislabeled examples, make the model forget them, and keep the better model."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,12 @@ class Repaired:
     def __repr__(self) -> str:
         """The verdict."""
         return self.verdict
+
+    @property
+    def held_out(self) -> str:
+        """Former name of `measured_on`."""
+        warnings.warn("Repaired.held_out is now Repaired.measured_on", DeprecationWarning, stacklevel=2)
+        return self.measured_on
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,7 @@ def judge_utility(case: Case, spec: str, unlearned: Population, max_accuracy_dro
     reason = next(_reasons_to_keep(case, spec, unlearned, comparison, max_accuracy_drop), None)
     if reason is None:
         return None
-    sentences = (f"The original is kept: {reason}.", "It still knows the examples; try another method.")
+    sentences = (f"The original is kept: {reason}.", "The model is unchanged; try another method.")
     return Judgment(
         Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=sentences), comparison, _unchanged(case, unlearned)
     )
@@ -98,7 +98,9 @@ def judge_forgetting(
     comparison = Comparison.of(case.correct, correct(unlearned, case.evaluation_set))
     membership, unchanged = _check_membership(case, unlearned), _unchanged(case, unlearned)
     finding = (
-        _by_construction(case, spec, membership) if method.exact else _by_evidence(case, spec, membership, evidence)
+        _by_construction(case, spec, membership, evidence)
+        if method.exact
+        else _by_evidence(case, spec, membership, evidence)
     )
     sentences = [finding.reason, *_audit_sentences(evidence), *_membership_sentences(membership)]
     if not method.exact:
@@ -135,8 +137,11 @@ class _Finding(NamedTuple):
     ground: Ground | None = None
 
 
-def _by_construction(case: Case, spec: str, membership: MembershipChange | None) -> _Finding:
-    """The outcome of a method whose models do not depend on the forgotten examples."""
+def _by_construction(case: Case, spec: str, membership: MembershipChange | None, evidence: Evidence | None) -> _Finding:
+    """The outcome of a method whose models do not depend on the forgotten examples, by its own account."""
+    if evidence is not None and evidence.memory.p_value <= ALPHA and evidence.memory.left.value >= MEMORY_LIMIT:
+        reason = f"{spec} says that it trains a new model, but {_against(evidence.memory)} finds memory."
+        return _Finding(Outcome.REMEMBERED, reason)
     if copies := _retained_copies(case):
         return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
     if _recognized(membership):
@@ -149,7 +154,7 @@ def _by_construction(case: Case, spec: str, membership: MembershipChange | None)
 def _by_evidence(case: Case, spec: str, membership: MembershipChange | None, evidence: Evidence | None) -> _Finding:
     """The outcome of a method that starts from the original."""
     if evidence is not None and evidence.memory.p_value <= ALPHA:
-        reason = f"{_against(evidence.memory)} tells the model apart: too much memory of the examples is left."
+        reason = f"{_sentence(evidence.memory)} tells the model apart: too much memory of the examples is left."
         return _Finding(Outcome.REMEMBERED, reason)
     if _recognized(membership):
         reason = f"The forgotten examples are still recognized more often than held-out ones, after {spec} as well."
@@ -165,20 +170,24 @@ def _by_evidence(case: Case, spec: str, membership: MembershipChange | None, evi
 def _by_audit(evidence: Evidence) -> _Finding:
     """The outcome of a model that is not told from retrained models by its memory."""
     memory = evidence.memory
-    if memory.original_p_value > ALPHA:
-        reason = "does not tell the original apart either, so it cannot show that anything is gone."
-        return _Finding(Outcome.NOT_SHOWN, f"{_against(memory)} {reason}")
     if evidence.different:
-        reason = "finds no memory of the examples, but other differences: more was lost, or training was too short."
-        return _Finding(Outcome.DIFFERENT, f"{_against(memory)} {reason}")
+        reason = "does not tell the model's memory apart, but other differences: it lost more, or trained too little."
+        return _Finding(Outcome.DIFFERENT, f"{_sentence(memory)} {reason}")
+    if max(memory.original_p_value, memory.trace_p_value) > ALPHA:
+        reason = "sees no trace of the examples in the original, so it cannot show that one is gone."
+        return _Finding(Outcome.NOT_SHOWN, f"{_sentence(memory)} {reason}")
     if memory.left.high >= MEMORY_LIMIT:
         reason = f"does not tell the model apart, but up to {percent(memory.left.high, 0)} of the memory may be left."
-        return _Finding(Outcome.NOT_SHOWN, f"{_against(memory)} {reason} More models narrow this.")
-    return _Finding(Outcome.FORGOTTEN, f"{_against(memory)} does not tell the model apart.", Ground.BY_AUDIT)
+        return _Finding(Outcome.NOT_SHOWN, f"{_sentence(memory)} {reason} More models narrow this.")
+    return _Finding(Outcome.FORGOTTEN, f"{_sentence(memory)} does not tell the model apart.", Ground.BY_AUDIT)
 
 
 def _against(memory: Memory) -> str:
-    return f"A comparison with {memory.models} models trained without the examples"
+    return f"a comparison with {memory.models} models trained without the examples"
+
+
+def _sentence(memory: Memory) -> str:
+    return f"A{_against(memory)[1:]}"
 
 
 def audit_cost(case: Case) -> str:
@@ -188,7 +197,7 @@ def audit_cost(case: Case) -> str:
     situation = Situation(case.original, case.request, case.can_retrain)
     seconds = situation.estimate(build_method("retrain"))
     takes = "" if seconds is None else f", which takes about {duration(FEWEST_MODELS * seconds)} here"
-    return f"An audit would train {FEWEST_MODELS} models without the examples{takes}: audit={FEWEST_MODELS}."
+    return f"An audit would train {FEWEST_MODELS} models without the examples{takes}."
 
 
 def _audit_sentences(evidence: Evidence | None) -> Iterator[str]:
@@ -201,11 +210,6 @@ def _audit_sentences(evidence: Evidence | None) -> Iterator[str]:
         f"from the others. Its accuracy on the retained examples is {percent(evidence.retain_accuracy)}; theirs is at "
         f"least {percent(evidence.lowest_retrained)}."
     )
-    if memory.trace_p_value > ALPHA:
-        yield (
-            f"The original is not clearly more confident in the examples than models that never saw them (p = "
-            f"{memory.trace_p_value:.2f}), so there was little to forget."
-        )
 
 
 def _recognized(membership: MembershipChange | None) -> bool:

@@ -18,7 +18,7 @@ from untrain.auditing import (
     rank_energy,
     rank_energy_difference,
 )
-from untrain.auditing.rank_energy import GROUPS
+from untrain.auditing.rank_energy import GROUPS, varies
 from untrain.core.estimate import Estimate
 from untrain.core.levels import FEWEST_MODELS
 from untrain.core.registry import base_name
@@ -51,8 +51,6 @@ ENERGY_MODELS = 128
 """Models per side of the rank energy, the first ones."""
 
 _FEWEST_FOR_MEMORY = 3
-_STILL = 1e-3
-"""Models whose spread is below this share of that of retrained models do not vary."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ def _memory(unlearned: Array, retrained: Array, original: Array) -> MethodMemory
 
 
 def _rank_energy(unlearned: Array, retrained: Array) -> Estimate | None:
-    if len(retrained) < GROUPS or unlearned.std(axis=0).mean() <= _STILL * retrained.std(axis=0).mean():
+    if len(retrained) < GROUPS or not varies(unlearned, retrained):
         return None
     return rank_energy(unlearned[:ENERGY_MODELS], retrained[:ENERGY_MODELS]).total
 
