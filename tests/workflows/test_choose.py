@@ -253,5 +253,5 @@ def test_a_diagnosis_is_shown_in_a_few_lines() -> None:
     assert shown.startswith("300 training examples of 3 classes")
     assert "\nauto chooses ssse (time unknown): the forget set is less than 1 %" in shown
     assert "\nnote: The factory or the recipe is not known" in shown
-    assert len(shown.splitlines()) == 5
+    assert len(shown.splitlines()) == 6
     assert str(un.doctor(plain(), EXAMPLES, ["nobody"])).endswith("\nforget would refuse this request.")

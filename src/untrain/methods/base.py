@@ -62,7 +62,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         needs_convolutions: whether it can only work on networks with two-dimensional convolutions.
         off_retain: names of those recipes that it does not use on the retain set.
         needs_factory: whether it builds new models, so that the original's factory and recipe must be known.
-        exact: whether its models depend on the retain set alone, so that they have forgotten by construction;
+        exact: whether its models do not depend on forget set or original, so that they have forgotten by construction;
             `check_method` tests it.
     """
 

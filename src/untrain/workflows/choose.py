@@ -11,6 +11,7 @@ import msgspec
 import torch
 from torch import nn
 
+from untrain.core.levels import FEWEST_MODELS
 from untrain.core.registry import base_name
 from untrain.core.text import duration
 from untrain.data import Examples
@@ -225,6 +226,15 @@ def options(situation: Situation) -> list[Option]:
     Cost: a trial of each on a few examples.
     """
     return [option(situation, situation.spec(name)) for name in METHODS.names()]
+
+
+def audit_cost(situation: Situation) -> str:
+    """What an audit of the request would take, in a sentence."""
+    if not situation.can_retrain:
+        return "An audit against retrained models needs the factory and the recipe of the model."
+    seconds = situation.estimate(build_method("retrain"))
+    takes = "" if seconds is None else f", which takes about {duration(FEWEST_MODELS * seconds)} here"
+    return f"An audit would train {FEWEST_MODELS} models without the examples{takes}."
 
 
 def nothing_fits(situation: Situation) -> NotSupportedError:

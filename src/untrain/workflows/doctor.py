@@ -14,7 +14,7 @@ from untrain.errors import UntrainError
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
 from untrain.workflows.case import Case, check_request
-from untrain.workflows.choose import Option, Situation, candidates, options
+from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
 from untrain.workflows.compare import check_validation, find_copies, logits_of
 from untrain.workflows.forget import Forgotten, read_history
 
@@ -126,6 +126,7 @@ def doctor(
     if choice is None:
         warnings = (*warnings, "No method that auto knows fits.")
     warnings = (*warnings, *_request_warnings(case))
+    facts = (*facts, audit_cost(situation))
     return Diagnosis(facts, (), warnings, choice, tuple(options(situation)), situation.pass_seconds)
 
 

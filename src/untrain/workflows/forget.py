@@ -134,8 +134,8 @@ def forget(
     The original is kept if the method leaves logits that are not finite, changes no weight, or lowers accuracy by more
     than `max_accuracy_drop` and one standard error of the paired difference. Otherwise the verdict says what is shown,
     and on what ground: `forgotten` by construction, for methods that train a new model, or by audit; `different`;
-    `remembered`; or `not shown`. See `untrain.workflows.verdict`. With `auto`, methods are tried in turn until nothing
-    better can come.
+    `remembered`; or `not shown`. See `untrain.workflows.verdict`. With `auto`, methods are tried in turn until one has
+    forgotten, or, without an audit, until one is not refused or recognized.
 
     Args:
         model: a module trained on the examples, or a population of one, whose factory and recipe are used. It is not

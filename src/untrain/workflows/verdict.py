@@ -13,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from untrain.auditing import MembershipChange, Memory, membership_change
-from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT, RETAIN_MARGIN
-from untrain.core.text import duration, percent
-from untrain.methods import Method, build_method
+from untrain.core.levels import ALPHA, MEMORY_LIMIT, RETAIN_MARGIN
+from untrain.core.text import percent
+from untrain.methods import Method
 from untrain.models.weights import arrays_of
 from untrain.population import Population
 from untrain.records import Ground, Outcome, Unchanged, Verdict, state_digest
 from untrain.workflows.case import Case
-from untrain.workflows.choose import Situation
+from untrain.workflows.choose import Situation, audit_cost
 from untrain.workflows.compare import Comparison, correct, find_copies, logits_of
 
 
@@ -162,8 +162,9 @@ def _by_evidence(case: Case, spec: str, membership: MembershipChange | None, evi
     if copies := _retained_copies(case):
         return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
     if evidence is None:
+        situation = Situation(case.original, case.request, case.can_retrain)
         reason = f"Nothing shows that {spec}, which starts from the original, has made the model forget."
-        return _Finding(Outcome.NOT_SHOWN, f"{reason} {audit_cost(case)}")
+        return _Finding(Outcome.NOT_SHOWN, f"{reason} {audit_cost(situation)}")
     return _by_audit(evidence)
 
 
@@ -188,16 +189,6 @@ def _against(memory: Memory) -> str:
 
 def _sentence(memory: Memory) -> str:
     return f"A{_against(memory)[1:]}"
-
-
-def audit_cost(case: Case) -> str:
-    """What an audit of the request would take, in a sentence."""
-    if not case.can_retrain:
-        return "An audit against retrained models needs the factory and the recipe of the model."
-    situation = Situation(case.original, case.request, case.can_retrain)
-    seconds = situation.estimate(build_method("retrain"))
-    takes = "" if seconds is None else f", which takes about {duration(FEWEST_MODELS * seconds)} here"
-    return f"An audit would train {FEWEST_MODELS} models without the examples{takes}."
 
 
 def _audit_sentences(evidence: Evidence | None) -> Iterator[str]:
