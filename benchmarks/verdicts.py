@@ -1,6 +1,6 @@
 """What the verdict says of methods that do nothing, hide or destroy, and of retraining, as Markdown.
 
-    python -m benchmarks.verdicts --seeds 3        all networks; a quarter of an hour on one core
+    python -m benchmarks.verdicts --seeds 3        all networks; seven minutes on one core
     python -m benchmarks.verdicts --quick          one network, six methods, seconds
 
 None of them may be called forgotten. Each is called through `untrain.forget`, as a plug-in, with an audit against 19
