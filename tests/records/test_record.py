@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.records.samples import record, state
 from untrain.core.estimate import Estimate
@@ -248,3 +250,34 @@ def test_a_record_whose_outcome_contradicts_its_figures_is_refused(changes: dict
         record_bytes(bad)
     with pytest.raises(IntegrityError, match=f"here contradicts itself: .*{message}"):
         parse_record(resealed(content(bad)), "here")
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.text(), PLAIN, max_size=4), st.lists(st.text(), max_size=3), st.text())
+def test_any_record_comes_back(values: dict[str, Any], limits: list[str], reason: str) -> None:
+    applied = msgspec.structs.replace(record().applied, settings=values, reason=reason)
+    made = record(applied=applied, limits=tuple(limits))
+    back = parse_record(record_bytes(made), "here")
+    assert back == made
+    assert record_bytes(back) == record_bytes(made)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 8 * len(DATA) - 1))
+def test_any_changed_bit_is_found(bit: int) -> None:
+    changed = bytearray(DATA)
+    changed[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(IntegrityError):
+        parse_record(bytes(changed), "here")
