@@ -105,11 +105,11 @@ def test_without_an_audit_nothing_is_shown_and_its_cost_is_told(original: un.Pop
     assert done.verdict.outcome in (Outcome.NOT_SHOWN, Outcome.REMEMBERED)
     unknown = un.forget(original.module(), TRAIN, IDS, method="prune-entropy:small", max_accuracy_drop=1)
     assert unknown.verdict.outcome is Outcome.NOT_SHOWN
-    assert "needs the factory and the recipe" in unknown.verdict.sentences[0]
+    assert any("needs the factory and the recipe" in sentence for sentence in unknown.verdict.sentences)
     told = un.forget(
         original.module(), TRAIN, IDS, method="prune-entropy:small", max_accuracy_drop=1, factory=BUILD, recipe=RECIPE
     )
-    assert "An audit would train 19 models" in told.verdict.sentences[0]
+    assert any("An audit would train 19 models" in sentence for sentence in told.verdict.sentences)
 
 
 def test_a_method_that_only_says_that_it_retrains_is_caught(

@@ -108,6 +108,8 @@ def judge_forgetting(
             f"On {percent(unchanged.same_prediction, 0)} of the forgotten examples the model still predicts what the "
             f"original predicted, and on {percent(unchanged.same_label, 0)} their given label."
         )
+        if evidence is None:
+            sentences.append(audit_cost(Situation(case.original, case.request, case.can_retrain)))
     sentences.append(_accuracy_sentence(comparison, case.measured_on))
     verdict = Verdict(outcome=finding.outcome, ground=finding.ground, sentences=tuple(sentences))
     return Judgment(verdict, comparison, unchanged, membership, evidence)
@@ -162,9 +164,8 @@ def _by_evidence(case: Case, spec: str, membership: MembershipChange | None, evi
     if copies := _retained_copies(case):
         return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
     if evidence is None:
-        situation = Situation(case.original, case.request, case.can_retrain)
         reason = f"Nothing shows that {spec}, which starts from the original, has made the model forget."
-        return _Finding(Outcome.NOT_SHOWN, f"{reason} {audit_cost(situation)}")
+        return _Finding(Outcome.NOT_SHOWN, reason)
     return _by_audit(evidence)
 
 
