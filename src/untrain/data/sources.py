@@ -152,7 +152,7 @@ def _renumbered(labels: Labels, names: tuple[str, ...], chosen: tuple[str, ...])
     if unknown:
         raise InputError(f"Classes must be among {', '.join(names)}, got {unknown[0]!r}.")
     if len(set(chosen)) < len(chosen):
-        raise InputError(f"Each class can be named only once, got {', '.join(chosen)}.")
+        raise InputError(f"Each of the classes can be named only once, got {', '.join(chosen)}.")
     numbers = np.full(len(names), -1)
     numbers[[names.index(name) for name in chosen]] = np.arange(len(chosen))
     return numbers[labels]

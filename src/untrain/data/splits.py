@@ -154,16 +154,15 @@ def forget_by(examples: Examples, request: str | float, seed: int = 0) -> Forget
         InputError: it is none of the three.
     """
     kind, _, value = str(request).partition(":")
-    if kind == "ids" and value:
-        return forget_ids(examples, read_ids(value))
     try:
+        if kind == "ids" and value:
+            return forget_ids(examples, read_ids(value))
         if kind == "groups":
             return forget_groups(examples, float(value), seed)
-        ratio = float(request)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
+        return forget_ratio(examples, float(request), seed)
+    except InputError as error:
+        raise InputError(f"Cannot forget {request}: {error}") from error
+    except ValueError:
         raise InputError(
             f"What to forget must be a ratio, groups:COUNT, groups:RATIO or ids:FILE, got {request!r}."
         ) from None
-    return forget_ratio(examples, ratio, seed)

@@ -75,7 +75,10 @@ def audit(
     themselves.
     """
     say = progress or (lambda _: None)
-    check_audit(models, checkpoint_dir)
+    if models < FEWEST:
+        raise InputError(f"expected at least {FEWEST} models of each kind, got {models}")
+    if checkpoint_dir is not None:
+        check_writable(Path(checkpoint_dir))
     history = read_history(previous, key)
     case = check_request(model, examples, ids, validation, history, factory=factory, recipe=recipe, seed=seed)
     resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
@@ -87,19 +90,6 @@ def audit(
         again = work.retrained(f"{RETRAINED}, once more")
     say("comparing")
     return _compare(case, spec, unlearned, retrained, again)
-
-
-def check_audit(models: int, checkpoint_dir: str | Path | None) -> None:
-    """Refuse, before anything is computed, an audit that cannot begin.
-
-    Raises:
-        InputError: there are fewer than 8 models.
-        ConfigError: `checkpoint_dir` is a file, cannot be written to, or holds links.
-    """
-    if models < FEWEST:
-        raise InputError(f"expected at least {FEWEST} models of each kind, got {models}")
-    if checkpoint_dir is not None:
-        check_writable(Path(checkpoint_dir))
 
 
 def _first_choice(case: Case) -> str:

@@ -103,6 +103,11 @@ class Case:
         return self.recipe is not None and self.original.factory is not None
 
     @cached_property
+    def retained_copies(self) -> npt.NDArray[np.bool_]:
+        """Which retained examples have exactly the inputs of a forgotten example."""
+        return find_copies(self.request.forget, self.request.retain)
+
+    @cached_property
     def validation_copies(self) -> npt.NDArray[np.bool_]:
         """Which validation examples, if there are any, have exactly the inputs of a training example."""
         validation = self.request.validation

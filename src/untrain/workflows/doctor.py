@@ -197,7 +197,7 @@ def _request_warnings(case: Case) -> Iterator[str]:
         )
     for label in np.flatnonzero((retained > 0) & (retained < _TINY)):
         yield f"Few examples of class {retain.classes[label]!r} are retained: {retained[label]}."
-    if count := int(find_copies(forget, retain).sum()):
+    if count := int(case.retained_copies.sum()):
         yield f"{count} retained examples have exactly the inputs of a forgotten example and are not forgotten."
     if len(forget) > len(retain):
         yield f"More examples are forgotten than retained: {len(forget)} of {len(forget) + len(retain)}."

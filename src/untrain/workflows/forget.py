@@ -45,7 +45,7 @@ from untrain.workflows.case import Case, History, check_request
 from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
 from untrain.workflows.compare import find_copies
 from untrain.workflows.retrained import Arm, AuditModels
-from untrain.workflows.verdict import Evidence, Judgment, judge_forgetting, judge_utility
+from untrain.workflows.verdict import Evidence, Judgment, judge
 
 NO_AUDIT = "No audit was made: the model was not compared with models trained without the forgotten examples."
 
@@ -175,10 +175,10 @@ def forget(
     say = progress or (lambda _: None)
     if not 0 <= max_accuracy_drop <= 1:
         raise InputError(f"expected a max_accuracy_drop in 0..1, got {max_accuracy_drop}")
+    check_audit(audit, checkpoint_dir)
     case = check_request(
         model, examples, ids, validation, read_history(previous, key), factory=factory, recipe=recipe, seed=seed
     )
-    check_audit(audit, checkpoint_dir)
     if audit is not None:
         resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
@@ -267,9 +267,7 @@ class _Attempts:
         unlearned = method.forget(self.case.original.clone(), self.case.request)
         seconds = time.perf_counter() - start
         self.say("checking the result")
-        judgment = judge_utility(self.case, spec, unlearned, self.max_accuracy_drop) or judge_forgetting(
-            self.case, spec, method, unlearned, self._evidence(unlearned)
-        )
+        judgment = judge(self.case, spec, method, unlearned, self.max_accuracy_drop, self._evidence)
         return _Attempt(spec, method, reason, unlearned, seconds, judgment)
 
     def auto(self, time_budget: float | None) -> _Attempt:
@@ -401,6 +399,9 @@ def _limits(case: Case, attempt: _Attempt) -> Iterator[str]:
             f"Nothing is retained of {len(gone)} of {len(request.retain.classes)} classes: the model keeps an output "
             "for each, and accuracy leaves them out."
         )
-    for what, examples in (("retained", request.retain), ("validation", request.validation)):
-        if examples is not None and (count := int(find_copies(request.forget, examples).sum())):
+    copies = {"retained": case.retained_copies}
+    if request.validation is not None:
+        copies["validation"] = find_copies(request.forget, request.validation)
+    for what, are_copies in copies.items():
+        if count := int(are_copies.sum()):
             yield f"{count} {what} examples have exactly the inputs of a forgotten example and are not forgotten."

@@ -6,7 +6,7 @@ membership attack and what the model still predicts are weak. They can lower an 
 was shown, the outcome is `not shown`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from untrain.population import Population
 from untrain.records import Ground, Outcome, Unchanged, Verdict, state_digest
 from untrain.workflows.case import Case
 from untrain.workflows.choose import Situation, audit_cost
-from untrain.workflows.compare import Comparison, correct, find_copies, logits_of
+from untrain.workflows.compare import Comparison, correct, logits_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,54 +64,40 @@ class Judgment:
     evidence: Evidence | None = None
 
 
-def judge_utility(case: Case, spec: str, unlearned: Population, max_accuracy_drop: float) -> Judgment | None:
-    """The judgment `kept original`, or None where there is no reason to keep it.
-
-    Args:
-        case: the request.
-        spec: the method, `name` or `name:preset`.
-        unlearned: what it made of the original.
-        max_accuracy_drop: largest accepted drop, in 0..1, beside one standard error.
-    """
-    comparison = Comparison.of(case.correct, correct(unlearned, case.evaluation_set))
-    reason = next(_reasons_to_keep(case, spec, unlearned, comparison, max_accuracy_drop), None)
-    if reason is None:
-        return None
-    sentences = (f"The original is kept: {reason}.", "The model is unchanged; try another method.")
-    return Judgment(
-        Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=sentences), comparison, _unchanged(case, unlearned)
-    )
-
-
-def judge_forgetting(
-    case: Case, spec: str, method: Method, unlearned: Population, evidence: Evidence | None
+def judge(
+    case: Case,
+    spec: str,
+    method: Method,
+    unlearned: Population,
+    max_accuracy_drop: float,
+    audit: Callable[[Population], Evidence | None],
 ) -> Judgment:
-    """Judge whether a model has forgotten.
+    """Judge what a method made of the original.
 
     Args:
         case: the request.
         spec: the method, `name` or `name:preset`.
         method: the same.
         unlearned: what it made of the original.
-        evidence: of an audit, or None.
+        max_accuracy_drop: largest accepted drop, in 0..1, beside one standard error.
+        audit: gives the evidence of an audit, or None; not called where the original is kept.
     """
     comparison = Comparison.of(case.correct, correct(unlearned, case.evaluation_set))
-    membership, unchanged = _check_membership(case, unlearned), _unchanged(case, unlearned)
-    finding = (
-        _by_construction(case, spec, membership, evidence)
-        if method.exact
-        else _by_evidence(case, spec, membership, evidence)
-    )
-    sentences = [finding.reason, *_audit_sentences(evidence), *_membership_sentences(membership)]
+    unchanged = _unchanged(case, unlearned)
+    refusal = next(_reasons_to_keep(case, spec, unlearned, comparison, max_accuracy_drop), None)
+    if refusal is not None:
+        refused = (f"The original is kept: {refusal}.", "The model is unchanged; try another method.")
+        return Judgment(Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=refused), comparison, unchanged)
+    membership, evidence = _check_membership(case, unlearned), audit(unlearned)
+    find = _by_construction if method.exact else _by_evidence
+    finding = find(case, spec, membership, evidence)
+    described = [*_audit_sentences(evidence), *_membership_sentences(membership)]
     if not method.exact:
-        sentences.append(
-            f"On {percent(unchanged.same_prediction, 0)} of the forgotten examples the model still predicts what the "
-            f"original predicted, and on {percent(unchanged.same_label, 0)} their given label."
-        )
+        described.append(_unchanged_sentence(unchanged))
         if evidence is None:
-            sentences.append(audit_cost(Situation(case.original, case.request, case.can_retrain)))
-    sentences.append(_accuracy_sentence(comparison, case.measured_on))
-    verdict = Verdict(outcome=finding.outcome, ground=finding.ground, sentences=tuple(sentences))
+            described.append(audit_cost(Situation(case.original, case.request, case.can_retrain)))
+    sentences = (finding.reason, *described, _accuracy_sentence(comparison, case.measured_on))
+    verdict = Verdict(outcome=finding.outcome, ground=finding.ground, sentences=sentences)
     return Judgment(verdict, comparison, unchanged, membership, evidence)
 
 
@@ -144,7 +130,7 @@ def _by_construction(case: Case, spec: str, membership: MembershipChange | None,
     if evidence is not None and evidence.memory.p_value <= ALPHA and evidence.memory.left.value >= MEMORY_LIMIT:
         reason = f"{spec} says that it trains a new model, but {_against(evidence.memory)} finds memory."
         return _Finding(Outcome.REMEMBERED, reason)
-    if copies := _retained_copies(case):
+    if copies := int(case.retained_copies.sum()):
         return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
     if _recognized(membership):
         reason = f"{spec} trains a new model without the examples, and they are still recognized: look for near copies."
@@ -161,7 +147,7 @@ def _by_evidence(case: Case, spec: str, membership: MembershipChange | None, evi
     if _recognized(membership):
         reason = f"The forgotten examples are still recognized more often than held-out ones, after {spec} as well."
         return _Finding(Outcome.REMEMBERED, reason)
-    if copies := _retained_copies(case):
+    if copies := int(case.retained_copies.sum()):
         return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
     if evidence is None:
         reason = f"Nothing shows that {spec}, which starts from the original, has made the model forget."
@@ -197,10 +183,10 @@ def _audit_sentences(evidence: Evidence | None) -> Iterator[str]:
         return
     memory = evidence.memory
     yield (
-        f"Memory left: {memory.left:.2f}, where 0 is a retrained model and 1 the original. Of retrained models, "
-        f"{percent(memory.p_value, 0)} have as much or more, and {percent(memory.different_p_value, 0)} differ as much "
-        f"from the others. Its accuracy on the retained examples is {percent(evidence.retain_accuracy)}; theirs is at "
-        f"least {percent(evidence.lowest_retrained)}."
+        f"Memory left: {memory.left:.2f}, where 0 is a retrained model and 1 the original. A retrained model "
+        f"would have as much or more with probability {memory.p_value:.2f}, and would differ as much from the others "
+        f"with probability {memory.different_p_value:.2f}. Accuracy on the retained examples is "
+        f"{percent(evidence.retain_accuracy)}, that of retrained models at least {percent(evidence.lowest_retrained)}."
     )
 
 
@@ -222,11 +208,6 @@ def _membership_sentences(membership: MembershipChange | None) -> Iterator[str]:
         yield "The model now does worse on them than on held-out ones, which can reveal them as well."
 
 
-def _retained_copies(case: Case) -> int:
-    """How many retained examples have exactly the inputs of a forgotten one."""
-    return int(find_copies(case.request.forget, case.request.retain).sum())
-
-
 def _copies_sentence(copies: int) -> str:
     return f"{copies} retained examples have exactly the inputs of a forgotten one; forget them as well."
 
@@ -235,6 +216,13 @@ def _unchanged(case: Case, unlearned: Population) -> Unchanged:
     forget = case.request.forget
     before, after = (logits_of(models, forget).argmax(1) for models in (case.original, unlearned))
     return Unchanged(same_prediction=float((before == after).mean()), same_label=float((after == forget.labels).mean()))
+
+
+def _unchanged_sentence(unchanged: Unchanged) -> str:
+    return (
+        f"On {percent(unchanged.same_prediction, 0)} of the forgotten examples the model still predicts what the "
+        f"original predicted, and on {percent(unchanged.same_label, 0)} their given label."
+    )
 
 
 def _check_membership(case: Case, unlearned: Population) -> MembershipChange | None:
