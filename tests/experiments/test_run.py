@@ -1,6 +1,7 @@
 """Whole runs of a very small experiment: complete, repeatable, resumable, and careful with what is there."""
 
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -24,7 +25,8 @@ from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupp
 from untrain.experiments import Progress, read_experiment, run_experiment
 from untrain.experiments.comparison.results import RetrainingCurve, published_figures
 from untrain.experiments.comparison.work import ORIGINAL, Arm, ComparisonWork
-from untrain.experiments.config import Data, Experiment
+from untrain.experiments.config import Data, Experiment, differences, to_toml
+from untrain.experiments.mislabel.work import MislabelWork
 from untrain.population import Engine, Population
 from untrain.report import ComparisonResults, Results, read_results, verdict
 from untrain.report.results import parse_results, results_text
@@ -221,8 +223,62 @@ def test_a_finished_run_does_nothing_again(finished: tuple[Path, ComparisonResul
     before = {file: file.stat().st_mtime_ns for file in directory.rglob("*.safetensors")}
     seen: list[Progress] = []
     assert run_experiment(small(), directory, workers=1, progress=seen.append) == results
-    assert [(step.done, step.total) for step in seen] == [(11, 11)]
+    assert [(step.done, step.total) for step in seen] == [(17, 17)]
     assert before == {file: file.stat().st_mtime_ns for file in directory.rglob("*.safetensors")}
+
+
+def test_a_finished_run_scores_nothing_again(
+    finished: tuple[Path, ComparisonResults], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    directory, results = finished
+    for name in ("forget_quality", "memory_of_method", "rank_energy", "rank_energy_difference"):
+        monkeypatch.setattr(f"untrain.experiments.comparison.scores.{name}", never)
+    assert run_experiment(small(), directory, workers=1) == results
+    scores = sorted((directory / "scores").iterdir())
+    assert len(scores) == 4 + 1  # of each method, and the ranking
+    for file in scores:
+        file.unlink()
+    with pytest.raises(AssertionError):
+        run_experiment(small(), directory, workers=1)
+    monkeypatch.undo()
+    assert run_experiment(small(), directory, workers=1) == results
+
+
+@pytest.mark.parametrize("name", ["table1-cifar10-small", "digits", "mislabel-digits"])
+def test_work_is_sent_as_its_configuration(name: str, tmp_path: Path) -> None:
+    experiment = read_experiment(name).resolved()
+    kind = ComparisonWork if isinstance(experiment, Experiment) else MislabelWork
+    (tmp_path / "experiment.toml").write_text(to_toml(experiment))
+    work = kind.stored(tmp_path, None, "cpu")
+    if name.endswith("digits"):  # whose data are embedded
+        work.check()
+        assert work.jobs()
+    sent = pickle.dumps(work)
+    assert len(sent) < 32_000
+    again = pickle.loads(sent)  # noqa: S301 (written here)
+    assert again.experiment == work.experiment
+    assert not differences(again.experiment, experiment)
+    assert (again.directory, again.data_dir, again.device) == (tmp_path, None, "cpu")
+
+
+def test_a_worker_that_dies_before_it_has_read_its_work_ends_the_run(tmp_path: Path) -> None:
+    """A configuration that no pipe holds at once, and a script whose workers die while they start."""
+    experiment = msgspec.structs.replace(small(), title="x" * 200_000)
+    (tmp_path / "own.toml").write_text(to_toml(experiment))
+    (tmp_path / "script.py").write_text(
+        "import multiprocessing, os\n"
+        "if multiprocessing.parent_process(): os._exit(3)\n"
+        "import untrain as un\n"
+        "un.run_experiment(un.read_experiment('own.toml'), 'run', workers=2)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert "InterruptedRunError: A worker process died" in ended.stderr
 
 
 def test_damaged_and_missing_pieces_are_done_again(finished: tuple[Path, ComparisonResults]) -> None:

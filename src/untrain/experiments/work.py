@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from untrain.core.version import __version__
 from untrain.data import Examples, load
 from untrain.data.sources import Part
 from untrain.errors import IntegrityError, UntrainError
-from untrain.experiments.config import BaseExperiment
+from untrain.experiments.config import BaseExperiment, parse, read_text
 from untrain.models import Factory, factory
 
 
@@ -45,6 +45,8 @@ J = TypeVar("J", bound=Job)
 class Work(abc.ABC, Generic[E, J]):
     """An experiment, its data and its jobs.
 
+    It is pickled as what it is made from, some kilobytes: whoever gets it reads the data itself.
+
     Args:
         experiment: resolved experiment.
         directory: directory of the run.
@@ -56,6 +58,19 @@ class Work(abc.ABC, Generic[E, J]):
     directory: Path
     data_dir: str | None = None
     device: str = "cpu"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.experiment, self.directory, self.data_dir, self.device)
+
+    @classmethod
+    def stored(cls, directory: Path, data_dir: str | None, device: str) -> Self:
+        """The experiment that a run directory holds.
+
+        Raises:
+            ConfigError: it holds none.
+        """
+        path = directory / "experiment.toml"
+        return cls(cast("E", parse(read_text(path), str(path)).resolved()), directory, data_dir, device)
 
     @abc.abstractmethod
     def jobs(self) -> list[J]:

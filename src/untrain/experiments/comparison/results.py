@@ -1,32 +1,17 @@
 """From the stored populations of a comparison to its results."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import msgspec
 import numpy as np
 
-from untrain.auditing import (
-    ForgetQuality,
-    MethodMemory,
-    final_score,
-    forget_quality,
-    mean_epsilon,
-    memory_of_method,
-    rank_energy,
-    rank_energy_difference,
-)
-from untrain.auditing.rank_energy import GROUPS, varies
-from untrain.core.estimate import Estimate
 from untrain.core.levels import FEWEST_MODELS
 from untrain.core.registry import base_name
-from untrain.data import ForgetSplit
 from untrain.experiments.catalog import published_rows
-from untrain.experiments.comparison.work import Arm, ArmFigures, Array, ComparisonWork
+from untrain.experiments.comparison.scores import ENERGY_MODELS, Scores
+from untrain.experiments.comparison.work import ComparisonWork
 from untrain.experiments.config import to_plain
-from untrain.experiments.executors.processes import one_thread
 from untrain.report.images import png
 from untrain.report.results import (
     ComparisonResults,
@@ -36,43 +21,10 @@ from untrain.report.results import (
     PublishedComparison,
     ShownExamples,
 )
-from untrain.report.table import RETRAINING, ranked
-
-_QUANTILES = (0.1, 0.5, 0.9)
-"""The report shows the examples at these quantiles of the confidence of retrained models."""
+from untrain.report.table import RETRAINING
 
 _CHEAPEST = 0.9
 """Short retraining of the same cost is not extrapolated below this share of the cheapest that was run."""
-
-MEMORY_MODELS = 32
-"""Models per side of the memory left, the first ones; its cost grows with the fourth power of their number."""
-
-ENERGY_MODELS = 128
-"""Models per side of the rank energy, the first ones."""
-
-_FEWEST_FOR_MEMORY = 3
-
-
-@dataclass(frozen=True)
-class MethodFigures:
-    """What is known of a method at one forget setting before it is compared with retraining.
-
-    Attributes:
-        quality: against the reference models.
-        final_score: of the competition.
-        accuracies: means over models, in percent, by the part of the data.
-        seconds: median time of one model computed alone.
-        memory: what is left of the forget set, from the first `MEMORY_MODELS` models; None with fewer than 3.
-        rank_energy: distance from the reference models, from the first `ENERGY_MODELS`; None with fewer than 8, and
-            where the models do not vary.
-    """
-
-    quality: ForgetQuality
-    final_score: float
-    accuracies: Mapping[str, float]
-    seconds: float
-    memory: MethodMemory | None
-    rank_energy: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -109,19 +61,13 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
     """The results of a finished run."""
     experiment = work.experiment
     rows: list[ComparisonRow] = []
-    shown = []
-    for setting, sets in work.forgets.items():
-        reference = work.figures(Arm(setting, "reference"))
-        arms = {name: work.figures(Arm(setting, name)) for name in work.methods if name != "reference"}
-        with one_thread():
-            original = work.original_confidences(setting)
-        rows += _rows(work, setting, arms, reference, original)
-        shown.append(_shown(setting, sets, reference, arms))
+    for setting in work.settings:
+        rows += _rows(work, setting)
     return ComparisonResults(
         experiment=experiment.name,
         title=experiment.title,
         rows=tuple(rows),
-        shown=tuple(shown),
+        shown=tuple(_shown(work, setting) for setting in work.settings),
         configuration=to_plain(experiment),
         sizes=ComparisonSizes(
             train=len(work.splits.train),
@@ -133,75 +79,26 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
     )
 
 
-def _rows(
-    work: ComparisonWork, setting: str, arms: Mapping[str, ArmFigures], reference: ArmFigures, original: Array
-) -> list[ComparisonRow]:
-    methods = {name: _method_figures(arm, reference, original) for name, arm in arms.items()}
+def _rows(work: ComparisonWork, setting: str) -> list[ComparisonRow]:
+    scores, apart = work.scores(setting), work.apart(setting)
     curve = RetrainingCurve.through(
-        (figures.seconds, figures.final_score, figures.accuracies["test"])
-        for name, figures in methods.items()
+        (of_method.seconds, of_method.final_score, of_method.accuracies["test"])
+        for name, of_method in scores.items()
         if base_name(name) in RETRAINING
     )
-    rows = [_row(work, setting, name, figures, methods["retrain"], curve) for name, figures in methods.items()]
-    apart = {
-        row.method: _is_apart(arms[row.method].confidences, arms[following.method].confidences, reference.confidences)
-        for row, following in pairwise(ranked(rows))
-        if row.rank_energy and following.rank_energy
-    }
+    rows = (_row(work, setting, name, scores, curve) for name in scores)
     return [msgspec.structs.replace(row, apart_from_next=apart.get(row.method)) for row in rows]
 
 
-def _is_apart(first: Array, second: Array, reference: Array) -> bool:
-    """Whether the paired interval of the difference of two methods' rank energies excludes 0."""
-    difference = rank_energy_difference(first[:ENERGY_MODELS], second[:ENERGY_MODELS], reference[:ENERGY_MODELS])
-    return not difference.low <= 0 <= difference.high
-
-
-def _method_figures(arm: ArmFigures, reference: ArmFigures, original: Array) -> MethodFigures:
-    quality = forget_quality(arm.confidences, reference.confidences)
-    score = final_score(
-        quality.score,
-        arm.accuracies["retain"],
-        reference.accuracies["retain"],
-        arm.accuracies["test"],
-        reference.accuracies["test"],
-    )
-    accuracies = {part: 100 * float(np.mean(values)) for part, values in arm.accuracies.items()}
-    return MethodFigures(
-        quality,
-        score,
-        accuracies,
-        float(np.median(arm.seconds)),
-        _memory(arm.confidences, reference.confidences, original),
-        _rank_energy(arm.confidences, reference.confidences),
-    )
-
-
-def _memory(unlearned: Array, retrained: Array, original: Array) -> MethodMemory | None:
-    if len(retrained) < _FEWEST_FOR_MEMORY:
-        return None
-    return memory_of_method(unlearned[:MEMORY_MODELS], retrained[:MEMORY_MODELS], original)
-
-
-def _rank_energy(unlearned: Array, retrained: Array) -> Estimate | None:
-    if len(retrained) < GROUPS or not varies(unlearned, retrained):
-        return None
-    return rank_energy(unlearned[:ENERGY_MODELS], retrained[:ENERGY_MODELS]).total
-
-
 def _row(
-    work: ComparisonWork,
-    setting: str,
-    name: str,
-    figures: MethodFigures,
-    retrain: MethodFigures,
-    curve: RetrainingCurve,
+    work: ComparisonWork, setting: str, name: str, scores: dict[str, Scores], curve: RetrainingCurve
 ) -> ComparisonRow:
     method, sets = work.methods[name], work.forgets[setting]
+    mine, retrain = scores[name], scores["retrain"]
     dataset = work.experiment.data.source
     forget_ratio = _ratio(setting, len(sets.forget) / (len(sets.forget) + len(sets.retain)))
-    same_cost = (None, None) if base_name(name) in RETRAINING else curve.at(figures.seconds)
-    memory, energy = figures.memory, figures.rank_energy
+    same_cost = (None, None) if base_name(name) in RETRAINING else curve.at(mine.seconds)
+    memory = mine.memory
     tested = memory if memory and memory.models >= FEWEST_MODELS else None
     return ComparisonRow(
         dataset=dataset,
@@ -210,20 +107,20 @@ def _row(
         forget_examples=len(sets.forget),
         method=name,
         title=method.title or (type(method).__doc__ or "").partition("\n")[0],
-        models=figures.quality.models,
-        forget_quality=figures.quality.score,
-        final_score=figures.final_score,
-        epsilon_mean=_defined(mean_epsilon(figures.quality.epsilon)),
-        epsilon=tuple(_defined(round(float(value), 6)) for value in figures.quality.epsilon),
-        buckets=figures.quality.buckets,
-        capped=figures.quality.capped,
-        retain_accuracy=figures.accuracies["retain"],
-        test_accuracy=figures.accuracies["test"],
-        forget_accuracy=figures.accuracies["forget"],
-        validation_accuracy=figures.accuracies["validation"],
-        seconds_per_model=figures.seconds,
-        ceiling=retrain.quality.score,
-        speedup=retrain.seconds / figures.seconds,
+        models=mine.models,
+        forget_quality=mine.forget_quality,
+        final_score=mine.final_score,
+        epsilon_mean=mine.epsilon_mean,
+        epsilon=tuple(None if value is None else round(value, 6) for value in mine.epsilon),
+        buckets=mine.buckets,
+        capped=mine.capped,
+        retain_accuracy=mine.accuracies["retain"],
+        test_accuracy=mine.accuracies["test"],
+        forget_accuracy=mine.accuracies["forget"],
+        validation_accuracy=mine.accuracies["validation"],
+        seconds_per_model=mine.seconds,
+        ceiling=retrain.forget_quality,
+        speedup=retrain.seconds / mine.seconds,
         same_cost_score=same_cost[0],
         same_cost_test_accuracy=same_cost[1],
         published=published_figures(work.experiment.published, dataset, forget_ratio, name),
@@ -231,8 +128,8 @@ def _row(
         told_apart=tested.told_apart if tested else None,
         told_different=tested.told_different if tested else None,
         memory_models=memory.models if memory else None,
-        rank_energy=energy,
-        rank_energy_models=min(figures.quality.models, ENERGY_MODELS) if energy else None,
+        rank_energy=mine.rank_energy,
+        rank_energy_models=min(mine.models, ENERGY_MODELS) if mine.rank_energy else None,
     )
 
 
@@ -245,28 +142,21 @@ def _ratio(setting: str, actual: float) -> float:
     return requested if requested < 1 else actual
 
 
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _shown(setting: str, sets: ForgetSplit, reference: ArmFigures, arms: Mapping[str, ArmFigures]) -> ShownExamples:
+def _shown(work: ComparisonWork, setting: str) -> ShownExamples:
     """A few forget examples, and the confidences of every method in them."""
-    order = np.argsort(np.median(reference.confidences, axis=0), kind="stable")
-    positions = dict.fromkeys(int(order[round(quantile * (len(order) - 1))]) for quantile in _QUANTILES)
+    forget = work.forgets[setting].forget
+    positions, confidences = work.shown(setting)
     return ShownExamples(
         forget=setting,
         examples=tuple(
             ForgetExample(
-                id=str(sets.forget.ids[position]),
+                id=str(forget.ids[position]),
                 position=position,
-                label=sets.forget.classes[sets.forget.labels[position]],
-                image=png(sets.forget.inputs[position]),
-                confidences={
-                    name: tuple(np.round(arm.confidences[:, position], 4).tolist())
-                    for name, arm in {"reference": reference, **arms}.items()
-                },
+                label=forget.classes[forget.labels[position]],
+                image=png(forget.inputs[position]),
+                confidences={name: tuple(np.round(arm[:, k], 4).tolist()) for name, arm in confidences.items()},
             )
-            for position in positions
+            for k, position in enumerate(positions)
         ),
     )
 

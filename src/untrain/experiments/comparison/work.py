@@ -1,19 +1,32 @@
-"""A comparison of unlearning methods: its arms and jobs, and how a job is done and stored."""
+"""A comparison of unlearning methods: its arms and jobs, and how a job is done and stored.
+
+First the originals are trained, then every arm is made in chunks of models. Then each method is scored against the
+reference, and last the methods of a forget setting are compared with their neighbors in the ranking.
+"""
 
 import functools
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from untrain.core.files import read_arrays, write_arrays
 from untrain.core.randomness import Streams
 from untrain.core.registry import base_name
 from untrain.data import ForgetSplit, Splits, forget_by, split
+from untrain.experiments.comparison.scores import (
+    PARTS,
+    ArmFigures,
+    Array,
+    Scores,
+    neighbors_apart,
+    ranking,
+    scores_of,
+    shown_positions,
+)
 from untrain.experiments.config import Experiment
 from untrain.experiments.work import Work, fingerprint
 from untrain.methods import METHODS, Method, Request, build_method, convolutions
@@ -23,8 +36,6 @@ from untrain.population.engine import seconds_of
 
 TIMED_CHUNKS = 8
 """Where models are computed together, the first model of this many chunks is also computed alone, to time it."""
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -59,13 +70,13 @@ class ChunkJob:
 
     @property
     def stage(self) -> int:
-        """The original comes first: the others start from it."""
+        """The originals come first: the others start from them."""
         return 0 if self.arm == ORIGINAL else 1
 
     @property
     def pace(self) -> str:
         """Jobs of one method take about the same time."""
-        return self.arm.name
+        return self.arm.title if self.arm.name == "original" else self.arm.name
 
     @property
     def title(self) -> str:
@@ -74,25 +85,57 @@ class ChunkJob:
 
 
 @dataclass(frozen=True)
-class ArmFigures:
-    """What was measured on an arm's models.
+class ScoreJob:
+    """The scores of an arm, from its models and the reference models."""
 
-    Attributes:
-        confidences: `[N, S]` in the forget set.
-        accuracies: `[N]` in 0..1 by the part of the data: retain, forget, validation, test.
-        seconds: processor seconds of models computed alone, at least one.
-    """
+    arm: Arm
 
-    confidences: Array
-    accuracies: dict[str, Array]
-    seconds: Array
+    @property
+    def stage(self) -> int:
+        """The models come first."""
+        return 2
+
+    @property
+    def pace(self) -> str:
+        """Arms of one forget setting take about the same time."""
+        return f"scores, forgetting {self.arm.forget}"
+
+    @property
+    def title(self) -> str:
+        """The job, in words."""
+        return f"scores of {self.arm.title}"
+
+
+@dataclass(frozen=True)
+class RankingJob:
+    """Whether the methods of a forget setting differ from their neighbors in the ranking."""
+
+    forget: str
+
+    @property
+    def stage(self) -> int:
+        """The ranking follows from the scores."""
+        return 3
+
+    @property
+    def pace(self) -> str:
+        """Forget settings take about the same time."""
+        return "ranking"
+
+    @property
+    def title(self) -> str:
+        """The job, in words."""
+        return f"ranking, forgetting {self.forget}"
+
+
+ComparisonJob = ChunkJob | ScoreJob | RankingJob
 
 
 @dataclass(eq=False)
-class ComparisonWork(Work[Experiment, ChunkJob]):
+class ComparisonWork(Work[Experiment, ComparisonJob]):
     """A comparison and its data."""
 
-    _originals: list[Population] = field(default_factory=list)
+    _fingerprints: dict[Arm, str] = field(default_factory=dict)
 
     @functools.cached_property
     def splits(self) -> Splits:
@@ -119,25 +162,47 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
         }
         return {"reference": build_method("retrain"), "retrain": build_method("retrain"), **methods}
 
-    def jobs(self) -> list[ChunkJob]:
-        """Every job, the original first; arms take turns, so that the time left can be estimated."""
-        starts = range(0, self.experiment.models, self.experiment.chunk)
-        arms = [Arm(forget, name) for forget in self.forgets for name in self.methods]
-        return [ChunkJob(ORIGINAL, 0, 1)] + [
-            ChunkJob(arm, first, min(first + self.experiment.chunk, self.experiment.models))
-            for first in starts
-            for arm in arms
+    def jobs(self) -> list[ComparisonJob]:
+        """Every job by stages; arms take turns, so that the time left can be estimated."""
+        models, chunk = self.experiment.models, self.experiment.chunk
+        arms = [Arm(forget, name) for forget in self.settings for name in self.methods]
+        chunks = [ChunkJob(arm, first, min(first + chunk, models)) for first in range(0, models, chunk) for arm in arms]
+        return [
+            ChunkJob(ORIGINAL, 0, 1),
+            *(ChunkJob(Arm(forget, "original"), 0, 1) for forget in self.settings),
+            *chunks,
+            *(ScoreJob(arm) for arm in arms if arm.name != "reference"),
+            *(RankingJob(forget) for forget in self.settings),
         ]
 
-    def path(self, job: ChunkJob) -> Path:
-        """File of the job's result."""
-        return (
-            self.directory / "populations" / self.fingerprint(job.arm) / f"{job.first:05d}-{job.last:05d}.safetensors"
-        )
+    @property
+    def settings(self) -> list[str]:
+        """Every forget setting."""
+        return [str(setting) for setting in self.experiment.forget]
 
-    @functools.cache  # noqa: B019 (lives as long as the run)
+    def path(self, job: ComparisonJob) -> Path:
+        """File of the job's result."""
+        if isinstance(job, ChunkJob):
+            folder = self.directory / "populations" / self.fingerprint(job.arm)
+            return folder / f"{job.first:05d}-{job.last:05d}.safetensors"
+        forget = job.forget if isinstance(job, RankingJob) else str(job.arm.forget)
+        arms = [job.arm] if isinstance(job, ScoreJob) else [Arm(forget, name) for name in self.methods]
+        used = [Arm(forget, "original"), Arm(forget, "reference"), *arms]
+        parts = {
+            "kind": type(job).__name__,
+            "models": self.experiment.models,
+            "names": [arm.name for arm in used],
+            "arms": list(map(self.fingerprint, used)),
+        }
+        return self.directory / "scores" / f"{fingerprint(parts)}.safetensors"
+
     def fingerprint(self, arm: Arm) -> str:
         """Hash of everything that the arm's numbers depend on, as 32 hexadecimal digits."""
+        if arm not in self._fingerprints:
+            self._fingerprints[arm] = fingerprint(self._origin(arm))
+        return self._fingerprints[arm]
+
+    def _origin(self, arm: Arm) -> dict[str, object]:
         experiment = self.experiment
         parts: dict[str, object] = {
             "versions": self.versions,
@@ -148,10 +213,11 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
             "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk],
         }
         if arm != ORIGINAL:
+            parts["original"] = self.fingerprint(ORIGINAL)
+        if arm.name != "original":
             name = "retrain" if arm.name == "reference" else base_name(arm.name)
             parts["method"] = [METHODS.origin(name), msgspec.to_builtins(self.methods[arm.name])]
-            parts["original"] = self.fingerprint(ORIGINAL)
-        return fingerprint(parts)
+        return parts
 
     @functools.cached_property
     def _digests(self) -> list[str]:
@@ -200,68 +266,100 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
         next(models.chunks(self.splits.train, self.experiment.recipe.batch_size))
         return msgspec.structs.replace(self.experiment, engine=models.engine)
 
-    def _do(self, job: ChunkJob) -> None:
-        if job.arm == ORIGINAL:
+    def _do(self, job: ComparisonJob) -> None:
+        if isinstance(job, ScoreJob):
+            self._score(job)
+        elif isinstance(job, RankingJob):
+            self._rank(job)
+        elif job.arm == ORIGINAL:
             original = self.new_models(1, self.streams(ORIGINAL), self.alone)
             original.train(self.splits.train, self.experiment.recipe, validation=self.splits.validation)
             original.save(self.path(job))
-            return
-        method = self.methods[job.arm.name]
-        start = seconds_of(torch.device(self.device))
+        elif job.arm.name == "original":
+            self._store(job, self.original, np.zeros(0))
+        else:
+            self._store(job, *self._unlearned(job))
+
+    def _unlearned(self, job: ChunkJob) -> tuple[Population, Array]:
+        """The models of a job, and the processor seconds of models computed alone."""
+        method, device = self.methods[job.arm.name], torch.device(self.device)
+        start = seconds_of(device)
         models = self.unlearn(job.arm, method, job.first, job.last, self.engine)
-        seconds = [(seconds_of(torch.device(self.device)) - start) / len(models)]
-        if self.engine.width > 1 and len(models) > 1:
-            seconds = []
-            if job.first < TIMED_CHUNKS * self.experiment.chunk and job.arm.name != "reference":
-                start = seconds_of(torch.device(self.device))
-                self.unlearn(job.arm, method, job.first, job.first + 1, self.alone)
-                seconds = [seconds_of(torch.device(self.device)) - start]
-        self._store(job, models, np.asarray(seconds))
+        if self.engine.width == 1 or len(models) == 1:
+            return models, np.asarray([(seconds_of(device) - start) / len(models)])
+        if job.first >= TIMED_CHUNKS * self.experiment.chunk or job.arm.name == "reference":
+            return models, np.zeros(0)
+        start = seconds_of(device)
+        self.unlearn(job.arm, method, job.first, job.first + 1, self.alone)
+        return models, np.asarray([seconds_of(device) - start])
 
     def unlearn(self, arm: Arm, method: Method, first: int, last: int, engine: Engine) -> Population:
         """Models `first` to `last` (exclusive) of an arm, unlearned by a method."""
         assert arm.forget is not None  # noqa: S101 (only the original forgets nothing)
         sets = self.forgets[arm.forget]
-        models = self.original().repeat(last - first, streams=self.streams(arm), first=first)
+        models = self.original.repeat(last - first, streams=self.streams(arm), first=first)
         models.engine = engine
         return method.forget(models, Request(sets.forget, sets.retain, self.experiment.recipe, self.splits.validation))
 
+    @functools.cached_property
     def original(self) -> Population:
-        """The original model, read from its file once."""
-        if not self._originals:
-            path = self.path(ChunkJob(ORIGINAL, 0, 1))
-            self._originals.append(Population.load(path, self._build, device=self.device, engine=self.alone))
-        return self._originals[0]
-
-    def original_confidences(self, forget: str) -> Array:
-        """`[S]` confidences of the original in the forget set of a setting."""
-        confidences: Array = self.original().confidences(self.forgets[forget].forget)[0]
-        return confidences
+        """The original model, read from its file."""
+        path = self.path(ChunkJob(ORIGINAL, 0, 1))
+        return Population.load(path, self._build, device=self.device, engine=self.alone)
 
     def _store(self, job: ChunkJob, models: Population, seconds: Array) -> None:
         sets = self.forgets[job.arm.forget or ""]
-        parts = {
-            "retain": sets.retain,
-            "forget": sets.forget,
-            "validation": self.splits.validation,
-            "test": self.splits.test,
-        }
+        parts = dict(zip(PARTS, (sets.retain, sets.forget, self.splits.validation, self.splits.test), strict=True))
         arrays = {f"accuracy/{name}": models.accuracy(part) for name, part in parts.items()}
         arrays |= {"confidences": models.confidences(sets.forget), "seconds": seconds}
         metadata = {"format": "untrain.outcome.1", "method": job.arm.name, "forget": str(job.arm.forget)}
         write_arrays(self.path(job), arrays, metadata)
 
+    def _score(self, job: ScoreJob) -> None:
+        forget = job.arm.forget
+        arm, reference, original = (self.figures(Arm(forget, name)) for name in (job.arm.name, "reference", "original"))
+        scores = scores_of(arm, reference, original.confidences[0])
+        shown = arm.confidences[:, shown_positions(reference.confidences)]
+        metadata = {"format": "untrain.scores.1", "scores": msgspec.json.encode(scores).decode()}
+        write_arrays(self.path(job), {"shown": shown}, metadata)
+
+    def _rank(self, job: RankingJob) -> None:
+        scores = self.scores(job.forget)
+        names = ranking(scores)
+        confidences = {name: self.figures(Arm(job.forget, name)).confidences for name in names}
+        reference = self.figures(Arm(job.forget, "reference")).confidences
+        positions = shown_positions(reference)
+        arrays = {"positions": np.asarray(positions), "shown": reference[:, positions]}
+        apart = neighbors_apart(scores, confidences, reference)
+        write_arrays(self.path(job), arrays, {"format": "untrain.ranking.1", "apart": json.dumps(apart)})
+
     def figures(self, arm: Arm) -> ArmFigures:
         """Everything that was stored for an arm whose jobs are all done."""
-        files = [read_arrays(self.path(job))[0] for job in self._jobs_of(arm)]
+        jobs = (job for job in self.jobs() if isinstance(job, ChunkJob) and job.arm == arm)
+        files = [read_arrays(self.path(job))[0] for job in jobs]
 
         def joined(name: str) -> Array:
             return np.concatenate([file[name] for file in files])
 
-        parts = ("retain", "forget", "validation", "test")
         return ArmFigures(
-            joined("confidences"), {part: joined(f"accuracy/{part}") for part in parts}, joined("seconds")
+            joined("confidences"), {part: joined(f"accuracy/{part}") for part in PARTS}, joined("seconds")
         )
 
-    def _jobs_of(self, arm: Arm) -> Iterator[ChunkJob]:
-        return (job for job in self.jobs() if job.arm == arm)
+    def scores(self, forget: str) -> dict[str, Scores]:
+        """The scores of every method at a forget setting, once they are stored."""
+        return {
+            name: msgspec.json.decode(read_arrays(self.path(ScoreJob(Arm(forget, name))))[1]["scores"], type=Scores)
+            for name in self.methods
+            if name != "reference"
+        }
+
+    def apart(self, forget: str) -> dict[str, bool]:
+        """Which methods of a forget setting differ from the next one in the ranking; see `neighbors_apart`."""
+        return msgspec.json.decode(read_arrays(self.path(RankingJob(forget)))[1]["apart"], type=dict[str, bool])
+
+    def shown(self, forget: str) -> tuple[list[int], dict[str, Array]]:
+        """Positions of a few forget examples, and `[N, 3]` the confidences of every arm's models in them."""
+        ranked = read_arrays(self.path(RankingJob(forget)))[0]
+        methods = (name for name in self.methods if name != "reference")
+        shown = {name: read_arrays(self.path(ScoreJob(Arm(forget, name))))[0]["shown"] for name in methods}
+        return ranked["positions"].tolist(), {"reference": ranked["shown"], **shown}

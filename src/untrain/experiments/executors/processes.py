@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 
 from untrain.errors import InterruptedRunError
 from untrain.experiments.work import Job, SomeWork
@@ -51,7 +52,7 @@ def do_jobs(work: SomeWork, jobs: Sequence[Job], workers: int, finished: Callabl
     """Do jobs; those that are stored before an interruption are kept.
 
     Args:
-        work: experiment that the jobs belong to.
+        work: experiment that the jobs belong to; worker processes read it from its directory, and the data themselves.
         jobs: jobs that are independent of each other.
         workers: number of processes; 1 computes in this process.
         finished: called after each job is stored.
@@ -66,28 +67,30 @@ def do_jobs(work: SomeWork, jobs: Sequence[Job], workers: int, finished: Callabl
                 work.do(job)
                 finished(job)
         return
-    with (
-        _environment_of_one_thread(),
-        ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (work,)) as pool,
-    ):
+    # A worker is sent the names of directories alone. More than a pipe holds would block the start, for ever if the
+    # worker dies before it has read everything.
+    origin = type(work), work.directory, work.data_dir, work.device
+    context = multiprocessing.get_context("spawn")
+    with _environment_of_one_thread(), ProcessPoolExecutor(workers, context, _start_worker, origin) as pool:
+        with _stops_deferred():  # a process that is stopped while it starts would print a traceback
+            waiting = {pool.submit(_do, job): job for job in jobs}
+        processes = list((pool._processes or {}).values())
         try:
-            with _stops_deferred():  # a process that is stopped while it starts would print a traceback
-                waiting = {pool.submit(_do, job): job for job in jobs}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
                     finished(waiting.pop(future))
-        except BrokenProcessPool as error:
+        except BaseException as error:
+            for process in processes:  # one that has not started yet ignores milder signals
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            if not isinstance(error, BrokenProcessPool):
+                raise
             raise InterruptedRunError(
                 "A worker process died, perhaps for lack of memory. Finished jobs are kept: run the same command again "
                 "(a script that calls this needs `if __name__ == '__main__':`, or workers=1)"
             ) from error
-        except BaseException:
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _do(job: Job) -> None:
@@ -95,13 +98,13 @@ def _do(job: Job) -> None:
     _work.do(job)
 
 
-def _start_worker(work: SomeWork) -> None:
+def _start_worker(kind: type[SomeWork], directory: Path, data_dir: str | None, device: str) -> None:
     global _work
-    _work = work
-    _use_one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it receives the same signal
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)  # inherited from the parent's start
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    _use_one_thread()
+    _work = kind.stored(directory, data_dir, device)
 
 
 @contextmanager

@@ -1,0 +1,170 @@
+"""The scores of a method: numbers in, numbers out."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from untrain.auditing import (
+    MethodMemory,
+    final_score,
+    forget_quality,
+    mean_epsilon,
+    memory_of_method,
+    rank_energy,
+    rank_energy_difference,
+)
+from untrain.auditing.rank_energy import GROUPS, varies
+from untrain.core.estimate import Estimate
+from untrain.core.registry import base_name
+from untrain.report.table import RETRAINING
+
+MEMORY_MODELS = 32
+"""Models per side of the memory left, the first ones; its cost grows with the fourth power of their number."""
+
+ENERGY_MODELS = 128
+"""Models per side of the rank energy, the first ones."""
+
+_FEWEST_FOR_MEMORY = 3
+
+_QUANTILES = (0.1, 0.5, 0.9)
+"""The report shows the examples at these quantiles of the confidence of retrained models."""
+
+PARTS = ("retain", "forget", "validation", "test")
+"""Parts of the data in which accuracy is measured."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ArmFigures:
+    """What was measured on an arm's models.
+
+    Attributes:
+        confidences: `[N, S]` in the forget set.
+        accuracies: `[N]` in 0..1 by the part of the data: retain, forget, validation, test.
+        seconds: processor seconds of models computed alone, at least one.
+    """
+
+    confidences: Array
+    accuracies: dict[str, Array]
+    seconds: Array
+
+
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a method at one forget setting, from its models and the reference models.
+
+    Attributes:
+        forget_quality: F.
+        final_score: of the competition.
+        epsilon: of each forget example, in nats; None where it is not defined.
+        epsilon_mean: likewise, the mean.
+        buckets: number of buckets of F.
+        capped: number of forget examples whose epsilon is at its cap.
+        models: N.
+        accuracies: means over models, in percent, by the part of the data.
+        seconds: median time of one model computed alone.
+        memory: what is left of the forget set, from the first `MEMORY_MODELS` models; None with fewer than 3.
+        rank_energy: distance from the reference models, from the first `ENERGY_MODELS`; None with fewer than 8, and
+            where the models do not vary.
+    """
+
+    forget_quality: float
+    final_score: float
+    epsilon: tuple[float | None, ...]
+    epsilon_mean: float | None
+    buckets: int
+    capped: int
+    models: int
+    accuracies: dict[str, float]
+    seconds: float
+    memory: MethodMemory | None
+    rank_energy: Estimate | None
+
+
+def scores_of(arm: ArmFigures, reference: ArmFigures, original: Array) -> Scores:
+    """Score a method.
+
+    Args:
+        arm: figures of its models.
+        reference: figures of retrained models.
+        original: `[S]` confidences of the original in the forget set.
+    """
+    quality = forget_quality(arm.confidences, reference.confidences)
+    return Scores(
+        forget_quality=quality.score,
+        final_score=final_score(
+            quality.score,
+            arm.accuracies["retain"],
+            reference.accuracies["retain"],
+            arm.accuracies["test"],
+            reference.accuracies["test"],
+        ),
+        epsilon=tuple(map(_defined, quality.epsilon.tolist())),
+        epsilon_mean=_defined(mean_epsilon(quality.epsilon)),
+        buckets=quality.buckets,
+        capped=quality.capped,
+        models=quality.models,
+        accuracies={part: 100 * float(np.mean(values)) for part, values in arm.accuracies.items()},
+        seconds=float(np.median(arm.seconds)),
+        memory=_memory(arm.confidences, reference.confidences, original),
+        rank_energy=_rank_energy(arm.confidences, reference.confidences),
+    )
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _memory(unlearned: Array, retrained: Array, original: Array) -> MethodMemory | None:
+    if len(retrained) < _FEWEST_FOR_MEMORY:
+        return None
+    return memory_of_method(unlearned[:MEMORY_MODELS], retrained[:MEMORY_MODELS], original)
+
+
+def _rank_energy(unlearned: Array, retrained: Array) -> Estimate | None:
+    if len(retrained) < GROUPS or not varies(unlearned, retrained):
+        return None
+    return rank_energy(unlearned[:ENERGY_MODELS], retrained[:ENERGY_MODELS]).total
+
+
+def ranking(scores: dict[str, Scores]) -> list[str]:
+    """The methods by final score, highest first, without full and short retraining."""
+    return sorted(
+        (name for name in scores if base_name(name) not in RETRAINING), key=lambda name: -scores[name].final_score
+    )
+
+
+def neighbors_apart(scores: dict[str, Scores], confidences: dict[str, Array], reference: Array) -> dict[str, bool]:
+    """For each method whether the paired interval of its and the next method's rank energy excludes 0.
+
+    Args:
+        scores: of the methods.
+        confidences: `[N, S]` by method.
+        reference: `[N, S]`, of retrained models.
+
+    Returns:
+        Nothing of the last method in the ranking, and of those where one of the two rank energies is not known.
+    """
+    apart = {}
+    for name, following in pairwise(ranking(scores)):
+        if scores[name].rank_energy and scores[following].rank_energy:
+            first, second, third = (
+                arm[:ENERGY_MODELS] for arm in (confidences[name], confidences[following], reference)
+            )
+            difference = rank_energy_difference(first, second, third)
+            apart[name] = not difference.low <= 0 <= difference.high
+    return apart
+
+
+def shown_positions(reference: Array) -> list[int]:
+    """Positions in the forget set of the few examples that a report shows.
+
+    Args:
+        reference: `[N, S]` confidences of retrained models.
+    """
+    order = np.argsort(np.median(reference, axis=0), kind="stable")
+    return list(dict.fromkeys(int(order[round(quantile * (len(order) - 1))]) for quantile in _QUANTILES))
