@@ -10,9 +10,10 @@ from torch import nn
 
 from untrain.core.deprecation import renamed
 from untrain.data import Examples, as_examples, forget_ids
-from untrain.errors import UntrainError
+from untrain.errors import UntrainError, first_line
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
+from untrain.population.ambient import ordinary
 from untrain.workflows.case import Case, check_request
 from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
 from untrain.workflows.compare import check_validation, find_copies, logits_of
@@ -65,6 +66,7 @@ class Diagnosis:
 
 
 @renamed(["validation"], forget="ids", seconds="time_budget")
+@ordinary
 def doctor(
     model: nn.Module | Population,
     examples: object,
@@ -142,7 +144,9 @@ class _Problems:
             return check()
         except UntrainError as error:
             self.sentences = (*self.sentences, str(error))
-            return None
+        except Exception as error:  # noqa: BLE001 (a person's own code may fail in any way)
+            self.sentences = (*self.sentences, f"Checking the request failed: {first_line(error)}")
+        return None
 
 
 def _checks(
