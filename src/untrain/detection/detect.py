@@ -17,12 +17,14 @@ from untrain.detection.suspects import Suspects
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, train_suited
+from untrain.population.ambient import ordinary
 
 _STANDARD_ERRORS = 1.96
 """On each side of a 95 % interval."""
 
 
 @renamed(["scorer", "noise_ratio", "seed"])
+@ordinary
 def detect(
     model: nn.Module | Population | None,
     examples: object,
@@ -100,6 +102,7 @@ def as_subject(
     return Subject(models, examples, recipe or models.recipe, seed)
 
 
+@ordinary
 def inspect(subject: Subject, scorer: str | Scorer, noise_ratio: float | None = None) -> Suspects:
     """Apply a scorer to a subject; scorers of the same subject share the models that they train."""
     name = scorer if isinstance(scorer, str) else str(type(scorer).__struct_config__.tag or type(scorer).__name__)

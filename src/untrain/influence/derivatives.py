@@ -13,10 +13,12 @@ from typing import Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, vjp, vmap
+from torch.func import vjp, vmap
 
 from untrain.data import Examples
 from untrain.errors import NotSupportedError
+from untrain.models.inputs import InputTensors
+from untrain.models.modules import call, two_classes
 from untrain.models.weights import Tensors
 from untrain.population import Population
 from untrain.population.engine import last_linear, uses
@@ -102,6 +104,8 @@ class Derivatives(abc.ABC):
 class LastLayer(Derivatives):
     """Derivatives by weight and bias of the linear layer whose output is the logits: `J_i = I x h_i`.
 
+    Where that is a single logit, it is the second of two, and the first is 0 whatever the parameters.
+
     Args:
         models: a population of one.
         examples: the n examples.
@@ -131,31 +135,37 @@ class LastLayer(Derivatives):
                 features.append(used[0].double())
         self.features = torch.cat(features)
         self.shapes = {f"{self._prefix}weight": self._layer.weight.shape}
-        self.logits = self.features @ self._layer.weight.detach().double().T
+        outputs = self.features @ self._layer.weight.detach().double().T
         if self._layer.bias is not None:
-            self.logits += self._layer.bias.detach().double()
+            outputs += self._layer.bias.detach().double()
             if self._bias:
                 self.shapes[f"{self._prefix}bias"] = self._layer.bias.shape
+        self.logits = two_classes(outputs)
 
     def push(self, vector: Tensor) -> Tensor:
         weight, *bias = self.named(vector).values()
-        return self.features @ weight.T + (bias[0] if bias else 0.0)
+        return two_classes(self.features @ weight.T + (bias[0] if bias else 0.0))
 
     def pull(self, weights: Tensor) -> Tensor:
+        weights = self._of_outputs(weights)
         parts = [(weights.T @ self.features).flatten(), weights.sum(0)]
         return torch.cat(parts[: len(self.shapes)])
 
     def rows(self, directions: Tensor, names: list[str] | None = None) -> Iterator[Tensor]:
         wanted = [name in (names or self.shapes) for name in self.shapes]
         for part in _batches(self.count, directions.shape[-1] * self.size):
-            outgoing = directions[part].mT  # [b, k, C]
+            outgoing = self._of_outputs(directions[part]).mT  # [b, k, C]
             blocks = [(outgoing[..., None] * self.features[part, None, None]).flatten(2), outgoing]
             yield torch.cat([block for block, use in zip(blocks, wanted, strict=False) if use], dim=-1)
 
     def layers(self, directions: Tensor) -> Iterator[list[LayerPart]]:
         weight, *bias = self.shapes
         incoming = _with_ones(self.features[:, None], bool(bias))
-        yield [LayerPart(weight, bias[0] if bias else None, incoming, directions.mT[:, :, None])]
+        yield [LayerPart(weight, bias[0] if bias else None, incoming, self._of_outputs(directions).mT[:, :, None])]
+
+    def _of_outputs(self, of_logits: Tensor) -> Tensor:
+        """What is given for each logit `[n, C, ...]`, for each output of the layer."""
+        return of_logits[:, -self._layer.out_features :]
 
 
 class AllParameters(Derivatives):
@@ -182,13 +192,13 @@ class AllParameters(Derivatives):
     def _see(self, examples: Examples) -> None:
         self._inputs, self.labels = self._models.resident(examples)
         with torch.no_grad():
-            self.logits = torch.cat([self._module(batch.clone()) for batch in self._inputs.split(_BATCH)])
+            self.logits = torch.cat([call(self._module, batch.clone()) for batch in self._inputs.split(_BATCH)])
 
     def push(self, vector: Tensor) -> Tensor:
         parameters = list(self._trainable.values())
         pushed = []
         for batch in self._inputs.split(_BATCH):
-            logits = self._module(batch.clone())
+            logits = call(self._module, batch.clone())
             # J^T u is linear in u, and its derivative by u along the vector is J times the vector.
             u = torch.zeros_like(logits, requires_grad=True)
             pulled = torch.autograd.grad(logits, parameters, u, create_graph=True, materialize_grads=True)
@@ -199,7 +209,7 @@ class AllParameters(Derivatives):
         parameters = list(self._trainable.values())
         total = torch.zeros(self.size).to(weights)
         for inputs, part in self._split(weights):
-            weighted = (self._module(inputs) * part).sum()
+            weighted = (call(self._module, inputs) * part).sum()
             total += _flat(torch.autograd.grad(weighted, parameters, materialize_grads=True))
         return total
 
@@ -207,7 +217,7 @@ class AllParameters(Derivatives):
         values = {name: self._values[name] for name in names or self.shapes}
         size = sum(value.numel() for value in values.values())
 
-        def of_one(x: Tensor, columns: Tensor) -> Tensor:
+        def of_one(x: InputTensors, columns: Tensor) -> Tensor:
             back: Callable[[Tensor], tuple[Tensors]] = vjp(
                 lambda chosen: self._logits({**self._values, **chosen}, x[None])[0], values
             )[1]
@@ -227,7 +237,7 @@ class AllParameters(Derivatives):
     def layers(self, directions: Tensor) -> Iterator[list[LayerPart]]:
         for inputs, columns in self._split(directions, max(1, min(_BATCH, _PRODUCTS // self.size))):
             with _Tape(self._module, self._trainable) as tape:
-                logits = self._module(inputs)
+                logits = call(self._module, inputs)
                 yield tape.parts(logits, columns)
 
     def hessian_product(self, loss_sum: Callable[[Tensor, Tensor], Tensor], vector: Tensor) -> Tensor:
@@ -235,17 +245,16 @@ class AllParameters(Derivatives):
         total = torch.zeros_like(vector)
         parameters = list(self._trainable.values())
         for inputs, labels in self._split(self.labels):
-            loss = loss_sum(self._module(inputs), labels)
+            loss = loss_sum(call(self._module, inputs), labels)
             first = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
             slope = (_flat(first) * vector).sum()
             total += _flat(torch.autograd.grad(slope, parameters, materialize_grads=True))
         return total
 
-    def _logits(self, values: Tensors, inputs: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self._module, (values, self._buffers), (inputs,))
-        return logits
+    def _logits(self, values: Tensors, inputs: InputTensors) -> Tensor:
+        return call(self._module, inputs, (values, self._buffers))
 
-    def _split(self, beside: Tensor, width: int = _BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+    def _split(self, beside: Tensor, width: int = _BATCH) -> Iterator[tuple[InputTensors, Tensor]]:
         """Copies of the inputs, which a layer may change in place, and what goes with them, batch by batch."""
         for inputs, part in zip(self._inputs.split(width), beside.split(width), strict=True):
             yield inputs.clone(), part

@@ -10,7 +10,6 @@ Which width is fastest is measured (`choose_engine`). Whether vectorizing gives 
 silently be wrong.
 """
 
-import copy
 import logging
 import statistics
 import time
@@ -21,9 +20,11 @@ from typing import Annotated
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
 from untrain.errors import NotSupportedError
+from untrain.models.inputs import InputTensors, each_tensor
+from untrain.models.modules import call, copied, raw_logits
 from untrain.models.weights import Tensors
 
 logger = logging.getLogger("untrain")
@@ -59,8 +60,8 @@ def attach(module: nn.Module, tensors: Tensors) -> None:
         module.get_submodule(owner)._buffers[leaf] = tensors[name]
 
 
-def last_linear(module: nn.Module, inputs: Tensor) -> tuple[str, nn.Linear]:
-    """Name and module of the linear layer whose output is the logits.
+def last_linear(module: nn.Module, inputs: InputTensors) -> tuple[str, nn.Linear]:
+    """Name and module of the linear layer whose output is the logits, or the single logit.
 
     Args:
         module: in evaluation mode.
@@ -76,12 +77,14 @@ def last_linear(module: nn.Module, inputs: Tensor) -> tuple[str, nn.Linear]:
         if isinstance(layer, nn.Linear)
     ]
     with torch.no_grad():
-        logits = module(inputs.clone())
+        logits = raw_logits(module, inputs.clone())
     for hook in hooks:
         hook.remove()
     for name, layer, output in reversed(seen):
         # NaN equals NaN here: whether logits are finite is for others to say.
-        if output.shape == logits.shape and torch.allclose(output, logits, rtol=0, atol=0, equal_nan=True):
+        if output.numel() == logits.numel() and torch.allclose(
+            output.reshape(logits.shape), logits, rtol=0, atol=0, equal_nan=True
+        ):
             return name, layer
     raise NotSupportedError(
         f"{type(module).__name__} has no linear layer whose output is the logits: choose a method or scorer that uses "
@@ -89,13 +92,13 @@ def last_linear(module: nn.Module, inputs: Tensor) -> tuple[str, nn.Linear]:
     )
 
 
-def uses(module: nn.Module, layer: nn.Module, batches: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+def uses(module: nn.Module, layer: nn.Module, batches: Iterable[InputTensors]) -> Iterator[list[Tensor]]:
     """What goes into a layer for each batch, once for every time that the module uses it."""
     seen: list[Tensor] = []
     with layer.register_forward_hook(lambda _, args, __: seen.append(args[0])):
         for batch in batches:
             seen.clear()
-            module(batch.clone())
+            call(module, batch.clone())
             yield list(seen)
 
 
@@ -147,25 +150,23 @@ class Chunk:
         """The part of a `[N, ...]` tensor that belongs to these models, shaped as their leaves are."""
         return stacked[self.rows.start] if self.size == 1 else stacked[self.rows]
 
-    def forward(self, inputs: Tensor, *, shared: bool = False) -> Tensor:
+    def forward(self, inputs: InputTensors, *, shared: bool = False) -> Tensor:
         """Logits `[K, B, C]` of inputs `[K, B, ...]`, or of one batch `[B, ...]` that all models share."""
         if self.size == 1:
             own = inputs if shared else inputs[0]
             if self.channels_last:
-                own = own.contiguous(memory_format=torch.channels_last)
-            single: Tensor = self.skeleton(own)
-            return single[None]
+                own = each_tensor(own, lambda images: images.contiguous(memory_format=torch.channels_last))
+            return call(self.skeleton, own)[None]
 
-        def one(parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
-            logits: Tensor = functional_call(self.skeleton, (parameters, buffers), (x,))
-            return logits
+        def one(parameters: Tensors, buffers: Tensors, x: InputTensors) -> Tensor:
+            return call(self.skeleton, x, (parameters, buffers))
 
-        call = vmap(one, in_dims=(0, 0, None if shared else 0), randomness="error")
-        result: Tensor = call(self._parameters, self._buffers, inputs)
+        every = vmap(one, in_dims=(0, 0, None if shared else 0), randomness="error")
+        result: Tensor = every(self._parameters, self._buffers, inputs)
         return result
 
 
-def why_not_vectorized(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) -> str | None:
+def why_not_vectorized(skeleton: nn.Module, tensors: Tensors, inputs: InputTensors) -> str | None:
     """Why these models cannot be computed in one call, or None if they can.
 
     Two models take two steps of gradient descent in float64, vectorized and alone; parameters, buffers and
@@ -176,12 +177,12 @@ def why_not_vectorized(skeleton: nn.Module, tensors: Tensors, inputs: Tensor) ->
         tensors: stacked `[N, ...]`, N at least 2; only copied.
         inputs: a few examples `[B, ...]`.
     """
-    module = copy.deepcopy(skeleton).double().train()
+    module = copied(skeleton).double().train()
     pair_together = {name: _double(tensor[:2]).clone() for name, tensor in tensors.items()}
     pair_alone = {name: tensor.clone() for name, tensor in pair_together.items()}
-    inputs = _double(inputs)
     # Each model gets its own half of the inputs, as in training; a look at all of them follows, as in evaluation.
-    inputs = torch.cat([inputs, inputs.flip(0)])
+    rows = torch.arange(len(inputs), device=inputs.device)
+    inputs = each_tensor(inputs, _double)[torch.cat([rows, rows.flip(0)])]
     try:
         together = _two_steps([Chunk(module, pair_together, slice(0, 2))], inputs)
         alone = _two_steps([Chunk(module, pair_alone, slice(row, row + 1)) for row in (0, 1)], inputs)
@@ -197,7 +198,7 @@ def _double(tensor: Tensor) -> Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
-def _two_steps(chunks: list[Chunk], inputs: Tensor) -> Tensor:
+def _two_steps(chunks: list[Chunk], inputs: InputTensors) -> Tensor:
     logits = []
     for chunk in chunks:
         chunk.attach()
@@ -223,7 +224,9 @@ def seconds_of(device: torch.device) -> float:
     return time.process_time()
 
 
-def choose_engine(make_skeleton: Callable[[], nn.Module], tensors: Tensors, inputs: Tensor, batch_size: int) -> Engine:
+def choose_engine(
+    make_skeleton: Callable[[], nn.Module], tensors: Tensors, inputs: InputTensors, batch_size: int
+) -> Engine:
     """Measure how these models are best computed.
 
     Args:
@@ -255,7 +258,7 @@ def choose_engine(make_skeleton: Callable[[], nn.Module], tensors: Tensors, inpu
     best, reason, figures = Engine(), "there is one model", []
     with preserved_mode(skeleton):
         skeleton.train()
-        if inputs.ndim == 4:
+        if isinstance(inputs, Tensor) and inputs.ndim == 4:
             with suppress(RuntimeError):  # a module that insists on the ordinary layout keeps it
                 cost = ratio(Engine(1, channels_last=True), best)
                 figures.append(f"channels last {cost:.2f}")
@@ -296,17 +299,6 @@ def _ratio(challenger: Callable[[], None], holder: Callable[[], None], device: t
         holder()
         ratios.append((middle - begin) / max(seconds_of(device) - middle, 1e-9))
     return statistics.median(ratios)
-
-
-@contextmanager
-def seeded(seed: int, cuda_devices: list[torch.device]) -> Iterator[None]:
-    """Seed torch's generators of the CPU and of these devices, and leave them afterwards as they were."""
-    with torch.random.fork_rng(devices=cuda_devices):
-        torch.default_generator.manual_seed(seed)
-        for device in cuda_devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """`Population`: N networks of one architecture, stored as one."""
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,8 +16,11 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
+from untrain.models.inputs import InputTensors, NamedTensors
+from untrain.models.modules import copied, unwrapped
 from untrain.models.weights import Tensors, check_tensors, state_of
-from untrain.population.engine import Chunk, Engine, attach, choose_engine, last_linear, seeded, uses
+from untrain.population.ambient import ordinary, seeded
+from untrain.population.engine import Chunk, Engine, attach, choose_engine, last_linear, uses
 from untrain.population.loss import Loss, cross_entropy
 from untrain.population.recipe import Recipe
 from untrain.population.training import Training
@@ -56,11 +58,12 @@ class Population:
         self.skeleton, self.tensors, self.streams = skeleton, tensors, streams
         self.indices, self.factory, self.engine, self.recipe = tuple(indices), factory, engine, recipe
         self._single: nn.Module | None = None
-        self._resident: dict[int, tuple[Examples, tuple[Tensor, Tensor]]] = {}
+        self._resident: dict[int, tuple[Examples, tuple[InputTensors, Tensor]]] = {}
 
     # Making, taking apart, putting together
 
     @classmethod
+    @ordinary
     def create(
         cls,
         factory: Factory,
@@ -87,7 +90,7 @@ class Population:
             recipe: how they are going to be trained; default None leaves that to the first `train`.
 
         Raises:
-            InputError: `count` is below 1, or the factory does not build a module.
+            InputError: `count` is below 1, or the factory does not build a module that can be trained here.
         """
         if count < 1:
             raise InputError(f"expected at least one model, got {count}")
@@ -112,7 +115,8 @@ class Population:
             with seeded(streams.seed("initialise", index), []):
                 module = factory()
             if not isinstance(module, nn.Module):
-                raise InputError(f"expected a factory that builds a torch module, got {type(module).__name__}")
+                raise InputError(f"A factory must build a torch module, got {type(module).__name__}.")
+            module = unwrapped(module)
             state = {name: _placed(tensor.detach(), device, dtype) for name, tensor in state_of(module).items()}
             if skeleton is None:
                 skeleton = module
@@ -123,19 +127,24 @@ class Population:
         return cls(skeleton, tensors, streams, indices, factory, engine, recipe)
 
     @classmethod
+    @ordinary
     def from_module(
         cls, module: nn.Module, *, seed: int = 0, factory: Factory | None = None, recipe: Recipe | None = None
     ) -> "Population":
         """A population of one, holding a copy of this module's parameters and buffers.
 
         Args:
-            module: left as it is.
+            module: left as it is. Of a compiled or data-parallel one, the module inside is taken.
             seed: root of the random streams.
             factory: builds a new module of the same architecture; default not known.
             recipe: how the module was trained; default not known.
+
+        Raises:
+            InputError: it is TorchScript, has lazy layers that were never called, or holds what cannot be copied.
         """
+        module = unwrapped(module)
         tensors = {name: tensor.detach().clone()[None] for name, tensor in state_of(module).items()}
-        return cls(copy.deepcopy(module), tensors, Streams(seed), [0], factory, recipe=recipe)
+        return cls(copied(module), tensors, Streams(seed), [0], factory, recipe=recipe)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -218,7 +227,7 @@ class Population:
 
     def module(self, position: int = 0) -> nn.Module:
         """One model as an ordinary module with its own copies of the tensors, in evaluation mode."""
-        module = copy.deepcopy(self.skeleton).to(self.device, self.dtype)
+        module = copied(self.skeleton).to(self.device, self.dtype)
         attach(module, {name: tensor[position].clone() for name, tensor in self.tensors.items()})
         return module.eval()
 
@@ -269,6 +278,7 @@ class Population:
 
     # Training and evaluating
 
+    @ordinary
     def train(
         self,
         examples: Examples,
@@ -360,7 +370,7 @@ class Population:
         """The models in runs of the engine's width; measures how when that is not known."""
         if self.engine is None:
             inputs, _ = self.resident(examples)
-            with torch.random.fork_rng(devices=self.cuda_devices):
+            with seeded(0, self.cuda_devices):
                 self.engine = choose_engine(self._attachable, self.tensors, inputs, min(batch_size, len(examples)))
         for first in range(0, len(self), self.engine.width):
             last = min(first + self.engine.width, len(self))
@@ -369,10 +379,10 @@ class Population:
 
     def _attachable(self) -> nn.Module:
         if self._single is None:
-            self._single = copy.deepcopy(self.skeleton).to(self.device, self.dtype)
+            self._single = copied(self.skeleton).to(self.device, self.dtype)
         return self._single
 
-    def resident(self, examples: Examples) -> tuple[Tensor, Tensor]:
+    def resident(self, examples: Examples) -> tuple[InputTensors, Tensor]:
         """Inputs and labels of `examples` as tensors on the device; the last few sets are kept there.
 
         Floating-point inputs and bytes get the type of the models, other integers stay what they are.
@@ -381,7 +391,11 @@ class Population:
         if key not in self._resident:
             while len(self._resident) >= _RESIDENT_SETS:
                 del self._resident[next(iter(self._resident))]
-            inputs = _placed(torch.from_numpy(np.ascontiguousarray(examples.inputs)), self.device, self.dtype)
+            tensors = {
+                name: _placed(torch.from_numpy(np.ascontiguousarray(array)), self.device, self.dtype)
+                for name, array in examples.arrays.items()
+            }
+            inputs = tensors[""] if "" in tensors else NamedTensors(tensors)
             # The examples are kept beside their tensors so that their identity is not given to another object.
             self._resident[key] = (examples, (inputs, torch.from_numpy(examples.labels).to(self.device)))
         return self._resident[key][1]

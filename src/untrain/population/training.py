@@ -11,8 +11,10 @@ from torch import Tensor
 from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
+from untrain.models.inputs import InputTensors
 from untrain.models.weights import Tensors
-from untrain.population.engine import Chunk, seeded
+from untrain.population.ambient import seeded
+from untrain.population.engine import Chunk
 from untrain.population.loss import Batch, Loss, cross_entropy
 from untrain.population.recipe import Recipe, batch_bounds
 
@@ -44,7 +46,7 @@ class Trainable(Protocol):
     def chunks(self, examples: Examples, batch_size: int = ...) -> Iterator[Chunk]:
         """The models in runs of the engine's width."""
 
-    def resident(self, examples: Examples) -> tuple[Tensor, Tensor]:
+    def resident(self, examples: Examples) -> tuple[InputTensors, Tensor]:
         """Inputs and labels on the device."""
 
     def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
@@ -223,7 +225,7 @@ class Training:
         return torch.from_numpy(np.stack(orders)).to(self.models.device)
 
 
-def _forward(chunk: Chunk, inputs: Tensor) -> Tensor:
+def _forward(chunk: Chunk, inputs: InputTensors) -> Tensor:
     try:
         return chunk.forward(inputs)
     except ValueError as error:

@@ -19,6 +19,7 @@ from untrain.core.text import percent
 from untrain.errors import InputError
 from untrain.models import Factory
 from untrain.population import Population, Recipe
+from untrain.population.ambient import ordinary
 from untrain.records import Audit, MethodMemoryLeft
 from untrain.workflows.case import Case, check_request
 from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
@@ -30,6 +31,7 @@ FEWEST = GROUPS
 
 
 @renamed(forget="ids", keep="checkpoint_dir")
+@ordinary
 def audit(
     model: nn.Module | Population,
     examples: object,

@@ -3,8 +3,10 @@
 import functools
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -110,16 +112,29 @@ class Situation:
         recipe = request.recipe.compressed(1e-9)  # one epoch, however long the original was trained
         validation = None if request.validation is None else _first(request.validation)
         trial = Request(_first(request.forget), _first(request.retain), recipe, validation)
-        disabled, logger.disabled = logger.disabled, True  # warnings about so few examples would mislead
         try:
-            build_method(spec).forget(self.models.clone(), trial)
+            with _silent():  # warnings about so few examples would mislead
+                build_method(spec).forget(self.models.clone(), trial)
         except UntrainError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 (a method that fails in any way does not fit)
             return first_line(error)
-        finally:
-            logger.disabled = disabled
         return None
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Drop what this thread logs."""
+    thread = threading.get_ident()
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    logger.addFilter(of_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_others)
 
 
 def _first(examples: Examples) -> Examples:

@@ -10,9 +10,10 @@ from torch import nn
 
 from untrain.core.deprecation import renamed
 from untrain.data import Examples, as_examples, forget_ids
-from untrain.errors import UntrainError
+from untrain.errors import UntrainError, first_line
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
+from untrain.population.ambient import ordinary
 from untrain.workflows.case import Case, check_request
 from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
 from untrain.workflows.compare import check_validation, find_copies, logits_of
@@ -65,6 +66,7 @@ class Diagnosis:
 
 
 @renamed(["validation"], forget="ids", seconds="time_budget")
+@ordinary
 def doctor(
     model: nn.Module | Population,
     examples: object,
@@ -142,7 +144,9 @@ class _Problems:
             return check()
         except UntrainError as error:
             self.sentences = (*self.sentences, str(error))
-            return None
+        except Exception as error:  # noqa: BLE001 (a person's own code may fail in any way)
+            self.sentences = (*self.sentences, f"Checking the request failed: {first_line(error)}")
+        return None
 
 
 def _checks(
@@ -162,16 +166,18 @@ def _check_model(model: nn.Module | Population, train: Examples) -> None:
 
 
 def _facts(train: Examples, validation: Examples | None) -> Iterator[str]:
-    shape = "x".join(map(str, train.inputs.shape[1:])) or "single numbers"
-    classes = len(train.classes)
-    yield f"{len(train)} training examples of {classes} classes; inputs of shape {shape}, {train.inputs.dtype}."
+    shapes = [
+        f"{name} {'x'.join(map(str, array.shape[1:])) or 'single numbers'}, {array.dtype}".lstrip()
+        for name, array in train.arrays.items()
+    ]
+    yield f"{len(train)} training examples of {len(train.classes)} classes; inputs of shape {'; '.join(shapes)}."
     if validation is not None:
         yield f"{len(validation)} validation examples."
 
 
 def _data_warnings(train: Examples, validation: Examples | None) -> Iterator[str]:
     """What is odd in the data, whatever is to be forgotten."""
-    rows = [row.tobytes() for row in np.ascontiguousarray(train.inputs)]
+    rows = train.input_bytes()
     distinct = len(set(rows))
     if repeated := len(rows) - distinct:
         mixed = len(set(zip(rows, train.labels.tolist(), strict=True))) - distinct

@@ -24,6 +24,7 @@ from untrain.methods import METHODS, Method
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe
+from untrain.population.ambient import ordinary
 from untrain.records import (
     Applied,
     Audit,
@@ -111,6 +112,7 @@ class Forgotten:
 
 
 @renamed(["method", "validation", "seed"], forget="ids", bound="max_accuracy_drop", seconds="time_budget")
+@ordinary
 def forget(
     model: nn.Module | Population,
     examples: object,

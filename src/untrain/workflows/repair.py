@@ -17,6 +17,7 @@ from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.population import Population, Recipe, suited
+from untrain.population.ambient import ordinary
 from untrain.workflows.choose import resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct
 
@@ -78,6 +79,7 @@ class _Case:
     confirmed: Positions | None
 
 
+@ordinary
 def repair(
     model: nn.Module | Population | None,
     examples: object,
