@@ -10,6 +10,7 @@ from .core.randomness import Streams as Streams
 from .data import Examples as Examples
 from .data import ForgetSplit as ForgetSplit
 from .data import Noisy as Noisy
+from .data import Prepare as Prepare
 from .data import Splits as Splits
 from .data import as_examples as as_examples
 from .data import forget_groups as forget_groups

@@ -17,6 +17,10 @@ def first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
+class SkippedWarning(UserWarning):
+    """Files among the data that were not read."""
+
+
 class InputError(UntrainError, ValueError):
     """Data or an argument that cannot be used as given."""
 

@@ -1,5 +1,8 @@
 """How texts, shares and times are shown to people, on a terminal, in a table or on a page."""
 
+import difflib
+from collections.abc import Iterable
+
 
 def printable(text: str) -> str:
     r"""The text with every character that could not be seen, or could steer a terminal, written out.
@@ -37,3 +40,13 @@ def duration(seconds: float) -> str:
         return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A question that names the nearest of `names`, or nothing where none is near.
+
+    >>> nearest("minst", ["digits", "mnist"])
+    "; did you mean 'mnist'?"
+    """
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

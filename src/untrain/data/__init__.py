@@ -7,6 +7,7 @@ from untrain.data.noise import human_noise as human_noise
 from untrain.data.noise import mislabel as mislabel
 from untrain.data.noise import pair_noise as pair_noise
 from untrain.data.noise import symmetric_noise as symmetric_noise
+from untrain.data.prepare import Prepare as Prepare
 from untrain.data.sources import load as load
 from untrain.data.splits import ForgetSplit as ForgetSplit
 from untrain.data.splits import Splits as Splits

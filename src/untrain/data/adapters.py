@@ -1,16 +1,18 @@
 """Examples from what people have: arrays, tables, torch and Hugging Face datasets. No such library is imported."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from untrain.data.arrays import scalar, scalars, some, stacked, to_array
+from untrain.data.arrays import scalar, scalars, some, stacked, to_array, without_torch
 from untrain.data.columns import Columns, texts
-from untrain.data.examples import Array, Examples
-from untrain.data.images import Pictures, is_picture
+from untrain.data.examples import Array, Examples, name_array
+from untrain.data.images import Pictures, Transformed, is_picture
+from untrain.data.memory import MEMORY_LIMIT
+from untrain.data.selection import Selection
 from untrain.data.sources import load
 from untrain.data.tables import HuggingFaceDataset, from_columns, from_frame, from_hugging_face
 from untrain.errors import InputError
@@ -33,8 +35,12 @@ def as_examples(
     data: object,
     *,
     ids: Sequence[str] | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | Mapping[str, int] | None = None,
     prefix: str = "",
+    label: str | int | None = None,
+    inputs: str | int | Sequence[str] | None = None,
+    transform: Callable[[Any], object] | None = None,
+    memory_limit: float = MEMORY_LIMIT,
 ) -> Examples:
     """Make examples from data in one of the usual forms.
 
@@ -48,14 +54,18 @@ def as_examples(
     pandas, polars, pyarrow           columns of a data frame or table; an index of pandas becomes the ids
     Hugging Face dataset              its columns, and the names of its class labels
     dataset of pairs                  a torch dataset with a length, or any sequence of pairs (input, label)
-    path                              a folder of images or a `.parquet` table, as `load` reads it
+    dataset of longer samples         the first part is the input and the second the label, or those that are named
+    dataset of dictionaries           columns by name
+    data loader of torch              its dataset
+    path                              a folder of images, or a `.parquet`, `.csv` or `.tsv` table, as `load` reads it
     ================================  ======================================================================
 
     Of columns, labels are `label`, else `labels`, else the only one of class labels; ids are `id`, groups `group`.
     Inputs are the only column of pictures, else the only one of sequences, else all columns of single numbers, side by
-    side as float32. Columns named `label`, `labels` or `..._label` are never inputs.
+    side as float32; what a tokenizer makes (`input_ids`, `attention_mask` and so on) is passed by name. Where two
+    columns could be the input, `inputs` has to say. An index that pandas or R wrote is no input. Columns named `label`, `labels` or `..._label` are never inputs.
 
-    Inputs keep their type: bytes stay bytes and token ids stay integers. Pictures become float32 in 0..1. Labels are
+    Inputs keep their type: bytes stay bytes and token ids stay integers. Pictures become float32 in 0..1, turned upright as their EXIF orientation says. Labels are
     class numbers from 0 on, or class names.
 
     Args:
@@ -63,7 +73,13 @@ def as_examples(
         ids: `[n]` distinct names of the examples; default their own, else their row numbers.
         classes: class names in the order of the model's outputs; default their own, else names in alphabetical order
             or the class numbers. Labels of examples with some of these classes are renumbered by name.
+            A dictionary of outputs by class name, as `label2id`, says the same.
         prefix: put before row numbers that serve as ids, so that two sets without ids of their own differ.
+        label: the label column; of samples that are tuples, its position.
+        inputs: the input column or columns; of samples that are tuples, its position.
+        transform: makes the input of one example from its picture (of Pillow, upright), its row or its value; returns a
+            picture, numbers, or a dictionary of numbers. It must not be random. `Prepare` resizes and normalizes.
+        memory_limit: largest size of the decoded examples in GB (10 ** 9 bytes).
 
     Raises:
         InputError: the data are in no such form; a label is no class; inputs differ in shape, are not numbers, or
@@ -74,19 +90,40 @@ def as_examples(
     >>> as_examples((np.zeros((2, 3)), ["no", "yes"])).classes
     ('no', 'yes')
     """
+    order = _order(classes)
     if isinstance(data, str | Path):
-        data = load(str(data))
+        data = load(data, label=label, inputs=_names(inputs), transform=transform, memory_limit=memory_limit)  # type: ignore[arg-type]
+        transform = None
     if isinstance(data, Examples):
-        given = data if ids is None else replace(data, ids=np.asarray(texts(ids, "id"), dtype=np.str_))
-        return given if classes is None else _with_classes(given, tuple(classes))
-    columns = _read(data)
+        if transform is not None:
+            raise InputError("A transform applies to data that are read, and these are Examples already: leave it out.")
+        given = data if ids is None else replace(data, ids=name_array(texts(ids, "id")))
+        return given if order is None else _with_classes(given, order)
+    columns = _read(data, Selection.of(label, inputs, transform=transform, memory_limit=memory_limit))
+    if transform is not None and not isinstance(columns.inputs, Transformed):
+        columns = replace(columns, inputs=Transformed(columns.inputs, transform, "the data"))
     columns = replace(
         columns,
-        ids=columns.ids if ids is None else ids,
-        classes=columns.classes if columns.classes is not None else classes,
+        ids=columns.ids if ids is None else scalars(ids, "ids"),
+        classes=columns.classes if columns.classes is not None else order,
     )
-    examples = columns.with_ids(prefix).examples()
-    return examples if classes is None else _with_classes(examples, tuple(classes))
+    examples = columns.with_ids(prefix).examples(memory_limit=memory_limit)
+    return examples if order is None else _with_classes(examples, order)
+
+
+def _names(inputs: str | int | Sequence[str] | None) -> str | Sequence[str] | None:
+    return str(inputs) if isinstance(inputs, int) else inputs
+
+
+def _order(classes: Sequence[str] | Mapping[str, int] | None) -> tuple[str, ...] | None:
+    """Class names in the order of the model's outputs."""
+    if classes is None or not isinstance(classes, Mapping):
+        return None if classes is None else tuple(map(str, classes))
+    if sorted(classes.values()) != list(range(len(classes))):
+        raise InputError(
+            f"Classes by name must have the outputs 0 to {len(classes) - 1}, each once, got {some(list(classes.items()))}."
+        )
+    return tuple(map(str, sorted(classes, key=classes.__getitem__)))
 
 
 def _with_classes(examples: Examples, classes: tuple[str, ...]) -> Examples:
@@ -103,61 +140,98 @@ def _with_classes(examples: Examples, classes: tuple[str, ...]) -> Examples:
     return replace(examples, labels=numbers[examples.labels], classes=classes)
 
 
-def _read(data: object) -> Columns:
+def _read(data: object, selection: Selection) -> Columns:
     if isinstance(data, Mapping):
-        return _read_mapping(data)
+        return _read_mapping(data, selection)
     if isinstance(data, HuggingFaceDataset):
-        return from_hugging_face(data).read()
+        return from_hugging_face(data).read(selection)
     if hasattr(data, "columns") and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "iloc")):
-        return from_frame(data).read()
+        return from_frame(data).read(selection)
+    if hasattr(data, "dataset") and hasattr(data, "batch_size"):  # a data loader of torch
+        return _read(data.dataset, selection)
     if isinstance(data, tuple):
         if len(data) != 2:
             raise InputError(f"{_FORMS}; got a tuple of {len(data)}.")
-        return Columns(to_array(data[0], "inputs"), scalars(data[1], "labels"))
+        inputs = data[0]
+        named = isinstance(inputs, Mapping)
+        arrays = {str(name): to_array(array, f"inputs {name!r}") for name, array in inputs.items()} if named else None
+        return Columns(to_array(inputs, "inputs") if arrays is None else arrays, scalars(data[1], "labels"))
     if isinstance(data, _Dataset) and not hasattr(data, "dtype"):
-        return _read_pairs(data)
+        return _read_samples(data, selection)
     raise InputError(f"{_FORMS}; got {type(data).__name__}.")
 
 
-def _read_mapping(data: Mapping[str, object]) -> Columns:
+def _read_mapping(data: Mapping[str, object], selection: Selection) -> Columns:
     if hasattr(data, "column_names"):
         raise InputError(f"{_FORMS}; got one with the parts {some(list(data))}: choose one, as in data['train'].")
     if not data.keys() >= _ARRAYS or data.keys() - _ARRAYS - _NAMES:
-        return from_columns(data, "the dictionary").read()
+        return from_columns(data, "the dictionary").read(selection)
     names = {name: None if data.get(name) is None else scalars(data[name], name) for name in _NAMES}
     classes = None if names["classes"] is None else texts(names["classes"], "classes")
-    return Columns(
-        to_array(data["inputs"], "inputs"), scalars(data["labels"], "labels"), names["ids"], names["groups"], classes
+    return replace(
+        _read((data["inputs"], data["labels"]), selection), ids=names["ids"], groups=names["groups"], classes=classes
     )
 
 
-def _read_pairs(data: _Dataset) -> Columns:
-    """Inputs and labels of a dataset that gives pairs, read in order."""
+def _read_samples(data: _Dataset, selection: Selection) -> Columns:
+    """Inputs and labels of a dataset that gives samples: tuples or dictionaries."""
     if not len(data):
         raise InputError(f"{_FORMS}; got an empty {type(data).__name__}.")
-    pairs = [_pair(data, position) for position in range(len(data))]
-    inputs = [given for given, _ in pairs]
-    if not np.array_equal(_array_of(inputs[:1]), _array_of([_pair(data, 0)[0]])):
+    if isinstance(data[0], Mapping):
+        samples = [_parts(data, position) for position in range(len(data))]
+        columns = {name: [sample.get(name) for sample in samples] for name in samples[0]}
+        read = from_columns(columns, "the dataset").read(selection)
+        _check_same(read.inputs, from_columns({k: [v] for k, v in _parts(data, 0).items()}, "").read(selection).inputs)
+        return read
+    count = len(data[0]) if isinstance(data[0], tuple | list) else 0
+    first, second = (*selection.inputs, "0")[0], "1" if selection.label is None else selection.label
+    if count < 2 or not {first, second} <= {str(part) for part in range(count)} or len(selection.inputs) > 1:
+        raise InputError(f"{_FORMS}; got {type(data).__name__} whose item 0 is a {type(data[0]).__name__}.")
+    samples = [_sample(data, position, count) for position in range(len(data))]
+    inputs, labels = [sample[int(first)] for sample in samples], [sample[int(second)] for sample in samples]
+    if selection.transform is None:
+        _check_same(_inputs_of(inputs), _inputs_of([_sample(data, 0, count)[int(first)]]))
+        read = _inputs_of(inputs)
+    else:
+        read = Pictures(inputs, "the dataset") if is_picture(inputs[0]) else inputs
+    if count > 2 and selection.label is None and np.ndim(without_torch(labels[0])):
+        raise InputError(
+            f"The second of {count} parts of a sample is not a single label: say which parts are the input and the "
+            "label, as in inputs=0, label=2."
+        )
+    names = getattr(data, "classes", None)
+    named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return Columns(read, scalars([scalar(label) for label in labels], "labels"), classes=names if named else None)
+
+
+def _parts(data: _Dataset, position: int) -> Mapping[str, object]:
+    sample = data[position]
+    if not isinstance(sample, Mapping):
+        raise InputError(f"{_FORMS}; got {type(data).__name__} whose item {position} is a {type(sample).__name__}.")
+    return sample
+
+
+def _sample(data: _Dataset, position: int, count: int) -> Sequence[object]:
+    sample = data[position]
+    if not isinstance(sample, tuple | list) or len(sample) != count:
+        raise InputError(f"{_FORMS}; got {type(data).__name__} whose item {position} is a {type(sample).__name__}.")
+    return sample
+
+
+def _check_same(inputs: Any, again: Any) -> None:  # noqa: ANN401 (inputs that may have to be decoded)
+    """Refuse inputs whose first one changed when it was read again."""
+    one, other = (
+        read.select(np.arange(1)).read(["0"]) if isinstance(read, Pictures | Transformed) else read
+        for read in (inputs, again)
+    )
+    if isinstance(one, Mapping):
+        one, other = next(iter(one.values())), next(iter(other.values()))
+    if not np.array_equal(one[:1], other[:1]):
         raise InputError(
             "A dataset must give the same input for an item each time, but item 0 changed when it was read again: "
             "leave out random augmentation."
         )
-    names = getattr(data, "classes", None)
-    named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    return Columns(_inputs_of(inputs), [scalar(label) for _, label in pairs], classes=names if named else None)
-
-
-def _pair(data: _Dataset, position: int) -> tuple[object, object]:
-    pair = data[position]
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise InputError(f"{_FORMS}; got {type(data).__name__} whose item {position} is a {type(pair).__name__}.")
-    return pair[0], pair[1]
 
 
 def _inputs_of(cells: list[object]) -> Array | Pictures:
     return Pictures(cells, "the dataset") if is_picture(cells[0]) else stacked(cells, "the dataset")
-
-
-def _array_of(cells: list[object]) -> Array:
-    inputs = _inputs_of(cells)
-    return inputs.read(["0"]) if isinstance(inputs, Pictures) else inputs

@@ -49,10 +49,20 @@ def scalars(values: object, what: str) -> list[object]:
     column = without_torch(values)
     if not isinstance(column, list | tuple):
         array = np.asarray(column)
+        if array.ndim == 2 and array.shape[1] == 1:  # as one logit a sample wants them
+            array = array[:, 0]
         if array.ndim != 1:
-            raise InputError(f"Each example needs a single value in {what}, got an array of shape {array.shape}.")
+            raise InputError(
+                f"Each example needs a single value in {what}, got an array of shape {array.shape}: pass "
+                "class numbers, as .argmax(1) gives them of one-hot rows."
+            )
         column = array.tolist()
-    return [scalar(value) for value in column]
+    return [scalar(without_torch(value)) if hasattr(value, "ndim") else value for value in map(_alone, column)]
+
+
+def _alone(value: object) -> object:
+    """The only value of an array of one; anything else as it is."""
+    return value[0] if getattr(value, "shape", None) == (1,) else value  # type: ignore[index]
 
 
 def to_array(values: object, what: str) -> Array:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 
 from untrain.data.arrays import some
-from untrain.data.examples import Array, Examples, Labels, Positions
-from untrain.data.images import Pictures
+from untrain.data.examples import Examples, Inputs, Labels, Positions
+from untrain.data.images import Pictures, Transformed
+from untrain.data.memory import MEMORY_LIMIT, check_memory
 from untrain.errors import InputError
 
 MOST_CLASSES = 100_000
@@ -22,21 +24,21 @@ class Columns:
     """What is needed for examples, before it is checked.
 
     Attributes:
-        inputs: `[n, ...]`, or pictures that are not decoded yet.
+        inputs: `[n, ...]`, a dictionary of such arrays, or pictures and others that are not decoded yet.
         labels: `[n]` class names or class numbers.
         ids: `[n]` names of the examples, or None where the data have none.
         groups: `[n]` names, or None.
         classes: class names by class number, or None where the labels say them.
     """
 
-    inputs: Array | Pictures
+    inputs: Inputs | Pictures | Transformed
     labels: Sequence[object]
     ids: Sequence[object] | None = None
     groups: Sequence[object] | None = None
     classes: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.inputs, Pictures) and not self.inputs.ndim:
+        if isinstance(self.inputs, np.ndarray) and not self.inputs.ndim:
             raise InputError("Inputs must be an array [n, ...], got a single number.")
 
     def with_ids(self, prefix: str = "", digits: int = 1) -> "Columns":
@@ -47,9 +49,12 @@ class Columns:
         """
         if self.ids is not None:
             return self
-        return replace(self, ids=[f"{prefix}{row:0{digits}d}" for row in range(len(self.inputs))])
+        return replace(self, ids=[f"{prefix}{row:0{digits}d}" for row in range(len(self))])
 
-    def examples(self, choose: Choose | None = None) -> Examples:
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())) if isinstance(self.inputs, dict) else self.inputs)
+
+    def examples(self, choose: Choose | None = None, memory_limit: float = MEMORY_LIMIT) -> Examples:
         """Check them and make examples; only pictures that are chosen are decoded.
 
         Raises:
@@ -59,28 +64,41 @@ class Columns:
         ids = texts(self.with_ids().ids or (), "id")
         groups = None if self.groups is None else texts(self.groups, "group")
         for what, values in (("labels", self.labels), ("ids", ids), ("groups", groups)):
-            if values is not None and len(values) != len(self.inputs):
-                raise InputError(f"Each of the {len(self.inputs)} inputs needs one of the {what}, got {len(values)}.")
+            if values is not None and len(values) != len(self):
+                raise InputError(f"Each of the {len(self)} inputs needs one of the {what}, got {len(values)}.")
         labels, classes = class_numbers(self.labels, ids, self.classes)
         inputs = self.inputs
         if choose is not None:
             rows, labels, classes = choose(labels, classes)
-            inputs = inputs.select(rows) if isinstance(inputs, Pictures) else inputs[rows]
+            inputs = _selected(inputs, rows)
             ids = [ids[row] for row in rows]
             groups = None if groups is None else [groups[row] for row in rows]
-        return Examples.of(inputs.read(ids) if isinstance(inputs, Pictures) else inputs, labels, ids, classes, groups)
+        check_memory(4 * len(ids) * max(map(len, ids), default=0), memory_limit, f"The {len(ids)} ids")
+        decoded = inputs.read(ids, memory_limit) if isinstance(inputs, Pictures | Transformed) else inputs
+        return Examples.of(decoded, labels, ids, classes, groups)
+
+
+def _selected(inputs: Inputs | Pictures | Transformed, rows: Positions) -> Inputs | Pictures | Transformed:
+    if isinstance(inputs, Pictures | Transformed):
+        return inputs.select(rows)
+    return {name: array[rows] for name, array in inputs.items()} if isinstance(inputs, dict) else inputs[rows]
 
 
 def texts(values: Sequence[object], what: str) -> list[str]:
-    """Names as texts, exactly as they are given.
+    """Names as texts, exactly as they are given; bytes are read as UTF-8.
 
     Raises:
-        InputError: one is missing.
+        InputError: one is missing, or bytes are no text.
     """
     for row, value in enumerate(values):
         if value is None or value != value:  # NaN is how tables mark a missing value
             raise InputError(f"Every example needs a value in column {what!r}, got none in row {row}.")
-    return [str(value) for value in values]
+    try:
+        return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"The values of column {what!r} must be texts, got bytes that are not UTF-8: {error}"
+        ) from error
 
 
 def class_numbers(
@@ -89,33 +107,47 @@ def class_numbers(
     """Class numbers and class names of labels that are either.
 
     Args:
-        values: class names, or class numbers from 0 on.
+        values: class names, or class numbers: from 0 on, or those of `classes`. Numbers that leave no gap from 1 on are
+            the names of as many classes.
         ids: of the examples, for messages.
-        classes: names by class number; default the names in alphabetical order, or the numbers.
+        classes: names in the order of the class numbers; numbers that are all among them are names, too. Default the
+            names in alphabetical order, or the numbers.
 
     Raises:
         InputError: a label is neither, or no class; there are names and numbers.
     """
     names = [value for value in values if isinstance(value, str)]
     if names and len(names) == len(values):
-        order = tuple(sorted(set(names)) if classes is None else classes)
-        number_of = {name: number for number, name in enumerate(order)}
-        for name, example in zip(names, ids, strict=True):
-            if name not in number_of:
-                raise InputError(f"Labels must be among {some(order)}, got {name!r} for example {example}.")
-        return np.asarray([number_of[name] for name in names], dtype=np.int64), order
+        return _numbered(names, ids, sorted(set(names)) if classes is None else classes)
     if names:
         raise InputError("Labels must be all class numbers or all class names, got both: use one of the two.")
-    numbers = [_class_number(value, example) for value, example in zip(values, ids, strict=True)]
-    order = tuple(classes or (str(number) for number in range(max(numbers, default=-1) + 1)))
-    for number, example in zip(numbers, ids, strict=True):
-        if number >= len(order):
-            raise InputError(f"Labels must be from 0 to {len(order) - 1}, got {number} for example {example}.")
-    return np.asarray(numbers, dtype=np.int64), order
+    whole = [_whole(value, example) for value, example in zip(values, ids, strict=True)]
+    if classes is not None and {str(number) for number in whole} <= set(classes):
+        return _numbered([str(number) for number in whole], ids, classes)
+    most = max(whole, default=-1)
+    if classes is None and most > 1 and min(whole) == 1 and len(set(whole)) == most:
+        return _numbered([str(number) for number in whole], ids, [str(number) for number in range(1, most + 1)])
+    order = tuple(classes or (str(number) for number in range(most + 1)))
+    for number, example in zip(whole, ids, strict=True):
+        if not 0 <= number < len(order):
+            raise InputError(
+                f"Labels must be from 0 to {len(order) - 1}, got {number} for example {example}: name the classes in "
+                "the order of the model's outputs with classes=."
+            )
+    return np.asarray(whole, dtype=np.int64), order
 
 
-def _class_number(value: object, example: str) -> int:
-    if isinstance(value, int | float) and value == value // 1 and 0 <= value < MOST_CLASSES:
+def _numbered(names: Sequence[str], ids: Sequence[str], order: Sequence[str]) -> tuple[Labels, tuple[str, ...]]:
+    """Class numbers of class names."""
+    number_of = {name: number for number, name in enumerate(order)}
+    for name, example in zip(names, ids, strict=True):
+        if name not in number_of:
+            raise InputError(f"Labels must be among {some(order)}, got {name!r} for example {example}.")
+    return np.asarray([number_of[name] for name in names], dtype=np.int64), tuple(order)
+
+
+def _whole(value: object, example: str) -> int:
+    if isinstance(value, int | float | Decimal) and value == value // 1 and abs(value) < MOST_CLASSES:
         return int(value)
     raise InputError(
         f"Labels must be class names, or class numbers from 0 to {MOST_CLASSES - 1}, got {value!r} for example "

@@ -6,13 +6,16 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from untrain.data.examples import Array, Positions
-from untrain.errors import InputError
+from untrain.data.arrays import stacked, to_array
+from untrain.data.examples import Array, Inputs, Positions
+from untrain.data.memory import MEMORY_LIMIT, check_memory
+from untrain.errors import InputError, first_line
 
 Pixels = npt.NDArray[np.uint8]
 """`[channels, height, width]`, 0 to 255."""
@@ -26,6 +29,10 @@ MOST_BYTES = 100_000_000
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 """The formats that are decoded; Pillow would run Ghostscript on a disguised PostScript file."""
+
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+"""Endings of the names of pictures, in lower case."""
 
 
 def check_inside(files: Iterable[Path], root: Path) -> None:
@@ -58,6 +65,15 @@ def decode(data: bytes, where: str) -> Pixels:
     """Decode one image, turned upright if it says so; one channel if it is gray, else three.
 
     Raises:
+        InputError: see `opened`.
+    """
+    return pixels_of(opened(data, where), where)
+
+
+def opened(data: bytes, where: str) -> Image.Image:
+    """Decode one image, turned upright as its EXIF orientation says.
+
+    Raises:
         InputError: the bytes are not a whole image of at most `MOST_PIXELS` pixels; the message names `where`.
     """
     try:
@@ -69,7 +85,7 @@ def decode(data: bytes, where: str) -> Pixels:
                     raise InputError(
                         f"Images must have at most {MOST_PIXELS} pixels, got {width} x {height} in {where}."
                     )
-                return pixels_of(image, where)
+                return upright(image)
     except InputError:
         raise
     except Exception as error:
@@ -80,22 +96,28 @@ def decode(data: bytes, where: str) -> Pixels:
         ) from error
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """The image, decoded and turned as its EXIF orientation says."""
+    turned = ImageOps.exif_transpose(image)
+    turned.load()
+    return turned
+
+
 def pixels_of(image: Image.Image, where: str) -> Pixels:
-    """The pixels of an image, turned upright if it says so; one channel if it is gray, else three.
+    """The pixels of an image; one channel if it is gray, else three.
 
     Raises:
         InputError: it has more than 8 bits a channel; the message names `where`.
     """
     if image.mode.startswith(("I", "F")):
         raise InputError(f"Images must have 8 bits a channel, got mode {image.mode} in {where}: convert it.")
-    image = ImageOps.exif_transpose(image)
     pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
 def is_picture(cell: object) -> bool:
-    """Whether a cell of a column is a picture: of Pillow, the bytes of a file, or a mapping that holds them."""
-    return isinstance(cell, Image.Image | bytes) or (isinstance(cell, Mapping) and "bytes" in cell)
+    """Whether a cell of a column is a picture: of Pillow, a path, the bytes of a file, or a mapping that holds them."""
+    return isinstance(cell, Image.Image | bytes | Path) or (isinstance(cell, Mapping) and "bytes" in cell)
 
 
 def can_be_opened(cell: object) -> bool:
@@ -115,16 +137,18 @@ class Pictures:
     """Pictures that are decoded when they are read.
 
     Attributes:
-        cells: files, their bytes, mappings with `bytes`, or pictures of Pillow.
+        cells: files, their bytes, mappings with `bytes` or with a `path` below `root`, or pictures of Pillow.
         source: where they come from, for messages.
         prepare: changes the pixels of one picture.
         unit: what pixels are divided by; by default they become 0 to 1.
+        root: folder of the files that cells name, or None where they may name none.
     """
 
     cells: Array | Sequence[object]
     source: str
     prepare: Callable[[Pixels], Pixels] | None = None
     unit: float = 255.0
+    root: Path | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -133,36 +157,111 @@ class Pictures:
         """The pictures at `rows`, in that order."""
         return replace(self, cells=[self.cells[row] for row in rows])
 
-    def read(self, names: Sequence[str]) -> Array:
+    def cell(self, row: int, name: str) -> Image.Image:
+        """One picture, decoded and upright; `name` is that of its example, for messages."""
+        cell = self.cells[row]
+        where = str(cell) if isinstance(cell, Path) else f"{self.source}, example {name}"
+        return upright(cell) if isinstance(cell, Image.Image) else opened(self._bytes(cell, where), where)
+
+    def read(self, names: Sequence[str], memory_limit: float = MEMORY_LIMIT) -> Array:
         """Decode them to float32 `[n, channels, height, width]`.
 
         Args:
             names: of the examples, for messages.
+            memory_limit: largest size of the result in GB.
 
         Raises:
-            InputError: a picture cannot be read, or has another shape than the first.
+            InputError: a picture cannot be read, or has another shape than the first; they take too much memory.
         """
-        images = [self._decoded(cell, name) for cell, name in zip(self.cells, names, strict=True)]
-        for image, name in zip(images, names, strict=True):
-            if image.shape != images[0].shape:
+        pixels = np.empty((len(self), 0, 0, 0), dtype=np.float32)
+        for row, name in enumerate(names):
+            image = self._pixels(row, name)
+            if not row:
+                check_memory(4 * image.size * len(self), memory_limit, f"The {len(self)} pictures of {self.source}")
+                pixels = np.empty((len(self), *image.shape), dtype=np.float32)
+            if image.shape != pixels.shape[1:]:
                 raise InputError(
-                    f"All images must have one shape, got {image.shape} for {name} and {images[0].shape} for "
-                    f"{names[0]} in {self.source}: resize them."
+                    f"All images must have one shape, got {image.shape} for {name} and {pixels.shape[1:]} for "
+                    f"{names[0]} in {self.source}: resize them, with transform=Prepare(size=...) or --size."
                 )
-        pixels = np.empty((len(images), *images[0].shape), dtype=np.float32)
-        for row, image in enumerate(images):
             np.divide(image, np.float32(self.unit), out=pixels[row])
         return pixels
 
-    def _decoded(self, cell: object, name: str) -> Pixels:
-        where = str(cell) if isinstance(cell, Path) else f"{self.source}, example {name}"
-        pixels = pixels_of(cell, where) if isinstance(cell, Image.Image) else decode(_bytes_of(cell), where)
+    def _pixels(self, row: int, name: str) -> Pixels:
+        pixels = pixels_of(self.cell(row, name), f"{self.source}, example {name}")
         return pixels if self.prepare is None else self.prepare(pixels)
 
+    def _bytes(self, cell: object, where: str) -> bytes:
+        """The file of a picture; nothing where there is none, which cannot be decoded."""
+        path = cell.get("path") if isinstance(cell, Mapping) and cell.get("bytes") is None else cell
+        if isinstance(path, str):
+            if self.root is None:
+                raise InputError(f"{where} names the file {path!r} but holds no picture: store the bytes of pictures.")
+            check_inside([path := self.root / path], self.root)
+        if isinstance(path, Path):
+            return read_bytes(path)
+        data = cell.get("bytes") if isinstance(cell, Mapping) else cell
+        return data if isinstance(data, bytes) else b""
 
-def _bytes_of(cell: object) -> bytes:
-    """The file of a picture; nothing where there is none, which cannot be decoded."""
-    if isinstance(cell, Path):
-        return read_bytes(cell)
-    data = cell.get("bytes") if isinstance(cell, Mapping) else cell
-    return data if isinstance(data, bytes) else b""
+
+@dataclass(frozen=True)
+class Transformed:
+    """Inputs that a person's function makes, one at a time, when they are read.
+
+    Attributes:
+        cells: pictures, an array `[n, ...]`, or any other values such as texts.
+        transform: takes a picture of Pillow, a row of the array or a value; returns a picture, numbers, or a dictionary
+            of numbers by name.
+        source: where they come from, for messages.
+    """
+
+    cells: Pictures | Array | Sequence[object]
+    transform: Callable[[Any], object]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def select(self, rows: Positions) -> "Transformed":
+        """Those at `rows`, in that order."""
+        cells = self.cells
+        return replace(self, cells=cells.select(rows) if isinstance(cells, Pictures) else [cells[row] for row in rows])
+
+    def read(self, names: Sequence[str], memory_limit: float = MEMORY_LIMIT) -> Inputs:
+        """What the function makes of each: an array `[n, ...]`, or a dictionary of arrays.
+
+        Raises:
+            InputError: the function fails, changes from one call to the next, or returns other shapes; the results take
+                too much memory.
+        """
+        made = list[dict[str, Array]]()
+        for row, name in enumerate(names):
+            arrays = self._made(row, name)
+            if not row:
+                size = sum(array.nbytes for array in arrays.values()) * len(self)
+                check_memory(size, memory_limit, f"The {len(self)} inputs of {self.source}")
+                again = self._made(row, name)
+                if any(not np.array_equal(arrays[key], again.get(key)) for key in arrays):
+                    raise InputError(
+                        f"The transform must give the same result each time, but that of example {name} changed: leave "
+                        "out random augmentation."
+                    )
+            made.append(arrays)
+        stacks = {key: stacked([arrays.get(key) for arrays in made], self.source) for key in (made or [{}])[0]}
+        return stacks[""] if "" in stacks else stacks
+
+    def _made(self, row: int, name: str) -> dict[str, Array]:
+        cell = self.cells.cell(row, name) if isinstance(self.cells, Pictures) else self.cells[row]
+        try:
+            result = self.transform(cell)
+        except InputError as error:
+            raise InputError(f"Example {name} of {self.source} cannot be prepared: {error}") from error
+        except Exception as error:
+            raise InputError(
+                f"The transform fails for example {name} of {self.source}: {type(error).__name__}: {first_line(error)}"
+            ) from error
+        if isinstance(result, Image.Image):
+            return {"": pixels_of(result, name).astype(np.float32) / np.float32(255)}
+        where = f"The result of the transform for example {name}"
+        parts = result if isinstance(result, Mapping) else {"": result}
+        return {str(key): to_array(part, where) for key, part in parts.items()}

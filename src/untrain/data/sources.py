@@ -1,21 +1,26 @@
 """Where examples come from: embedded digits, parquet in the Hugging Face layout, folders, tables of one's own."""
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from untrain.core.randomness import Streams
+from untrain.core.text import nearest
+from untrain.data.arrays import some
 from untrain.data.columns import Columns
 from untrain.data.examples import Examples, Labels, Positions
-from untrain.data.images import FORMATS, Pictures, check_inside
+from untrain.data.files import DELIMITED, from_delimited, from_parquet
+from untrain.data.images import FORMATS, SUFFIXES, Pictures, Transformed, check_inside
+from untrain.data.memory import MEMORY_LIMIT
+from untrain.data.selection import Selection
 from untrain.data.surf.read import NAME as SURF
 from untrain.data.surf.read import find_surf, read_surf
-from untrain.data.tables import from_parquet
-from untrain.errors import InputError
+from untrain.errors import InputError, SkippedWarning
 
 Part = Literal["train", "test"]
 
@@ -27,10 +32,9 @@ _CLASSES = {
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ),
 }  # fmt: skip
+NAMED = ("digits", *_CLASSES)
 WITH_TEST_PART = tuple(_CLASSES)
 """Sources that come with a test part of their own."""
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
 
 def load(
@@ -42,7 +46,10 @@ def load(
     classes: Sequence[str] | None = None,
     per_class: int | None = None,
     label: str | None = None,
+    inputs: str | Sequence[str] | None = None,
     not_inputs: Sequence[str] = (),
+    transform: Callable[[Any], object] | None = None,
+    memory_limit: float = MEMORY_LIMIT,
     seed: int = 0,
 ) -> Examples:
     """Read examples by the name of a data set, or from a folder or parquet table of one's own.
@@ -54,9 +61,9 @@ def load(
     `mnist`, `cifar10`, `fashion-mnist`  parquet files below `data_dir`                   0..1, `[n, c, h, w]`
     `surf`, or a folder like it          photographs of faces by age; groups are persons  0..255, `[n, 3, 32, 32]`
     folder                               images in `<folder>/<class>/`                    0..1, `[n, c, h, w]`
-    `.parquet` table with pictures       its only column of pictures                      0..1, `[n, c, h, w]`
-    `.parquet` table with lists          its only column of lists, such as embeddings     as stored, `[n, ...]`
-    `.parquet` table of numbers          all its columns of numbers                       `[n, columns]`
+    `.parquet`, `.csv`, `.tsv`           its only column of pictures, stored or named     0..1, `[n, c, h, w]`
+    the same, with lists                 its only column of lists, such as embeddings     as stored, `[n, ...]`
+    the same, with numbers alone         all its columns of numbers                       `[n, columns]`
     ===================================  ===============================================  =========================
 
     `as_examples` says which columns of a table are labels, ids, groups and inputs; it reads data in memory by the same
@@ -72,7 +79,11 @@ def load(
         classes: names of the classes to keep, in this order; default all.
         per_class: number of examples to keep of each class, drawn at random; default all.
         label: label column of a table of one's own; default `label`, else `labels`, else the only one of class labels.
+        inputs: input column of such a table, or columns; default what the kinds of the columns say.
         not_inputs: further columns of such a table that a model must not see, such as other labels.
+        transform: makes the input of one example from its picture (of Pillow, upright) or its array; returns a picture,
+            numbers, or a dictionary of numbers. It must not be random. `Prepare` resizes and normalizes.
+        memory_limit: largest size of the decoded examples in GB (10 ** 9 bytes).
         seed: seed of the draws.
 
     Raises:
@@ -83,20 +94,47 @@ def load(
     (1797, 1, 8, 8)
     """
     choice = _Choice(limit, None if classes is None else tuple(classes), per_class, Streams(seed).child("limit", part))
-    path = Path(source)
-    if path.suffix == ".parquet" and path.is_file():
-        columns = from_parquet([path]).read(label, not_inputs).with_ids(f"{path.stem}/", digits=5)
-    elif label not in (None, "label") or not_inputs:
-        raise InputError(f"Columns can be chosen of a .parquet table only, got {str(source)!r}.")
+    selection = Selection.of(
+        label, inputs, not_inputs=tuple(not_inputs), transform=transform, memory_limit=memory_limit
+    )
+    path, name = Path(source), str(source)
+    check_source(name)
+    if path.is_file():
+        read = from_parquet([path], selection) if path.suffix == ".parquet" else from_delimited(path, selection)
+        columns = read.read(selection).with_ids(f"{path.stem}/", digits=5)
+    elif label not in (None, "label") or not_inputs or inputs is not None:
+        raise InputError(f"Columns can be chosen of a table only (.parquet, .csv or .tsv), got {name!r}.")
     else:
-        columns = _read(str(source), part, data_dir)
-    return columns.examples(choice.rows)
+        columns = _read(name, part, data_dir, selection)
+        if transform is not None:
+            columns = replace(columns, inputs=Transformed(columns.inputs, transform, name))
+    return columns.examples(choice.rows, memory_limit)
 
 
-def _read(source: str, part: Part, data_dir: str | Path | None) -> Columns:
+def check_source(source: str) -> None:
+    """Check that there is a source of this name, before anything is read.
+
+    Raises:
+        InputError: there is none; the message says what is nearest.
+    """
+    path = Path(source)
+    if source in (*NAMED, SURF) or path.is_dir():
+        return
+    kinds = f"the data source must be {', '.join(NAMED)}, {SURF}, a folder of images, or a .parquet, .csv or .tsv file"
+    if path.is_file():
+        if path.suffix.lower() not in (".parquet", *DELIMITED):
+            raise InputError(f"{source} is not a table that can be read: {kinds}.")
+        return
+    near = nearest(source, NAMED) or nearest(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else ())
+    if path.suffix or len(path.parts) > 1:
+        raise InputError(f"There is no file or folder {source}{near or f'; {kinds}.'}")
+    raise InputError(f"{kinds[0].upper()}{kinds[1:]}, got {source!r}{near or '.'}")
+
+
+def _read(source: str, part: Part, data_dir: str | Path | None, selection: Selection) -> Columns:
     if source in _CLASSES:
-        table = from_parquet(_parquet_files(source, part, data_dir))
-        columns = table.read("label").with_ids(f"{source}/{part}/", digits=5)
+        table = from_parquet(_parquet_files(source, part, data_dir), Selection(memory_limit=selection.memory_limit))
+        columns = table.read(Selection("label")).with_ids(f"{source}/{part}/", digits=5)
         return replace(columns, classes=_CLASSES[source])
     if part == "test":
         raise InputError(f"{source} comes without a test part: split it with `untrain.split`.")
@@ -104,12 +142,7 @@ def _read(source: str, part: Part, data_dir: str | Path | None) -> Columns:
         return _digits()
     if (root := find_surf(source, data_dir)) is not None:
         return read_surf(root)
-    if Path(source).is_dir():
-        return _folder(Path(source))
-    raise InputError(
-        f"The data source must be digits, {', '.join(_CLASSES)}, {SURF}, a folder of images or a .parquet file, "
-        f"got {source!r}."
-    )
+    return _folder(Path(source))
 
 
 @dataclass(frozen=True)
@@ -178,8 +211,8 @@ def _parquet_files(source: str, part: Part, data_dir: str | Path | None) -> list
 
 def _folder(root: Path) -> Columns:
     """Images in `<root>/<class>/`; ids are paths relative to the root."""
-    files = _visible_files(root)
-    images = [file for file in files if file.suffix.lower() in _SUFFIXES]
+    files = [file for file in _visible_files(root) if file.parent != root]
+    images = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not images:
         raise InputError(f"There are no images {root}/<class>/<image>: put those of each class in a folder of its own.")
     classes = [file.relative_to(root).parts[0] for file in images]
@@ -190,6 +223,14 @@ def _folder(root: Path) -> Columns:
             "files, or move the folder away."
         )
     check_inside(images, root)
+    skipped = sorted({*_visible_files(root)} - {*images})
+    if skipped:
+        names = some([file.relative_to(root) for file in skipped])
+        warnings.warn(
+            f"{len(skipped)} files in {root} were skipped, since they are no images below a class folder: {names}.",
+            SkippedWarning,
+            stacklevel=4,
+        )
     return Columns(Pictures(images, str(root)), classes, [file.relative_to(root).as_posix() for file in images])
 
 
@@ -197,7 +238,7 @@ def _visible_files(root: Path) -> list[Path]:
     try:
         return sorted(
             file
-            for file in root.glob("*/**/*")
+            for file in root.glob("**/*")
             if not any(part.startswith(".") for part in file.relative_to(root).parts) and file.is_file()
         )
     except RecursionError:

@@ -4,22 +4,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 import numpy as np
 
-from untrain.data.arrays import scalars, some, stacked, to_array, without_torch
+from untrain.data.arrays import scalars, stacked, to_array, without_torch
 from untrain.data.columns import Columns
 from untrain.data.examples import Array
-from untrain.data.images import Pictures, can_be_opened, is_picture
+from untrain.data.images import SUFFIXES, Pictures, Transformed, can_be_opened, is_picture
+from untrain.data.selection import SPECIAL, Selection, is_index
 from untrain.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LABELS = ("label", "labels")
-_SPECIAL = {*_LABELS, "id", "group"}
+_TOKENS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
+"""Columns that a tokenizer makes of one text; a model takes them by name."""
 _NUMBERS = {"bool", *(f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64))} - {"float8"}
 """Types of elements of a Hugging Face feature that NumPy knows by the same name."""
 
@@ -35,78 +36,75 @@ class Table:
         source: where they come from, for messages.
         class_names: of columns whose numbers stand for classes.
         index: names of the rows, where the table has them beside its columns.
+        root: folder of the pictures that cells name, or None where they may name none.
     """
 
     columns: Mapping[str, Cells]
     source: str
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     index: Sequence[object] | None = None
+    root: Path | None = None
 
-    def read(self, label: str | None = None, not_inputs: Sequence[str] = ()) -> Columns:
-        """Labels, ids, groups and inputs.
-
-        The labels are the column `label`, else `labels`, else the only one that holds class labels. Ids are the column
-        `id`, else the names of the rows; groups the column `group`. All other columns are offered as inputs, except
-        those named `label`, `labels` or `..._label`: the only column of pictures, else the only one of sequences, else
-        all columns of single numbers side by side as float32.
-
-        Args:
-            label: the label column, if another.
-            not_inputs: further columns that are no inputs.
+    def read(self, selection: Selection = Selection()) -> Columns:
+        """Labels, ids, groups and inputs; `as_examples` says which columns they are.
 
         Raises:
             InputError: a column is missing, or the inputs are not clear.
         """
-        label = self._label_column() if label is None else label
-        for name in (label, *not_inputs):
-            if name not in self.columns:
-                raise InputError(
-                    f"There is no column {name!r} in {self.source}, only {some(list(self.columns))}: name one of them."
-                )
+        label = selection.label_of(self.columns, self.class_names, self.source)
         if not len(self.columns[label]):
             raise InputError(f"There must be at least one row in {self.source}, got none.")
+        indices = [name for name, cells in self.columns.items() if is_index(name, _listed(cells))]
+        indices = [name for name in indices if name not in (label, *selection.inputs)]
+        index = scalars(self.columns[indices[0]], "the index") if indices and self.index is None else self.index
+        others = {label, *SPECIAL, *selection.not_inputs, *indices}
+        names = selection.inputs or [
+            name for name in self.columns if name not in others and not name.endswith("_label")
+        ]
+        inputs = self._inputs(list(names), selection)
+        if selection.transform is not None:
+            inputs = Transformed(inputs, selection.transform, self.source)
         return Columns(
-            self._inputs({label, *_SPECIAL, *not_inputs}),
+            inputs,
             scalars(self.columns[label], f"column {label!r}"),
-            scalars(self.columns["id"], "column 'id'") if "id" in self.columns else self.index,
+            scalars(self.columns["id"], "column 'id'") if "id" in self.columns else index,
             scalars(self.columns["group"], "column 'group'") if "group" in self.columns else None,
             self.class_names.get(label),
         )
 
-    def _label_column(self) -> str:
-        for name in _LABELS:
-            if name in self.columns:
-                return name
-        if len(self.class_names) == 1:
-            return next(iter(self.class_names))
-        raise InputError(
-            f"There is no column 'label' or 'labels' in {self.source}, only {some(list(self.columns))}: rename the one "
-            "that the model predicts to 'label'."
-        )
-
-    def _inputs(self, others: set[str]) -> Array | Pictures:
-        features = {
-            name: cells for name, cells in self.columns.items() if name not in others and not name.endswith("_label")
-        }
-        first = {name: next((cell for cell in cells if cell is not None), None) for name, cells in features.items()}
-        pictures = [name for name, cell in first.items() if is_picture(cell)]
-        if len(pictures) > 1:
+    def _inputs(self, names: list[str], selection: Selection) -> Any:  # noqa: ANN401 (one array, named ones, or cells)
+        first = {name: next((cell for cell in self.columns[name] if cell is not None), None) for name in names}
+        pictures = [name for name in names if self._is_picture(first[name])]
+        if len(pictures) > 1 and not selection.inputs:
             pictures = [name for name in pictures if can_be_opened(first[name])] or pictures
         sequences = [
-            name for name, cell in first.items() if isinstance(cell, list | tuple) or bool(getattr(cell, "ndim", False))
+            name for name in names if isinstance(first[name], list | tuple) or bool(getattr(first[name], "ndim", False))
         ]
-        chosen = pictures or sequences
-        if not features or len(chosen) > 1 or (sequences and not pictures and len(features) > 1):
+        candidates = pictures + [name for name in sequences if not pictures or _is_numbers(first[name])]
+        if len(candidates) > 1 and (selection.inputs or _TOKENS.issuperset(candidates)) and not pictures:
+            return {name: self._sequences(name) for name in candidates}
+        if len(candidates) > 1 or (sequences and not pictures and len(names) > 1):
             raise InputError(
-                "Inputs must be one column of pictures, one column of sequences, or columns of single numbers, "
-                f"got {some(list(features))} in {self.source}: keep only the columns that the model takes."
+                f"The input could be {' or '.join(candidates if len(candidates) > 1 else names[:5])} in {self.source}: "
+                "name one of these columns with inputs= (--inputs)."
             )
         if pictures:
-            return Pictures(features[chosen[0]], f"{self.source}, column {chosen[0]!r}")
+            return Pictures(self.columns[pictures[0]], f"{self.source}, column {pictures[0]!r}", root=self.root)
         if sequences:
-            return self._sequences(chosen[0])
+            return self._sequences(sequences[0])
+        if len(names) == 1 and selection.transform is not None:
+            return self.columns[names[0]]
+        if not names:
+            raise InputError(
+                "Inputs must be a column of pictures, a column of sequences, or columns of single numbers, got (none) "
+                f"in {self.source}: keep the columns that the model takes."
+            )
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is refused with its example
-            return np.stack([self._numbers(name).astype(np.float32) for name in features], axis=1)
+            return np.stack([self._numbers(name).astype(np.float32) for name in names], axis=1)
+
+    def _is_picture(self, cell: object) -> bool:
+        named = isinstance(cell, str) and self.root is not None and Path(cell).suffix.lower() in SUFFIXES
+        return named or is_picture(cell)
 
     def _sequences(self, name: str) -> Array:
         cells, where = self.columns[name], f"column {name!r} of {self.source}"
@@ -119,10 +117,22 @@ class Table:
         array = np.asarray(cells)
         if array.dtype.kind not in "biuf":
             raise InputError(
-                f"Column {name!r} of {self.source} holds neither pictures nor numbers: convert it to numbers, or leave "
-                "it out."
+                f"Column {name!r} of {self.source} holds neither pictures nor numbers: convert it to numbers, or name "
+                "the input columns with inputs= (--inputs)."
             )
         return array
+
+
+def _listed(cells: Cells) -> Sequence[object] | None:
+    """Cells of whole numbers or texts as a list, to look at their values; None for others."""
+    return cells.tolist() if isinstance(cells, np.ndarray) and cells.ndim == 1 and cells.dtype.kind in "iu" else None
+
+
+def _is_numbers(cell: object) -> bool:
+    try:
+        return np.asarray(cell).dtype.kind in "biuf"
+    except (ValueError, TypeError):
+        return False
 
 
 @runtime_checkable
@@ -181,24 +191,6 @@ def _typed(cells: list[object], feature: object) -> Cells:
         return cells
 
 
-def from_parquet(files: Sequence[Path]) -> Table:
-    """The table that parquet files hold, one after another.
-
-    Raises:
-        InputError: a file cannot be read, or is damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    try:
-        table = pa.concat_tables([pyarrow.parquet.read_table(file) for file in files])
-        table.validate(full=True)  # that texts are texts, among others
-        return from_arrow(table, str(files[0]))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"The parquet file {files[0]} cannot be read as a whole: {reason}") from error
-
-
 def from_frame(frame: object) -> Table:
     """The table that a data frame, or anything else that speaks Arrow, holds.
 
@@ -216,8 +208,8 @@ def from_frame(frame: object) -> Table:
         raise InputError(f"The {type(frame).__name__} has a column that Arrow cannot hold: {reason}") from error
 
 
-def from_arrow(table: "pa.Table", source: str) -> Table:
-    """A table of Arrow; an index of pandas names its rows and is no column.
+def from_arrow(table: "pa.Table", source: str, root: Path | None = None) -> Table:
+    """A table of Arrow, whose cells may name pictures below `root`; an index of pandas names its rows and is no column.
 
     Raises:
         InputError: two columns have one name.
@@ -225,14 +217,14 @@ def from_arrow(table: "pa.Table", source: str) -> Table:
     twice = [name for name, count in Counter(table.column_names).items() if count > 1]
     if twice:
         raise InputError(f"Two columns of {source} are named {twice[0]!r}: rename one of them.")
-    columns = {name: _arrow_cells(table[name]) for name in table.column_names}
+    columns = {name: _arrow_cells(table[name], name) for name in table.column_names}
     metadata = table.schema.metadata or {}
     indices = _parsed(metadata.get(b"pandas"), _Pandas).index_columns
-    names = [name for name in indices if isinstance(name, str) and name in columns and name not in _SPECIAL]
+    names = [name for name in indices if isinstance(name, str) and name in columns and name not in SPECIAL]
     index = _row_names(indices, columns, table.num_rows)
     kept = {name: cells for name, cells in columns.items() if name not in names}
     features = _parsed(metadata.get(b"huggingface"), _HuggingFace).info.features
-    return Table(kept, source, {name: labels for name in kept if (labels := _names(features.get(name)))}, index)
+    return Table(kept, source, {name: labels for name in kept if (labels := _names(features.get(name)))}, index, root)
 
 
 class _Rows(Sequence[object]):
@@ -251,24 +243,66 @@ class _Rows(Sequence[object]):
             raise InputError(f"Row {row} of a column of the table cannot be read: {error}.") from error
 
 
-def _arrow_cells(column: "pa.ChunkedArray") -> Cells:
+def _arrow_cells(column: "pa.ChunkedArray", name: str) -> Cells:
     import pyarrow as pa
     import pyarrow.types as kinds
 
     if isinstance(column.type, pa.FixedShapeTensorType):
         return np.asarray(column.combine_chunks().to_numpy_ndarray())
-    if isinstance(column.type, pa.BaseExtensionType):
+    if isinstance(column.type, pa.BaseExtensionType) and not isinstance(column.type, pa.UuidType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
-    if kinds.is_struct(column.type) or kinds.is_binary(column.type) or kinds.is_large_binary(column.type):
+    if kinds.is_run_end_encoded(column.type):
+        chunks = [pa.compute.run_end_decode(chunk) for chunk in column.chunks]
+        column = pa.chunked_array(chunks, column.type.value_type)
+    stored = column.type.value_type if kinds.is_dictionary(column.type) else column.type
+    if name in SPECIAL or is_index(name):
+        return _shared(column)
+    if kinds.is_struct(stored) or any(
+        test(stored)
+        for test in (kinds.is_binary, kinds.is_large_binary, kinds.is_binary_view, kinds.is_fixed_size_binary)
+    ):
         return _Rows(column)
-    if kinds.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    if kinds.is_dictionary(column.type) and not _is_number(stored):
+        return _shared(column)
+    if (plain := _plain(column.type)) != column.type:
+        column = column.cast(plain)
     if column.null_count:
         return list(column.to_pylist())
     if _is_number(column.type):
         return np.asarray(column.to_numpy())
     array = _arrow_sequences(column) if _is_sequence(column.type) else None
     return list(column.to_pylist()) if array is None else array
+
+
+def _shared(column: "pa.ChunkedArray") -> list[object]:
+    """The values of a column; a text that a dictionary holds once is one object, however often it occurs."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    if not kinds.is_dictionary(column.type):
+        return list(column.to_pylist())
+    values = list[object]()
+    for chunk in column.chunks:
+        words = [*pa.array(chunk.dictionary).to_pylist(), None]
+        values += [words[-1 if position is None else position] for position in chunk.indices.to_pylist()]
+    return values
+
+
+def _plain(kind: "pa.DataType") -> "pa.DataType":
+    """The type with decimals as floats, dictionaries as their values, and views of lists as lists."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    if kinds.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if kinds.is_decimal(kind):
+        return pa.float64()
+    if _is_sequence(kind):
+        inner = _plain(kind.value_type)
+        if kinds.is_fixed_size_list(kind):
+            return pa.list_(inner, kind.list_size)
+        return pa.large_list(inner) if kinds.is_large_list(kind) or kinds.is_large_list_view(kind) else pa.list_(inner)
+    return kind
 
 
 def _arrow_sequences(column: "pa.ChunkedArray") -> Array | None:
@@ -294,7 +328,8 @@ def _is_number(kind: "pa.DataType") -> bool:
 def _is_sequence(kind: "pa.DataType") -> bool:
     import pyarrow.types as kinds
 
-    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
+    lists = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list, kinds.is_list_view, kinds.is_large_list_view)
+    return any(is_one(kind) for is_one in lists)
 
 
 class _Range(msgspec.Struct):
@@ -344,7 +379,7 @@ def _row_names(indices: list[str | _Range], columns: Mapping[str, Cells], count:
         return None
     index = indices[0]
     if isinstance(index, str):
-        return scalars(columns[index], "the index") if index in columns and index not in _SPECIAL else None
+        return scalars(columns[index], "the index") if index in columns and index not in SPECIAL else None
     is_plain = (index.start, index.step) == (0, 1)
     numbers = None if is_plain or not index.step else range(index.start, index.stop, index.step)
     return None if numbers is None or len(numbers) != count else list(numbers)

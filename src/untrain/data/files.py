@@ -1,0 +1,129 @@
+"""Tables in files: parquet, and texts with a separator. Columns and sizes are looked at before anything is decoded."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from untrain.data.memory import ROW_BYTES, check_memory
+from untrain.data.selection import SPECIAL, Selection, is_index
+from untrain.data.tables import Table, from_arrow
+from untrain.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+DELIMITED = (".csv", ".tsv", ".txt")
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
+"""Bytes that a value takes in memory, by its type in the file; those of texts and pictures come on top."""
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*\Z")
+
+
+def from_parquet(files: Sequence[Path], selection: Selection = Selection()) -> Table:
+    """The table that parquet files hold, one after another.
+
+    Raises:
+        InputError: a file cannot be read, or is damaged; a column is missing; they take too much memory.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Values that a file repeats stay one in memory, too.
+        opened = [pq.ParquetFile(file, read_dictionary=_byte_columns(file)) for file in files]
+        names = opened[0].schema_arrow.names
+        if selection.label is not None or selection.inputs or selection.not_inputs:
+            selection.label_of(names, (), str(files[0]))
+        wanted = _wanted(names, selection)
+        needed = sum(_decoded_bytes(file.metadata, wanted) for file in opened)
+        check_memory(needed, selection.memory_limit, str(files[0]))
+        table = pa.concat_tables([file.read(columns=wanted) for file in opened])
+        table.validate(full=True)  # that texts are texts, among others
+        return from_arrow(table, str(files[0]), files[0].parent)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"The parquet file {files[0]} cannot be read as a whole: {reason}") from error
+
+
+def _byte_columns(file: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    schema = pq.read_metadata(file).schema
+    return [
+        schema.column(number).path
+        for number in range(len(schema))
+        if schema.column(number).physical_type == "BYTE_ARRAY" and "." not in schema.column(number).path.split(".")[0]
+    ]
+
+
+def _wanted(names: list[str], selection: Selection) -> list[str] | None:
+    """The columns to read; None for all."""
+    if not selection.inputs:
+        return None
+    kept = {*SPECIAL, *selection.inputs, *([] if selection.label is None else [selection.label])}
+    return [name for name in names if name in kept or is_index(name)]
+
+
+def _decoded_bytes(metadata: "pq.FileMetaData", wanted: list[str] | None) -> int:
+    """What a file takes in memory, by what it says of itself."""
+    needed = metadata.num_rows * ROW_BYTES
+    for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
+        for column in (group.column(number) for number in range(group.num_columns)):
+            if wanted is None or column.path_in_schema.partition(".")[0] in wanted:
+                width = _WIDTHS.get(column.physical_type, 0)
+                needed += max(column.num_values * width, column.total_uncompressed_size)
+    return needed
+
+
+def from_delimited(file: Path, selection: Selection = Selection()) -> Table:
+    """The table that a text file holds, with names in its first line.
+
+    Columns are separated by commas, semicolons, tabs or bars, whichever the first line has most of. Ids and groups are
+    kept as they are written; labels are numbers where all of them are. Where semicolons separate, numbers may have
+    decimal commas. A first column without a name is an index, as pandas and R write it.
+
+    Raises:
+        InputError: the file cannot be read, has no such column, or takes too much memory.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+
+    try:
+        with file.open("rb") as lines:
+            head, row = lines.readline(), lines.readline()
+            count = sum(block.count(b"\n") for block in iter(lambda: lines.read(1 << 20), b""))
+        delimiter = max(b";\t|,", key=lambda mark: head.count(bytes([mark])))
+        mark = chr(delimiter) if bytes([delimiter]) in head else ","
+        check_memory(4 * file.stat().st_size + count * ROW_BYTES, selection.memory_limit, str(file))
+        names = _head(head.decode("utf-8-sig"), mark)
+        label = selection.label_of(names, (), str(file))
+        exact = {name: pa.string() for name in names if name in SPECIAL or name == label or is_index(name)}
+        decimal = "," if mark == ";" and re.search(rb"(^|;)\s*-?\d+,\d+\s*(;|\r?\n|$)", row) else "."
+        table = pyarrow.csv.read_csv(
+            file,
+            parse_options=pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=exact, decimal_point=decimal),
+        )
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The table {file} cannot be read: {first_line(error)}") from error
+    return from_arrow(_with_labels(table, label), str(file), file.parent)
+
+
+def _head(line: str, mark: str) -> list[str]:
+    import csv
+
+    return next(csv.reader([line.rstrip("\r\n")], delimiter=mark), [])
+
+
+def _with_labels(table: "pa.Table", label: str) -> "pa.Table":
+    """The table with labels as numbers, where all of them are written as such."""
+    import pyarrow as pa
+
+    if table.column_names.count(label) != 1:
+        return table
+    texts = table[label].to_pylist()
+    if not texts or not all(_NUMBER.match(text or "") for text in texts):
+        return table
+    numbers = pa.array([float(text) for text in texts])
+    return table.set_column(table.column_names.index(label), label, numbers)

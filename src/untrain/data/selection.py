@@ -1,0 +1,83 @@
+"""Which columns of a table are read, and how inputs are prepared."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from untrain.core.text import nearest
+from untrain.data.arrays import some
+from untrain.data.memory import MEMORY_LIMIT
+from untrain.errors import InputError
+
+LABELS = ("label", "labels")
+SPECIAL = {*LABELS, "id", "group"}
+_INDEX = re.compile(r"|Unnamed: \d+(\.\d+)*|__index_level_\d+__")
+_COUNTED = ("index", "level_0")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a person says of the columns.
+
+    Attributes:
+        label: the label column; default `label`, else `labels`, else the only one of class labels.
+        inputs: the input columns; default what the kinds of the columns say.
+        not_inputs: further columns that are no inputs.
+        transform: makes the input of one example from its picture, row or value.
+        memory_limit: largest size of the decoded examples in GB.
+    """
+
+    label: str | None = None
+    inputs: tuple[str, ...] = ()
+    not_inputs: tuple[str, ...] = ()
+    transform: Callable[[Any], object] | None = None
+    memory_limit: float = MEMORY_LIMIT
+
+    @classmethod
+    def of(cls, label: str | int | None, inputs: str | int | Sequence[str] | None, **others: Any) -> "Selection":  # noqa: ANN401
+        """The same from arguments, in which one input column may stand alone, and a part of a sample is a number."""
+        names = () if inputs is None else (inputs,) if isinstance(inputs, str | int) else inputs
+        return cls(None if label is None else str(label), tuple(map(str, names)), **others)
+
+    def label_of(self, names: Iterable[str], named: Iterable[str], source: str) -> str:
+        """The label column among columns of these names, once every column that was named is there.
+
+        Args:
+            names: of all columns.
+            named: columns of class labels.
+            source: the table, for messages.
+
+        Raises:
+            InputError: a column is missing.
+        """
+        names, named = list(names), list(named)
+        for name in (*([] if self.label is None else [self.label]), *self.inputs, *self.not_inputs):
+            if name not in names:
+                raise InputError(
+                    f"There is no column {name!r} in {source}, only {some(names)}: name one of them{nearest(name, names)}."
+                )
+        if self.label is not None:
+            return self.label
+        for name in LABELS:
+            if name in names:
+                return name
+        if len(named) == 1:
+            return named[0]
+        raise InputError(
+            f"There is no column 'label' or 'labels' in {source}, only {some(names)}: rename the one that the model "
+            "predicts to 'label', or name it with label= (--label)."
+        )
+
+
+def is_index(name: str, cells: Sequence[object] | None = None) -> bool:
+    """Whether a column is the index that pandas or R wrote beside the data, by its name and its cells.
+
+    >>> is_index("Unnamed: 0"), is_index("index", [0, 2, 5]), is_index("index", [3, 1])
+    (True, True, False)
+    """
+    if _INDEX.fullmatch(name):
+        return True
+    if name not in _COUNTED or cells is None or any(not isinstance(cell, int) for cell in cells):
+        return False
+    return all(one < other for one, other in zip(cells, cells[1:], strict=False))  # type: ignore[operator]
