@@ -137,7 +137,7 @@ def judge(log_p: Scores, labels: Labels, start: Scores, *, views: Sequence[Score
         log_p: `[n, C]`, the sum of the views' log-probabilities.
         labels: `[n]`.
         start: `[C, C]`, a first transition matrix.
-        views: further log-probabilities `[n, C]`, which count for the ranking and the interval, but flag nothing.
+        views: further log-probabilities `[n, C]`, which count for the ranking, but flag nothing.
     """
     posterior = fit_posterior(log_p, labels, start)
     errors = posterior.error_probability(labels)
@@ -145,7 +145,7 @@ def judge(log_p: Scores, labels: Labels, start: Scores, *, views: Sequence[Score
     wrong = (errors > 0.5) & ~np.isin(labels, alone)
     ratio = float(errors[~np.isin(labels, alone)].sum() / len(labels))
     missed = model_error(log_p, labels, ~wrong)
-    disagreement = max(float((view.argmax(1) != labels).mean()) for view in (log_p, *views))
+    disagreement = float((log_p.argmax(1) != labels).mean())
     return Finding(
         scores=_log_odds(np.sum([log_p, *views], axis=0), labels, posterior),
         wrong=wrong,
@@ -165,8 +165,8 @@ def judge(log_p: Scores, labels: Labels, start: Scores, *, views: Sequence[Score
 def interval(ratio: float, missed: float, disagreement: float, count: int) -> tuple[float, float]:
     """An interval of the noise ratio.
 
-    Its upper end is the largest share of labels that any view disagrees with: the model's errors and the wrong labels
-    that it tells. Its lower end is the estimate, less the labels that are not flagged although views disagree, since
+    Its upper end is the share of labels that the views disagree with: their own errors and the wrong labels that they
+    tell. Its lower end is the estimate, less the labels that are not flagged although views disagree, since
     these show how often the views err. Both ends are moved outwards by the sampling error.
     """
     low, high = max(ratio - missed, 0.0), max(disagreement, ratio)
