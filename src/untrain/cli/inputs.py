@@ -181,8 +181,8 @@ def _local(weights: str) -> Path:
 
 
 def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]":
-    from untrain.models import CNN, MLP, Model, ResNet18, factory, import_factory
-    from untrain.population import guarded, suited, suited_recipe
+    from untrain.models import CNN, MLP, Model, ResNet18, import_factory
+    from untrain.population import guarded, suited, suited_factory, suited_recipe
 
     model, recipe = suited(examples)
     known: dict[str, Model] = {"mlp": MLP(), "cnn": CNN(), "resnet18": ResNet18()}
@@ -195,7 +195,7 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
         if name not in known:
             raise InputError(f"expected --model {', '.join(known)} or PACKAGE.MODULE:FACTORY, got {name!r}")
         model, recipe = known[name], suited_recipe(known[name])
-    return factory(model, examples.array.shape[1:], len(examples.classes)), recipe
+    return suited_factory(model, examples), recipe
 
 
 def _built(factory: "Factory", examples: "Examples") -> "nn.Module":

@@ -4,6 +4,7 @@ from untrain.data.adapters import as_examples as as_examples
 from untrain.data.examples import Examples as Examples
 from untrain.data.noise import Noisy as Noisy
 from untrain.data.noise import human_noise as human_noise
+from untrain.data.noise import instance_noise as instance_noise
 from untrain.data.noise import mislabel as mislabel
 from untrain.data.noise import pair_noise as pair_noise
 from untrain.data.noise import symmetric_noise as symmetric_noise

@@ -1,7 +1,7 @@
 """Label noise: wrong labels put into clean data, with the true ones kept for scoring.
 
-Synthetic noise is a transition matrix: `symmetric_noise` and `pair_noise` build one; any other can be given. Wrong
-labels that people gave come with the data (`human_noise`).
+Synthetic noise is a transition matrix: `symmetric_noise` and `pair_noise` build one; any other can be given. Noise may
+also depend on the example (`instance_noise`). Wrong labels that people gave come with the data (`human_noise`).
 """
 
 from dataclasses import dataclass, replace
@@ -120,6 +120,38 @@ def _largest_remainder(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     left = round(float(shares.sum())) - int(whole.sum())
     whole[np.argsort(whole - shares, kind="stable")[:left]] += 1
     return whole
+
+
+def instance_noise(examples: Examples, probabilities: npt.ArrayLike, ratio: float) -> Noisy:
+    """Noise that depends on the example: labels of what a model finds ambiguous become the class it confuses it with.
+
+    The share `ratio` of examples with the smallest margin between the probability of their true class and that of the
+    most probable other class get that other class.
+
+    Args:
+        examples: with true labels.
+        probabilities: `[n, C]` of a weak model, such as a logistic regression on few examples.
+        ratio: share of wrong labels, in 0..1.
+
+    Raises:
+        InputError: the shape of the probabilities, or the ratio, does not fit.
+
+    Source: Chen, Ye, Chen, Zhao, Heng (2021), "Beyond Class-Conditional Assumption: A Primary Attempt to Combat
+    Instance-Dependent Label Noise".
+    """
+    _check(len(examples.classes), ratio)
+    others = np.array(probabilities, dtype=np.float64)
+    if others.shape != (len(examples), len(examples.classes)):
+        raise InputError(
+            f"The probabilities must have shape {(len(examples), len(examples.classes))}, got {others.shape}."
+        )
+    rows = np.arange(len(examples))
+    given = others[rows, examples.labels]
+    others[rows, examples.labels] = -np.inf
+    chosen = np.argsort(given - others.max(1), kind="stable")[: round(ratio * len(examples))]
+    labels = examples.labels.copy()
+    labels[chosen] = others[chosen].argmax(1)
+    return Noisy(replace(examples, labels=labels), examples.labels)
 
 
 def human_noise(true: Examples, given: Examples) -> Noisy:

@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -13,7 +13,9 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.data.examples import Labels
 from untrain.errors import InputError, NotSupportedError
-from untrain.population import Population, Recipe, check_logits, settled
+
+if TYPE_CHECKING:
+    from untrain.population import Population, Recipe
 
 T = TypeVar("T")
 Scores = npt.NDArray[np.float64]
@@ -27,26 +29,52 @@ class Subject:
     """A trained model and its training data, as scorers get them.
 
     Args:
-        model: the trained model, a population of one. Its factory, if it has one, builds new models.
+        trained: the trained model, a population of one, or None if there are only features. Its factory, if it has
+            one, builds new models.
         examples: the training data, mislabeled examples included; at least two of each class.
         recipe: how the model was trained, or None if that is not known.
         seed: root of all random draws.
+        given_features: `[n, ...]` features of the examples from elsewhere, or None.
 
     Raises:
         InputError: there is a single class, or a class has fewer than two examples; the model is not one, or has
             another number of classes; its logits are not finite.
     """
 
-    model: Population
+    trained: "Population | None"
     examples: Examples
-    recipe: Recipe | None = None
+    recipe: "Recipe | None" = None
     seed: int = 0
+    given_features: npt.NDArray[np.floating] | None = None
     _cache: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_classes(self.examples)
-        self.model = settled(self.model)
-        check_logits(self.logits, self.examples)
+        if self.trained is not None:
+            from untrain.population import check_logits, settled
+
+            self.trained = settled(self.trained)
+            check_logits(self.logits, self.examples)
+
+    @property
+    def model(self) -> "Population":
+        """The trained model.
+
+        Raises:
+            NotSupportedError: there are only features.
+        """
+        if self.trained is None:
+            raise NotSupportedError("This scorer needs a trained model; pass one, or use the scorer `linear`.")
+        return self.trained
+
+    @property
+    def features(self) -> npt.NDArray[np.floating]:
+        """The given features, else the penultimate features of the trained model, else the inputs, `[n, ...]`."""
+        if self.given_features is not None:
+            return self.given_features
+        if self.trained is None:
+            return self.examples.inputs
+        return self.cached("features", lambda: self.model.features(self.examples)[0].float().cpu().numpy())
 
     @property
     def labels(self) -> Labels:
@@ -66,9 +94,9 @@ class Subject:
     @property
     def can_train(self) -> bool:
         """Whether a factory and a recipe are known, so that new models can be trained."""
-        return self.recipe is not None and self.model.factory is not None
+        return self.recipe is not None and self.trained is not None and self.trained.factory is not None
 
-    def training_recipe(self, scorer: str) -> Recipe:
+    def training_recipe(self, scorer: str) -> "Recipe":
         """The recipe by which a scorer trains new models.
 
         Raises:
@@ -76,13 +104,15 @@ class Subject:
         """
         if self.recipe is None or not self.can_train:
             raise NotSupportedError(
-                f"{scorer} trains models of its own: pass factory= and recipe=, or use neighbours, which needs only "
-                "the trained model"
+                f"{scorer} trains models of its own: pass factory= and recipe=, or use linear, which needs only "
+                "features or a trained model."
             )
         return self.recipe
 
-    def new_models(self, count: int, streams: Streams) -> Population:
+    def new_models(self, count: int, streams: Streams) -> "Population":
         """Build `count` untrained models; the factory must be known, and the engine is left open."""
+        from untrain.population import Population
+
         assert self.model.factory is not None  # noqa: S101 (`training_recipe` was asked before)
         return Population.create(
             self.model.factory, count, seed=streams, device=self.model.device, dtype=self.model.dtype
@@ -102,13 +132,13 @@ def check_classes(examples: Examples) -> None:
         InputError: there is a single class, or a class has fewer than two examples.
     """
     if len(examples.classes) < 2:
-        raise InputError(f"expected at least two classes, got {len(examples.classes)}")
+        raise InputError(f"There must be at least two classes to find wrong labels; there is {len(examples.classes)}.")
     counts = np.bincount(examples.labels, minlength=len(examples.classes))
     if counts.min() < 2:
         label = int((counts < 2).argmax())
         raise InputError(
-            f"expected at least two examples of each class, got {counts[label]} of class {examples.classes[label]!r}: "
-            "remove that class, and number the others from 0 without gaps"
+            f"There must be at least two examples of each class, and class {examples.classes[label]!r} has "
+            f"{counts[label]}; remove that class, and number the others from 0 without gaps."
         )
 
 
@@ -125,6 +155,7 @@ class Finding:
         scores: `[n]`, higher is more suspicious.
         wrong: `[n]`, which examples are taken for mislabeled, or None if the scorer only ranks them.
         noise_ratio: estimated share of mislabeled examples, or None.
+        interval: around the noise ratio, or None if the scorer has none.
         model_error: error rate, on the examples not taken for mislabeled, of predictions made without them (by
             held-out models, or by the neighbors); or None if there are none.
         suggested: `[n]`, estimated true class, or None.
@@ -134,6 +165,7 @@ class Finding:
     scores: Scores
     wrong: Mask | None = None
     noise_ratio: float | None = None
+    interval: tuple[float, float] | None = None
     model_error: float | None = None
     suggested: Labels | None = None
     evidence: Evidence = field(default_factory=dict)

@@ -7,11 +7,10 @@ import numpy as np
 
 from untrain.data.examples import Labels
 from untrain.detection.base import Mask, Scores, Subject
+from untrain.detection.linear import FOLDS, assign_folds
 from untrain.errors import InputError
 from untrain.population import Population, Recipe
 from untrain.population.fitting import rule_of_thumb
-
-FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +18,17 @@ class CrossValidation:
     """The models of K folds and their out-of-fold predictions.
 
     Attributes:
-        log_p: `[epochs, n, C]`, out-of-fold log-probabilities after each epoch.
+        log_p: `[n, C]`, out-of-fold log-probabilities after the last epoch.
+        mean_log_p: `[n, C]`, their mean over the epochs.
+        mean_p: `[n, C]`, the mean of the probabilities over the epochs.
         agreement: `[epochs]`, share of examples whose given label is the most probable class.
         early: the K models of the last epoch at which agreement rose by more than its standard error.
         last: the K models after the last epoch.
     """
 
     log_p: Scores
+    mean_log_p: Scores
+    mean_p: Scores
     agreement: Scores
     early: Population
     last: Population
@@ -37,22 +40,10 @@ def folds_of(subject: Subject) -> Labels:
     Raises:
         InputError: there are fewer than two examples for each fold.
     """
-    return subject.cached("folds", lambda: _assign_folds(subject))
-
-
-def _assign_folds(subject: Subject) -> Labels:
-    labels = subject.labels
-    if len(labels) < 2 * FOLDS:
-        raise InputError(f"expected at least {2 * FOLDS} examples for {FOLDS} folds, got {len(labels)}")
-    generator = subject.streams.generator("folds")
-    folds = np.empty(len(labels), dtype=np.int64)
-    start = 0
-    for label in range(len(subject.examples.classes)):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        # Each class starts at the fold where the previous one ended, so that all folds have the same size.
-        folds[members] = (start + np.arange(len(members))) % FOLDS
-        start += len(members)
-    return folds
+    return subject.cached(
+        "folds",
+        lambda: assign_folds(subject.labels, len(subject.examples.classes), subject.streams.generator("folds")),
+    )
 
 
 def cross_validate(subject: Subject, recipe: Recipe, name: str, keep: Mask | None = None) -> CrossValidation:
@@ -78,21 +69,24 @@ def cross_validate(subject: Subject, recipe: Recipe, name: str, keep: Mask | Non
     models = subject.new_models(FOLDS, streams)
     models.engine = subject.cached("engine", lambda: rule_of_thumb(models, subject.examples))
     training = models.training(recipe)
-    log_p: list[Scores] = []
+    epochs = int(np.ceil(recipe.epochs))
+    mean_log_p, mean_p = np.zeros((2, len(folds), len(subject.examples.classes)))
     agreement: list[float] = []
     early, best = models, -1.0
-    for epoch in range(int(np.ceil(recipe.epochs))):
+    for epoch in range(epochs):
         training.run(subject.examples, epochs=1, subsets=subsets)
         all_log_p = models.logits(subject.examples).double().log_softmax(-1).cpu().numpy()
         if not np.isfinite(all_log_p).all():
             raise InputError(
-                f"the models of the folds diverged: their logits are NaN or infinite after epoch {epoch + 1}; "
-                "scale the inputs, or lower the learning rate of the recipe"
+                f"The models of the folds diverged: their logits are NaN or infinite after epoch {epoch + 1}; "
+                "scale the inputs, or lower the learning rate of the recipe."
             )
-        log_p.append(all_log_p[folds, np.arange(len(folds))])
-        agreement.append(float((log_p[-1].argmax(1) == subject.labels).mean()))
+        log_p = all_log_p[folds, np.arange(len(folds))]
+        mean_log_p += log_p / epochs
+        mean_p += np.exp(log_p) / epochs
+        agreement.append(float((log_p.argmax(1) == subject.labels).mean()))
         error = np.sqrt(agreement[-1] * (1 - agreement[-1]) / len(folds))
         # Features say little after one epoch, so the second is the earliest candidate.
         if epoch <= 1 or agreement[-1] > best + error:
             early, best = models.clone(), agreement[-1]
-    return CrossValidation(np.stack(log_p), np.asarray(agreement), early, models)
+    return CrossValidation(log_p, mean_log_p, mean_p, np.asarray(agreement), early, models)

@@ -1,50 +1,63 @@
 """`detect`: find the training examples that are probably mislabeled."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import nn
+import numpy.typing as npt
 
+from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
 from untrain.data import Examples, as_examples
 from untrain.data.examples import Positions
 from untrain.detection.base import Finding, Scorer, Scores, Subject, check_classes
+from untrain.detection.judgment import judge_predictions
 from untrain.detection.registry import build_scorer
-from untrain.detection.scorers.neighbors import Neighbors
+from untrain.detection.scorers.linear import Linear
 from untrain.detection.suspects import Suspects
 from untrain.errors import InputError, NotSupportedError
-from untrain.models import Factory
-from untrain.population import Population, Recipe, as_population, train_suited
-from untrain.population.ambient import ordinary
 
-_STANDARD_ERRORS = 1.96
-"""On each side of a 95 % interval."""
+if TYPE_CHECKING:
+    from torch import nn
+
+    from untrain.models import Factory
+    from untrain.population import Population, Recipe
 
 
 @renamed(["scorer", "noise_ratio", "seed"])
 @ordinary
 def detect(
-    model: nn.Module | Population | None,
-    examples: object,
+    model: "nn.Module | Population | None" = None,
+    examples: object | None = None,
     *,
+    labels: npt.ArrayLike | None = None,
+    features: npt.ArrayLike | None = None,
+    pred_probs: npt.ArrayLike | None = None,
     scorer: str | Scorer = "auto",
     noise_ratio: float | None = None,
-    factory: Factory | None = None,
-    recipe: Recipe | None = None,
+    factory: "Factory | None" = None,
+    recipe: "Recipe | None" = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Suspects:
     """Find the training examples that are probably mislabeled.
 
+    Three questions: `detect(model, examples)` for a trained model, `detect(features=..., labels=...)` for features such
+    as embeddings, and `detect(pred_probs=..., labels=...)` for out-of-fold probabilities of any origin. The last two
+    need no torch.
+
     Args:
         model: trained model: a module, or a population of one, whose factory and recipe are used. It is not changed.
             None: a network is trained first, by `factory` and `recipe` or by defaults that suit the examples.
         examples: training data with the given labels, at least two examples of each class, in any form that
-            `as_examples` takes.
-        scorer: `name` or `name:preset`: `auto`, `neighbours`, `confident`, `margin`, `loss`, `self-influence`,
-            `train-influence`, `leave-one-out-influence`, one from a plug-in, or a `Scorer`.
+            `as_examples` takes. None: `labels` are given with features or probabilities.
+        labels: `[n]` given labels, class numbers or names, where there are no examples.
+        features: `[n, d]` features of the examples, in the same order; `auto` then trains no networks.
+        pred_probs: `[n, C]` probabilities of the classes, each row by a model that has not seen the example; columns
+            in the order of the class numbers, or of the names alphabetically. Without examples.
+        scorer: `name` or `name:preset`: `auto`, `linear`, `neighbours`, `confident`, `margin`, `loss`,
+            `self-influence`, `train-influence`, `leave-one-out-influence`, one from a plug-in, or a `Scorer`.
         noise_ratio: share of mislabeled examples, if it is known; that share, of the highest scores, is flagged.
         factory: builds a new model, for scorers that train models; default the population's.
         recipe: how the model was trained, for the same scorers; default the population's.
@@ -53,21 +66,102 @@ def detect(
 
     Raises:
         InputError: see `as_examples`; also too few classes, labels or logits that cannot be used, a noise ratio outside
-            0..1, or scores that are not finite.
+            0..1, scores that are not finite, or arrays that do not match.
         UndecidableError: the labels cannot be told right from wrong.
         NotSupportedError: the scorer needs a factory and a recipe, or a network that ends in a linear layer.
         ConfigError: there is no such scorer.
 
-    Cost: that of the scorer. Without a noise ratio, a scorer that only ranks also runs `neighbours` to estimate one.
+    Cost: that of the scorer. Without a noise ratio, a scorer that only ranks also runs `linear` to estimate one.
     """
     say = progress or (lambda _: None)
+    if examples is None:
+        say("looking for wrong labels")
+        return _detect_in_arrays(labels, features, pred_probs, scorer, noise_ratio, seed)
+    if labels is not None or pred_probs is not None:
+        raise InputError("Examples bring their own labels; pass labels= and pred_probs= without examples.")
     examples = as_examples(examples)
+    given = None if features is None else _rows("features", features, len(examples))
     check_question(examples, scorer, noise_ratio)
+    if given is not None and model is None and scorer in ("auto", "linear"):
+        say("looking for wrong labels")
+        return inspect(Subject(None, examples, None, seed, given), Linear(), noise_ratio)
     if model is None:
         say("training a network")
     subject = as_subject(model, examples, seed, factory, recipe)
+    subject.given_features = given
     say("looking for wrong labels")
     return inspect(subject, scorer, noise_ratio)
+
+
+def _detect_in_arrays(
+    labels: npt.ArrayLike | None,
+    features: npt.ArrayLike | None,
+    pred_probs: npt.ArrayLike | None,
+    scorer: str | Scorer,
+    noise_ratio: float | None,
+    seed: int,
+) -> Suspects:
+    """The answer for labels with features or with probabilities."""
+    if labels is None or (features is None) == (pred_probs is None):
+        raise InputError("Pass examples, or labels= with either features= or pred_probs=.")
+    if pred_probs is not None:
+        if scorer != "auto":
+            raise InputError("With pred_probs= there is one way to judge labels; leave out scorer=.")
+        probabilities = _rows("pred_probs", pred_probs, np.size(np.asarray(labels)))
+        examples = _labelled(probabilities, labels)
+        check_noise_ratio(noise_ratio)
+        check_classes(examples)
+        _check_probabilities(probabilities, examples)
+        subject = Subject(None, examples, None, seed, probabilities)
+        return conclude(
+            judge_predictions(probabilities.astype(np.float64), examples.labels), subject, "pred_probs", noise_ratio
+        )
+    array = _rows("features", features, np.size(np.asarray(labels)))
+    examples = _labelled(array, labels)
+    scorer = Linear() if scorer in ("auto", "linear") else scorer
+    check_question(examples, scorer, noise_ratio)
+    return inspect(Subject(None, examples, None, seed, array), scorer, noise_ratio)
+
+
+def _labelled(inputs: npt.NDArray[np.floating], labels: npt.ArrayLike) -> Examples:
+    return as_examples((inputs, np.asarray(labels)))
+
+
+def _rows(name: str, values: npt.ArrayLike | None, count: int) -> npt.NDArray[np.floating]:
+    """An array of numbers with a row for each of `count` examples."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" or array.ndim < 2 or len(array) != count:
+        raise InputError(
+            f"{name} must be numbers with one row for each of the {count} labels; they are {array.dtype} of shape "
+            f"{array.shape}."
+        )
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+
+def _check_probabilities(probabilities: npt.NDArray[np.floating], examples: Examples) -> None:
+    count = len(examples.classes)
+    if probabilities.ndim != 2 or probabilities.shape[1] != count:
+        raise InputError(
+            f"pred_probs must have one column for each of the {count} classes among the labels; their shape is "
+            f"{probabilities.shape}."
+        )
+    off = (probabilities < 0).any(1) | (np.abs(probabilities.sum(1) - 1) > 1e-2)
+    if off.any():
+        row = int(off.argmax())
+        raise InputError(
+            f"Each row of pred_probs must be probabilities that sum to 1; row {row} sums to "
+            f"{probabilities[row].sum():.3g}."
+        )
+
+
+def check_noise_ratio(noise_ratio: float | None) -> None:
+    """Check a given noise ratio.
+
+    Raises:
+        InputError: it is outside 0..1.
+    """
+    if noise_ratio is not None and not 0 <= noise_ratio <= 1:
+        raise InputError(f"The noise ratio must be in 0..1, got {noise_ratio}.")
 
 
 def check_question(examples: Examples, scorer: str | Scorer, noise_ratio: float | None) -> None:
@@ -78,23 +172,24 @@ def check_question(examples: Examples, scorer: str | Scorer, noise_ratio: float 
         ConfigError: there is no such scorer.
     """
     if not isinstance(scorer, str | Scorer):
-        raise InputError(f"expected the name of a scorer or a Scorer, got {type(scorer).__name__}")
-    if noise_ratio is not None and not 0 <= noise_ratio <= 1:
-        raise InputError(f"expected a noise ratio in 0..1, got {noise_ratio}")
+        raise InputError(f"scorer must be the name of a scorer or a Scorer, got {type(scorer).__name__}.")
+    check_noise_ratio(noise_ratio)
     check_classes(examples)
     if isinstance(scorer, str):
         build_scorer(scorer)
 
 
 def as_subject(
-    model: nn.Module | Population | None,
+    model: "nn.Module | Population | None",
     examples: Examples,
     seed: int,
-    factory: Factory | None,
-    recipe: Recipe | None,
+    factory: "Factory | None",
+    recipe: "Recipe | None",
     validation: Examples | None = None,
 ) -> Subject:
     """The subject of a detection; a model that is None is trained first, see `train_suited`."""
+    from untrain.population import as_population, train_suited
+
     if model is None:
         models, recipe = train_suited(examples, seed=seed, factory=factory, recipe=recipe, validation=validation)
     else:
@@ -107,16 +202,22 @@ def inspect(subject: Subject, scorer: str | Scorer, noise_ratio: float | None = 
     """Apply a scorer to a subject; scorers of the same subject share the models that they train."""
     name = scorer if isinstance(scorer, str) else str(type(scorer).__struct_config__.tag or type(scorer).__name__)
     finding = (build_scorer(scorer) if isinstance(scorer, str) else scorer).score(subject)
+    return conclude(finding, subject, name, noise_ratio)
+
+
+def conclude(finding: Finding, subject: Subject, name: str, noise_ratio: float | None) -> Suspects:
+    """What a finding means: the flagged examples, the noise ratio, and what a person must know."""
     count = len(subject.labels)
     scores = np.asarray(finding.scores, dtype=np.float64)
     _check_finding(finding, scores, count, name)
     order = np.argsort(-scores, kind="stable")
+    interval: tuple[float, float] | None
     if noise_ratio is not None:
         flagged, ratio, interval = order[: round(noise_ratio * count)], noise_ratio, (noise_ratio, noise_ratio)
     else:
         finding = _with_noise_ratio(finding, subject, name)
         flagged, ratio = _flagged(finding, order, name)
-        interval = _interval(ratio, count, finding.model_error or 0.0)
+        interval = finding.interval
     return Suspects(
         subject.examples, name, scores, flagged, ratio, interval, finding.model_error, finding.suggested,
         dict(finding.evidence),
@@ -126,46 +227,43 @@ def inspect(subject: Subject, scorer: str | Scorer, noise_ratio: float | None = 
 def _check_finding(finding: Finding, scores: Scores, count: int, scorer: str) -> None:
     """Check shapes and values, since a scorer may come from a plug-in."""
     if scores.shape != (count,):
-        raise InputError(f"expected {count} scores from {scorer}, got shape {scores.shape}")
+        raise InputError(f"{scorer} must give {count} scores, got shape {scores.shape}.")
     finite = np.isfinite(scores)
     if not finite.all():
         position = int(finite.argmin())
-        raise InputError(f"expected finite scores from {scorer}, got {scores[position]} for example {position}")
+        raise InputError(f"The scores of {scorer} must be finite, got {scores[position]} for example {position}.")
     if finding.wrong is not None and (finding.wrong.shape != (count,) or finding.wrong.dtype != np.bool_):
         raise InputError(
-            f"expected {count} booleans as `wrong` from {scorer}, got {finding.wrong.dtype} of shape "
-            f"{finding.wrong.shape}"
+            f"{scorer} must give {count} booleans as `wrong`, got {finding.wrong.dtype} of shape {finding.wrong.shape}."
         )
 
 
 def _with_noise_ratio(finding: Finding, subject: Subject, scorer: str) -> Finding:
-    """The finding with a noise ratio: that of `neighbours` for a scorer that only ranks."""
+    """The finding with a noise ratio: that of `linear` for a scorer that only ranks."""
     if finding.noise_ratio is not None:
         return finding
     if finding.wrong is not None:
         return replace(finding, noise_ratio=float(finding.wrong.mean()))
     try:
-        other = Neighbors().score(subject)
+        other = Linear().score(subject)
     except NotSupportedError as error:
         raise NotSupportedError(
-            f"{scorer} only ranks examples, and neighbours cannot estimate the noise ratio: {error}; pass noise_ratio="
+            f"{scorer} only ranks examples, and linear cannot estimate the noise ratio: {error} Pass noise_ratio=."
         ) from error
-    note = f"{scorer} only ranks examples; the noise ratio is estimated by neighbours"
+    note = f"{scorer} only ranks examples; the noise ratio is estimated by linear"
     evidence = {**finding.evidence, "note": note}
-    return replace(finding, noise_ratio=other.noise_ratio, model_error=other.model_error, evidence=evidence)
+    return replace(
+        finding,
+        noise_ratio=other.noise_ratio,
+        interval=other.interval,
+        model_error=other.model_error,
+        evidence=evidence,
+    )
 
 
 def _flagged(finding: Finding, order: Positions, scorer: str) -> tuple[Positions, float]:
     """Positions of the flagged examples among all in this order, and the noise ratio."""
     ratio = finding.noise_ratio or 0.0
     if not 0 <= ratio <= 1:
-        raise InputError(f"expected a noise ratio in 0..1 from {scorer}, got {ratio}")
+        raise InputError(f"The noise ratio of {scorer} must be in 0..1, got {ratio}.")
     return order[: round(ratio * len(order))] if finding.wrong is None else order[finding.wrong[order]], ratio
-
-
-def _interval(ratio: float, count: int, model_error: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, with the lower end lowered by the model's own error."""
-    square = _STANDARD_ERRORS**2
-    middle = (ratio + square / (2 * count)) / (1 + square / count)
-    half = _STANDARD_ERRORS * math.sqrt(ratio * (1 - ratio) / count + square / (4 * count**2)) / (1 + square / count)
-    return max(0.0, middle - half - model_error), min(1.0, middle + half)

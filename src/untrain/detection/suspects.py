@@ -35,11 +35,12 @@ class Suspects:
     Attributes:
         examples: the n examples that were scored.
         scorer: name of the scorer, as `name` or `name:preset`.
-        scores: `[n]`, higher is more suspicious; for `auto` the probability that the label is wrong.
+        scores: `[n]`, higher is more suspicious; for `auto` and `linear` the log-odds that the
+            label is wrong, by a smoothed transition.
         flagged: positions of the examples taken for mislabeled, the most suspicious first.
         noise_ratio: share of mislabeled examples, as given or as estimated.
-        interval: 95 % interval of an estimated noise ratio. Its width is the sampling error; the lower end is lowered
-            by the model's own error, since an example that the model gets wrong looks mislabeled.
+        interval: interval of an estimated noise ratio, or None if the scorer has none. How often it covers is
+            measured by `benchmarks/noise_interval.py`; both ends are equal for a noise ratio that was given.
         model_error: error rate, on the examples not flagged, of predictions made without them: by held-out models
             or, for `neighbours`, by the neighbors; or None.
         suggested: `[n]`, most probable true class, or None if the scorer suggests none.
@@ -51,7 +52,7 @@ class Suspects:
     scores: Scores
     flagged: Positions
     noise_ratio: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     model_error: float | None
     suggested: Labels | None
     evidence: Evidence
@@ -74,8 +75,7 @@ class Suspects:
         ]
 
     def __repr__(self) -> str:
-        low, high = self.interval
-        ratio = f"{percent(low)}, as given" if low == high else f"{Estimate(self.noise_ratio, low, high):%}"
+        ratio = _ratio(self.noise_ratio, self.interval)
         lines = [
             f"{len(self.flagged)} of {len(self.examples)} labels flagged by {printable(self.scorer)}; "
             f"noise ratio {ratio}"
@@ -86,6 +86,13 @@ class Suspects:
         if len(self.flagged) > _MOST_SHOWN:
             lines.append(f"and {len(self.flagged) - _MOST_SHOWN} more")
         return "\n".join(lines)
+
+
+def _ratio(ratio: float, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return f"about {percent(ratio)}"
+    low, high = interval
+    return f"{percent(low)}, as given" if low == high else f"{Estimate(ratio, low, high):%}"
 
 
 def _table(rows: list[Suspect]) -> list[str]:

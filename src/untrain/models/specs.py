@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from untrain.errors import InputError
 from untrain.models.resnet import resnet18
@@ -17,18 +18,43 @@ Factory = Callable[[], nn.Module]
 Width = Annotated[int, msgspec.Meta(ge=1)]
 
 
+class Standardize(nn.Module):
+    """Subtract a mean from each column and divide by a scale.
+
+    Both are buffers, so that they are saved with the weights. They start as 0 and 1; whoever builds the network sets
+    them to those of the training data.
+
+    Args:
+        columns: number of columns.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(columns))
+        self.register_buffer("scale", torch.ones(columns))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Standardize `[n, columns]`."""
+        return (inputs - self.mean) / self.scale
+
+
 class MLP(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mlp", tag_field="name"):
     """A multilayer perceptron with ReLU between its layers; inputs of any shape are flattened.
 
     Attributes:
         widths: units of each hidden layer, none for a linear classifier.
+        standardize: whether the inputs are standardized first, see `Standardize`.
     """
 
     widths: tuple[Width, ...] = (50, 50)
+    standardize: bool = False
 
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         """Build it for inputs of `shape` (without the batch axis)."""
-        layers: list[nn.Module] = [nn.Flatten()]
+        layers: list[nn.Module] = [nn.Flatten(), *([Standardize(math.prod(shape))] if self.standardize else [])]
         for before, after in itertools.pairwise((math.prod(shape), *self.widths)):
             layers += [nn.Linear(before, after), nn.ReLU()]
         return nn.Sequential(*layers, nn.Linear((math.prod(shape), *self.widths)[-1], classes))

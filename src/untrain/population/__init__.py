@@ -2,6 +2,7 @@
 
 from untrain.core.deprecation import renamed_attributes
 from untrain.population.defaults import suited as suited
+from untrain.population.defaults import suited_factory as suited_factory
 from untrain.population.defaults import suited_recipe as suited_recipe
 from untrain.population.defaults import train_suited as train_suited
 from untrain.population.engine import Engine as Engine

@@ -1,33 +1,72 @@
-"""Default model and recipe: a small network that suits the inputs."""
+"""Default model and recipe: a small network that suits the inputs.
 
+Columns of a table may have any scale, so the network of a table standardizes them itself, by the mean and the standard
+deviation of the training data; both are saved with its weights.
+"""
+
+import functools
+import math
+
+import msgspec
+import numpy as np
 import torch
+from torch import nn
 
 from untrain.data import Examples
+from untrain.data.examples import Array
 from untrain.models import CNN, MLP, Factory, Model
 from untrain.models import factory as factory_of
+from untrain.models.specs import Standardize
 from untrain.population.engine import Engine
 from untrain.population.population import Population
 from untrain.population.recipe import SGD, AdamW, Cosine, Recipe
+
+_STEPS, _MOST_EPOCHS = 500, 200
+"""Steps that the training of a small table has at least, unless it takes more epochs than these."""
 
 
 def suited(examples: Examples) -> tuple[Model, Recipe]:
     """A small CNN for images, an MLP with two hidden layers of 50 for everything else, and a recipe for it.
 
+    The MLP standardizes the columns of a table.
+
     Raises:
         NotSupportedError: the inputs are named.
 
-    >>> import numpy as np
     >>> suited(Examples.of(np.zeros((2, 5)), [0, 1]))[0]
-    MLP(widths=(50, 50))
+    MLP(widths=(50, 50), standardize=True)
     """
-    shape = examples.array.shape
-    image = len(shape) == 4 and min(shape[2:]) >= 8
-    model = CNN(widths=(16, 32)) if image else MLP(widths=(50, 50))
-    return model, suited_recipe(model)
+    image = examples.array.ndim == 4 and min(examples.array.shape[2:]) >= 8
+    model = CNN(widths=(16, 32)) if image else MLP(widths=(50, 50), standardize=examples.array.ndim == 2)
+    recipe = suited_recipe(model)
+    if not image and len(examples):
+        # Thirty epochs of a small table are too few steps.
+        epochs = min(math.ceil(_STEPS * recipe.batch_size / len(examples)), _MOST_EPOCHS)
+        recipe = msgspec.structs.replace(recipe, epochs=max(recipe.epochs, epochs))
+    return model, recipe
+
+
+def suited_factory(model: Model, examples: Examples) -> Factory:
+    """A function that builds the model for the examples; where it standardizes, by their mean and deviation."""
+    build = factory_of(model, examples.array.shape[1:], len(examples.classes))
+    if not isinstance(model, MLP) or not model.standardize or not len(examples):
+        return build
+    columns = examples.array.reshape(len(examples), -1).astype(np.float64)
+    mean, scale = columns.mean(0), columns.std(0)
+    return functools.partial(_standardized, build, mean, np.where(scale > 0, scale, 1.0))
+
+
+def _standardized(build: Factory, mean: Array, scale: Array) -> nn.Module:
+    module = build()
+    for layer in module.modules():
+        if isinstance(layer, Standardize):
+            layer.mean.copy_(torch.as_tensor(mean))
+            layer.scale.copy_(torch.as_tensor(scale))
+    return module
 
 
 def suited_recipe(model: Model) -> Recipe:
-    """Fifteen epochs of SGD for convolutions; thirty of AdamW for an MLP, as columns of a table may have any scale."""
+    """Fifteen epochs of SGD for convolutions; thirty of AdamW for an MLP, more for small tables (`suited`)."""
     if isinstance(model, MLP):
         return Recipe(optimizer=AdamW(lr=3e-3), schedule=Cosine(), epochs=30)
     return Recipe(optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15)
@@ -57,7 +96,7 @@ def train_suited(
         InputError: there are no examples, or no validation examples where the recipe needs them.
     """
     model, usual = suited(examples)
-    factory = factory or factory_of(model, examples.array.shape[1:], len(examples.classes))
+    factory = factory or suited_factory(model, examples)
     recipe = recipe or usual
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = Population.create(factory, 1, seed=seed, device=device, engine=Engine(1))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from untrain.auditing import confidence
+from untrain.core.ambient import ordinary
 from untrain.core.files import read_arrays, write_arrays
 from untrain.core.randomness import Streams
 from untrain.data import Examples
@@ -19,7 +20,7 @@ from untrain.models import Factory
 from untrain.models.inputs import InputTensors, NamedTensors
 from untrain.models.modules import copied, unwrapped
 from untrain.models.weights import Tensors, check_tensors, state_of
-from untrain.population.ambient import ordinary, seeded
+from untrain.population.ambient import seeded
 from untrain.population.engine import Chunk, Engine, attach, choose_engine, last_linear, uses
 from untrain.population.loss import Loss, cross_entropy
 from untrain.population.recipe import Recipe

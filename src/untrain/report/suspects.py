@@ -31,7 +31,7 @@ class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
         examples: number of examples.
         scorer: `name` or `name:preset`.
         noise_ratio: share of wrong labels.
-        interval: around it, 95 %; both ends equal where the noise ratio was given.
+        interval: around it, or None; both ends equal where the noise ratio was given.
         model_error: share of the labels not flagged that held-out predictions miss, or None.
         evidence: what else the scorer knows; `note` is a text for people.
         versions: by name.
@@ -42,7 +42,7 @@ class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):
     examples: int
     scorer: str
     noise_ratio: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     model_error: float | None
     evidence: dict[str, object]
     versions: dict[str, str]
@@ -62,8 +62,11 @@ def summary(found: Mapping[str, object]) -> str:
 
 
 def _summary(file: SuspectsFile) -> str:
-    low, high = file.interval
-    origin = "as given" if low == high else f"95 % interval {percent(low, 1)} to {percent(high, 1)}"
+    if file.interval is None:
+        origin = "without an interval"
+    else:
+        low, high = file.interval
+        origin = "as given" if low == high else f"between {percent(low, 1)} and {percent(high, 1)}"
     sentences = [
         f"{file.scorer} flags {len(file.flagged)} of {file.examples} labels as wrong; "
         f"noise ratio {percent(file.noise_ratio, 1)} ({origin})."

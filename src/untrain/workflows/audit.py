@@ -12,6 +12,7 @@ from torch import nn
 from untrain.auditing import certificate, final_score, forget_quality, memory_of_method, rank_energy
 from untrain.auditing.certificate import FEWEST_MODELS as FEWEST_FOR_CERTIFICATE
 from untrain.auditing.rank_energy import GROUPS, varies
+from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
 from untrain.core.files import check_writable
 from untrain.core.levels import FEWEST_MODELS
@@ -19,7 +20,6 @@ from untrain.core.text import percent
 from untrain.errors import InputError
 from untrain.models import Factory
 from untrain.population import Population, Recipe
-from untrain.population.ambient import ordinary
 from untrain.records import Audit, MethodMemoryLeft
 from untrain.workflows.case import Case, check_request
 from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method

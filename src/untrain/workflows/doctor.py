@@ -8,12 +8,12 @@ from typing import TypeVar
 import numpy as np
 from torch import nn
 
+from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
 from untrain.data import Examples, as_examples, forget_ids
 from untrain.errors import UntrainError, first_line
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
-from untrain.population.ambient import ordinary
 from untrain.workflows.case import Case, check_request
 from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
 from untrain.workflows.compare import check_validation, find_copies, logits_of

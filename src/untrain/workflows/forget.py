@@ -13,6 +13,7 @@ import numpy as np
 from torch import nn
 
 from untrain.auditing import MembershipChange, memory
+from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
 from untrain.core.environment import machine, versions
 from untrain.core.estimate import Estimate
@@ -24,7 +25,6 @@ from untrain.methods import METHODS, Method
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe
-from untrain.population.ambient import ordinary
 from untrain.records import (
     Applied,
     Audit,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from untrain.core.ambient import ordinary
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
 from untrain.data import Examples, as_examples
@@ -17,7 +18,6 @@ from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.population import Population, Recipe, suited
-from untrain.population.ambient import ordinary
 from untrain.workflows.choose import resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct
 

@@ -1,47 +1,45 @@
 """Auto: the default detector. It needs neither the noise ratio nor clean data.
 
 1. Five-fold cross-validation for half the recipe. Early in a training, a network learns what most labels agree on. The
-   mean out-of-fold prediction over the epochs, and label propagation among early features, give a first transition
-   matrix and a first set of trusted labels, by confident learning.
+   mean out-of-fold prediction over the epochs, and votes among early features, give a first transition matrix and a
+   first set of trusted labels, by confident learning.
 2. Two rounds of five-fold cross-validation on the trusted labels alone, each for three eighths of the recipe, with
    out-of-fold predictions for all examples. After each round a noise transition matrix, fitted by maximum likelihood
-   (`untrain.detection.noise_transition`), and Bayes' rule choose the trusted labels again. No kind of noise is assumed.
-3. The predictions of both rounds, and a vote of each example's neighbors among the last features, give the probability
-   that a label is wrong. That is the score. Examples above one half are flagged; the mean is the noise ratio.
+   (`untrain.detection.noise_transition`), and Bayes' rule choose the trusted labels again.
+3. Three views are judged together (`untrain.detection.judgment`): the predictions of both rounds, votes of neighbors
+   among the last features, and votes of neighbors among the inputs, which memorize nothing. Labels are flagged by the
+   fitted transition, and ranked by a smoothed one, so that noise that depends on the example is ranked, too.
 
 The cost is `2 + 3 (1 - r)` trainings at a noise ratio r, up to the rounding of epochs: 5.2 for clean labels and a
 recipe of twenty epochs, 4 for 40 % of noise. A recipe of fewer than four epochs cannot be divided so. Without a factory
-or a recipe, `neighbours` is used instead, with a note.
+or a recipe, or where features are given, `linear` is used instead, with a note.
 
-If out-of-fold predictions agree with the labels no better than with permuted labels, the labels cannot be told right
-from wrong, and `auto` refuses. On hard data, the model's own errors look like label noise, and the noise ratio is an
-upper estimate; the model's error is reported beside it.
+If out-of-fold predictions agree with the labels no better than with permuted labels, each class weighing the same, the
+labels cannot be told right from wrong, and `auto` refuses.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from untrain.core.text import percent
-from untrain.data.examples import Labels
-from untrain.detection.base import Finding, Mask, Scorer, Scores, Subject, model_error
-from untrain.detection.confident_learning import confident_joint, pruned
-from untrain.detection.cross_validation import FOLDS, cross_validate
+from untrain.detection.base import Finding, Scorer, Scores, Subject
+from untrain.detection.cross_validation import cross_validate
+from untrain.detection.judgment import (
+    NEIGHBORS,
+    check_above_chance,
+    first_estimate,
+    judge,
+    log_votes,
+    with_small_classes,
+)
+from untrain.detection.linear import nearest_components, neighbor_votes, principal_components
 from untrain.detection.noise_transition import fit_posterior
-from untrain.detection.scorers.neighbors import Neighbors, nearest
-from untrain.errors import UndecidableError
+from untrain.detection.scorers.linear import Linear
 from untrain.population import Population
 
 _FIRST, _LATER = 0.5, 0.375
 """Shares of the recipe for the first and for each later cross-validation."""
-
-_NEIGHBORS = Neighbors()
-"""Settings of the neighbors in every step."""
-
-_CHANCE = 4.0
-"""Standard deviations by which out-of-fold agreement must exceed that with permuted labels."""
 
 
 class Auto(Scorer, frozen=True, tag="auto"):
@@ -51,97 +49,43 @@ class Auto(Scorer, frozen=True, tag="auto"):
     trains = True
 
     def score(self, subject: Subject) -> Finding:
-        """Cost: about five trainings at most, see above, and ten searches for neighbors.
+        """Cost: about five trainings at most, see above, and three searches for neighbors.
 
         Raises:
             UndecidableError: out-of-fold predictions agree with the labels no better than with permuted labels.
         """
-        if not subject.can_train:
-            finding = _NEIGHBORS.score(subject)
-            note = "auto fell back to neighbours, since training new models needs a factory and a recipe"
-            return replace(finding, evidence={**finding.evidence, "note": note})
-        labels = subject.labels
-        start, trusted = self._first_estimate(subject)
-        recipe = subject.training_recipe("auto").compressed(_LATER)
-        log_p: Scores = np.zeros((len(labels), len(subject.examples.classes)))
-        ratios = [float(1 - trusted.mean())]
-        for number in (1, 2):
-            folds = cross_validate(subject, recipe, f"round {number}", trusted)
-            mean_log_p = folds.log_p.mean(0)
-            posterior = fit_posterior(mean_log_p, labels, start)
-            errors = posterior.error_probability(labels)
-            trusted = _with_small_classes(errors <= 0.5, labels)
-            ratios.append(float(errors.mean()))
-            log_p += mean_log_p / 2
-        votes = [
-            posterior.classes[nearest(features, _NEIGHBORS.neighbors)].mean(1)
-            for features in _features(folds.last, subject)
-        ]
-        posterior = fit_posterior(log_p + _log(np.mean(votes, axis=0)), labels, start)
-        scores = posterior.error_probability(labels)
-        return Finding(
-            scores=scores,
-            wrong=scores > 0.5,
-            noise_ratio=float(scores.mean()),
-            model_error=model_error(log_p, labels, scores <= 0.5),
-            suggested=posterior.classes.argmax(1),
-            evidence={
-                "transition": np.round(posterior.transition, 4).tolist(),
-                "temperature": posterior.temperature,
-                "noise_ratio_of_each_round": ratios,
-            },
-        )
-
-    def _first_estimate(self, subject: Subject) -> tuple[Scores, Mask]:
-        """A first transition matrix, and which labels to trust at first."""
-        labels, classes = subject.labels, len(subject.examples.classes)
-        recipe = subject.training_recipe("auto").compressed(_FIRST)
-        folds = cross_validate(subject, recipe, "first look")
+        if subject.given_features is not None or not subject.can_train:
+            finding = Linear().score(subject)
+            why = "features are given" if subject.given_features is not None else "no factory and recipe are known"
+            notes = [f"auto judged features at hand (linear) and trained no networks, since {why}"]
+            if "note" in finding.evidence:
+                notes.append(str(finding.evidence["note"]))
+            return replace(finding, evidence={**finding.evidence, "note": "; ".join(notes)})
+        labels, recipe = subject.labels, subject.training_recipe("auto")
+        given = np.eye(len(subject.examples.classes))[labels]
+        folds = cross_validate(subject, recipe.compressed(_FIRST), "first look")
         # Averaged over all epochs, since the best of many epochs would beat chance by chance.
-        _check_above_chance(folds.log_p.mean(0).argmax(1), labels)
-        votes = [_NEIGHBORS.propagate(features, labels, classes) for features in _features(folds.early, subject)]
-        probabilities = (np.exp(folds.log_p).mean(0) + np.mean(votes, axis=0)) / 2
-        joint = confident_joint(probabilities, labels)
-        trusted = _with_small_classes(~pruned(probabilities, labels, joint), labels)
-        return (joint / np.maximum(joint.sum(0), 1)).T, trusted
+        check_above_chance(folds.mean_log_p.argmax(1), labels)
+        start = first_estimate((folds.mean_p + _votes(_features(folds.early, subject), given, labels)) / 2, labels)
+        trusted, rounds, log_p = start.trusted, [float(1 - start.trusted.mean())], np.zeros_like(given)
+        for number in (1, 2):
+            folds = cross_validate(subject, recipe.compressed(_LATER), f"round {number}", trusted)
+            posterior = fit_posterior(folds.mean_log_p, labels, start.transition)
+            errors = posterior.error_probability(labels)
+            trusted = with_small_classes(errors <= 0.5, labels)
+            rounds.append(float(errors.mean()))
+            log_p += folds.mean_log_p / 2
+        by_inputs = _votes(subject.examples.inputs, given, labels)
+        last = _votes(_features(folds.last, subject), posterior.classes, labels)
+        finding = judge(log_p + log_votes(last), labels, start.transition, views=[log_votes(by_inputs)])
+        return replace(finding, evidence={**finding.evidence, "noise_ratio_of_each_round": rounds})
 
 
-def _check_above_chance(predicted: Labels, labels: Labels) -> None:
-    agreement = float((predicted == labels).mean())
-    chance, deviation = permuted_agreement(predicted, labels)
-    if agreement <= chance + _CHANCE * deviation:
-        raise UndecidableError(
-            f"the labels cannot be told right from wrong: held-out models agree with {percent(agreement, 1)} of them, "
-            f"no better than chance ({percent(chance, 1)}); there is too much label noise, there are too few examples, "
-            "or the network cannot learn the task"
-        )
+def _votes(features: npt.NDArray[np.floating], votes: Scores, labels: npt.NDArray[np.int64]) -> Scores:
+    """Votes of the neighbors among features `[n, ...]`."""
+    return neighbor_votes(votes, nearest_components(principal_components(features), NEIGHBORS), labels)
 
 
-def permuted_agreement(predicted: Labels, labels: Labels) -> tuple[float, float]:
-    """Mean and standard deviation, over all permutations of the labels, of the share that equals the prediction.
-
-    Both are exact: the variance of a sum of one entry from each row and column of a matrix (Hoeffding, 1951), here of
-    the matrix that tells which predictions equal which labels. Shares of the classes may differ in any way.
-    """
-    classes = int(max(predicted.max(), labels.max())) + 1
-    p, q = (np.bincount(values, minlength=classes) / len(labels) for values in (predicted, labels))
-    mean = float(p @ q)
-    variance = float(mean - p @ q**2 - p**2 @ q + mean**2) / (len(labels) - 1)
-    return mean, math.sqrt(max(variance, 0.0))
-
-
-def _with_small_classes(trusted: Mask, labels: Labels) -> Mask:
-    """Trust all labels of a class that would have too few trusted ones to train on."""
-    few = np.bincount(labels[trusted], minlength=labels.max() + 1) < 2 * FOLDS
-    return trusted | few[labels]
-
-
-def _features(models: Population, subject: Subject) -> Iterator[Scores]:
-    """Penultimate features `[n, d]` of each model in turn."""
-    for position in range(len(models)):
-        yield models.select([position]).features(subject.examples)[0].double().cpu().numpy()
-
-
-def _log(votes: Scores) -> Scores:
-    """Logarithm of votes, each at least one thousandth."""
-    return np.log(votes + 1e-3)
+def _features(models: Population, subject: Subject) -> npt.NDArray[np.float32]:
+    """Penultimate features of all models, side by side, `[n, K d]`."""
+    return np.hstack(list(models.features(subject.examples).float().cpu().numpy()))

@@ -27,5 +27,5 @@ class Confident(Scorer, frozen=True, tag="confident"):
     def score(self, subject: Subject) -> Finding:
         """Cost: four trainings, shared by all presets."""
         recipe = subject.training_recipe("confident")
-        log_p = subject.cached("confident", lambda: cross_validate(subject, recipe, "confident")).log_p[-1]
+        log_p = subject.cached("confident", lambda: cross_validate(subject, recipe, "confident")).log_p
         return confident_finding(np.exp(log_p), subject.labels, self.prune)

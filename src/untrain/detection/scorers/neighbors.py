@@ -15,11 +15,11 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from untrain.data.examples import Labels
 from untrain.detection.base import Finding, Scorer, Scores, Subject
 from untrain.detection.confident_learning import confident_finding
+from untrain.detection.linear import nearest, neighbor_votes
 from untrain.population.recipe import Count
 
 
@@ -27,7 +27,7 @@ class Neighbors(Scorer, frozen=True, tag="neighbours"):
     """Rank by the votes of the nearest neighbors.
 
     Attributes:
-        neighbors: number of neighbors.
+        neighbors: number of neighbors; at most half as many as the class of an example has.
         rounds: number of rounds of propagation.
         sharpness: power to which the mean vote is raised before it is normalized.
     """
@@ -39,8 +39,8 @@ class Neighbors(Scorer, frozen=True, tag="neighbours"):
     sharpness: Annotated[float, msgspec.Meta(ge=1)] = 2.0
 
     def score(self, subject: Subject) -> Finding:
-        """Cost: one forward pass, and `n^2 d` operations for the neighbors."""
-        features = subject.model.features(subject.examples)[0].double().cpu().numpy()
+        """Cost: one forward pass where no features are given, and `n^2 d` operations for the neighbors."""
+        features = subject.features.reshape(len(subject.labels), -1).astype(np.float64)
         votes = self.propagate(features, subject.labels, len(subject.examples.classes))
         return confident_finding(votes, subject.labels)
 
@@ -49,16 +49,6 @@ class Neighbors(Scorer, frozen=True, tag="neighbours"):
         neighbors = nearest(features, self.neighbors)
         votes = np.eye(classes)[labels]
         for _ in range(self.rounds):
-            votes = votes[neighbors].mean(1) ** self.sharpness
+            votes = neighbor_votes(votes, neighbors, labels) ** self.sharpness
             votes /= votes.sum(1, keepdims=True)
         return votes
-
-
-def nearest(features: Scores, count: int) -> npt.NDArray[np.intp]:
-    """Positions of the `count` other examples with the most similar features `[n, d]` by cosine, `[n, count]`."""
-    from sklearn.neighbors import NearestNeighbors
-
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    directions = features / np.maximum(lengths, np.finfo(np.float64).tiny)
-    index = NearestNeighbors(n_neighbors=min(count, len(features) - 1), algorithm="brute").fit(directions)
-    return np.asarray(index.kneighbors(return_distance=False))

@@ -260,7 +260,7 @@ def _detection_figures(suspects: Suspects, noisy: Noisy, seconds: float) -> Arra
         correct / wrong.sum() if wrong.any() else np.nan,
         (flagged == wrong).mean(),
         suspects.noise_ratio,
-        *suspects.interval,
+        *(suspects.interval or (np.nan, np.nan)),
         np.nan if suspects.model_error is None else suspects.model_error,
         flagged.mean(),
         seconds,
