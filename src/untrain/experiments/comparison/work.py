@@ -145,7 +145,7 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
             "model": msgspec.to_builtins(experiment.model),
             "recipe": msgspec.to_builtins(experiment.recipe),
             "streams": [experiment.seed, self.streams(arm).path],
-            "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk],
+            "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk, *self._rounding],
         }
         if arm != ORIGINAL:
             name = "retrain" if arm.name == "reference" else base_name(arm.name)
@@ -180,9 +180,14 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
         return self.experiment.engine or Engine()
 
     @property
+    def _rounding(self) -> list[str]:
+        """Settings of the engine, besides its grouping, that change the last bits: slots alone do not."""
+        return [name for name in ("compiled", "bfloat16") if getattr(self.engine, name)]
+
+    @property
     def alone(self) -> Engine:
         """How a single model is computed."""
-        return Engine(1, self.engine.channels_last)
+        return msgspec.structs.replace(self.engine, width=1, slots=min(self.engine.slots, 1))
 
     def new_models(self, count: int, streams: Streams, engine: Engine | None) -> Population:
         """Untrained models."""
@@ -210,7 +215,7 @@ class ComparisonWork(Work[Experiment, ChunkJob]):
         start = seconds_of(torch.device(self.device))
         models = self.unlearn(job.arm, method, job.first, job.last, self.engine)
         seconds = [(seconds_of(torch.device(self.device)) - start) / len(models)]
-        if self.engine.width > 1 and len(models) > 1:
+        if len(models) > 1 and max(self.engine.width, self.engine.slots) > 1:
             seconds = []
             if job.first < TIMED_CHUNKS * self.experiment.chunk and job.arm.name != "reference":
                 start = seconds_of(torch.device(self.device))
