@@ -42,11 +42,18 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         width: models in one vectorized call; 1 computes one after another.
         channels_last: give a single model its images with the channels innermost, which convolutions on a CPU may
             like better.
+        slots: models that a GPU trains at the same time, if width is 1. Whole steps are captured once and replayed; 0
+            computes each step eagerly. On a CPU more than 1 computes uncaptured, by the same code.
+        compiled: compile the forward and backward pass in slots. It changes the last bits and takes about a minute.
+        bfloat16: compute the products of a training in slots in bfloat16.
         reason: why it was chosen, for people.
     """
 
     width: Annotated[int, msgspec.Meta(ge=1)] = 1
     channels_last: bool = False
+    slots: Annotated[int, msgspec.Meta(ge=0)] = 1
+    compiled: bool = False
+    bfloat16: bool = False
     reason: str = "given"
 
 
@@ -279,7 +286,7 @@ def choose_engine(make_skeleton: Callable[[], nn.Module], tensors: Tensors, inpu
     return Engine(
         best.width,
         best.channels_last,
-        f"{reason}; time against the best before: {', '.join(figures) or 'none'}",
+        reason=f"{reason}; time against the best before: {', '.join(figures) or 'none'}",
     )
 
 

@@ -18,6 +18,7 @@ from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
 from untrain.models.weights import Tensors, check_tensors, state_of
+from untrain.population.choice import choose_on_gpu
 from untrain.population.engine import Chunk, Engine, attach, choose_engine, last_linear, seeded, uses
 from untrain.population.loss import Loss, cross_entropy
 from untrain.population.recipe import Recipe
@@ -363,7 +364,11 @@ class Population:
         if self.engine is None:
             inputs, _ = self.resident(examples)
             with torch.random.fork_rng(devices=self.cuda_devices):
-                self.engine = choose_engine(self._attachable, self.tensors, inputs, min(batch_size, len(examples)))
+                size = min(batch_size, len(examples))
+                if self.device.type == "cuda":
+                    self.engine = choose_on_gpu(self.module, self.tensors, inputs, size)
+                else:
+                    self.engine = choose_engine(self._attachable, self.tensors, inputs, size)
         for first in range(0, len(self), self.engine.width):
             last = min(first + self.engine.width, len(self))
             # A leftover single model is computed by the plain module, too.

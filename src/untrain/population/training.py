@@ -1,20 +1,24 @@
 """The one training loop; every method and every retraining goes through it."""
 
+import logging
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.weights import Tensors
-from untrain.population.engine import Chunk, seeded
+from untrain.population.engine import Chunk, Engine, seeded
 from untrain.population.loss import Batch, Loss, cross_entropy
 from untrain.population.recipe import Recipe, batch_bounds
+from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Slot
+
+logger = logging.getLogger("untrain")
 
 
 class Trainable(Protocol):
@@ -22,6 +26,7 @@ class Trainable(Protocol):
 
     streams: Streams
     indices: tuple[int, ...]
+    engine: Engine | None
 
     @property
     def device(self) -> torch.device:
@@ -49,6 +54,9 @@ class Trainable(Protocol):
 
     def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
         """Accuracy of the models of one chunk, `[K]`."""
+
+    def module(self, position: int = ...) -> nn.Module:
+        """One model as a module with its own copies of the tensors."""
 
 
 class Training:
@@ -78,6 +86,8 @@ class Training:
         self.masks = masks or {}
         self.epoch = 0
         self._parts: list[tuple[Chunk, torch.optim.Optimizer, _Best]] = []
+        self._slots: list[Slot] | None = None
+        self._fits_slots: bool | None = None
 
     def run(
         self,
@@ -128,8 +138,15 @@ class Training:
         if not self._parts:
             for chunk in self.models.chunks(examples, self.recipe.batch_size):
                 self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values()), _Best(chunk)))
-        for part in self._parts:
-            self._run_chunk(*part, examples, epochs, validation, beside, subsets)
+        if self._slots is None:
+            self._slots = self._new_slots()
+        if self._slots:
+            for first in range(0, len(self._parts), len(self._slots)):
+                if self._fits_slots is not False:
+                    self._run_slots(first, examples, epochs, validation, beside, subsets)
+        if not self._slots:
+            for part in self._parts:
+                self._run_chunk(*part, examples, epochs, validation, beside, subsets)
         self.epoch += int(np.ceil(epochs))
 
     def _run_chunk(
@@ -153,14 +170,113 @@ class Training:
             chunk.collect()
             left -= len(bounds)
             epoch += 1
-            if (
-                self.recipe.keep_best_from_epoch is not None
-                and validation is not None
-                and epoch >= self.recipe.keep_best_from_epoch
-            ):
-                best.consider(self.models.chunk_accuracy(chunk, validation))
+            self._end_epoch(chunk, best, epoch, validation)
         if epoch >= self.recipe.epochs:
             best.restore()
+
+    def _end_epoch(self, chunk: Chunk, best: "_Best", epoch: int, validation: Examples | None) -> None:
+        """What follows when `epoch` epochs of a chunk are done."""
+        first = self.recipe.keep_best_from_epoch
+        if first is not None and validation is not None and epoch >= first:
+            best.consider(self.models.chunk_accuracy(chunk, validation))
+
+    def _new_slots(self) -> list[Slot]:
+        """Slots for these models; none if the engine computes otherwise."""
+        engine = self.models.engine or Engine()
+        on_gpu = self.models.device.type == "cuda"
+        # Fused kernels read the learning rate in float32: what is meant to be exact is computed eagerly.
+        wanted = engine.slots > 0 and self.models.dtype == torch.float32 if on_gpu else engine.slots > 1
+        if engine.width > 1 or not wanted:
+            return []
+        count = min(engine.slots, len(self.models))
+        return [Slot(self.models.module(row), self.recipe, engine, self.masks) for row in range(count)]
+
+    def _run_slots(
+        self,
+        first: int,
+        examples: Examples,
+        epochs: float,
+        validation: Examples | None,
+        beside: tuple[Examples, int] | None,
+        subsets: npt.NDArray[np.intp] | None,
+    ) -> None:
+        """Train as many models as there are slots, from `first` on; without slots afterwards if they cannot be."""
+        assert self._slots is not None  # noqa: S101 (made before)
+        together = list(zip(self._slots, self._parts[first : first + len(self._slots)], strict=False))
+        count = len(examples) if subsets is None else subsets.shape[1]
+        bounds = batch_bounds(count, self.recipe.batch_size)
+        beside_sets = None if beside is None else self.models.resident(beside[0])
+        beside_bounds = [] if beside is None else batch_bounds(len(beside[0]), beside[1])
+        inputs, labels = self.models.resident(examples)
+        weighted = self.recipe.class_balance != 0
+        course = Course(inputs, labels, beside_sets, bounds, beside_bounds, self.loss, weighted)
+        left = total = int(np.ceil(epochs * len(bounds) - 1e-9))
+        epoch = self.epoch
+        for slot, (chunk, *_) in together:
+            slot.load(chunk.rows.start, self.models.tensors)
+        while left > 0:
+            steps = range(min(left, len(bounds)))
+            for slot, (chunk, *_) in together:
+                own = None if subsets is None else torch.from_numpy(subsets[chunk.rows]).to(self.models.device)
+                slot.begin(course, self._epoch(chunk, examples, epoch, len(bounds), beside, own))
+            if self._fits_slots is None:
+                self._fits_slots = self._fit(together[0][0], course)
+                if not self._fits_slots:
+                    self._slots = []
+                    return
+            if left == total >= WORTH_CAPTURING and self.models.device.type == "cuda":
+                _capture([slot for slot, _ in together], steps)
+            for slot, _ in together:
+                slot.wait()
+            for step in steps:
+                for slot, _ in together:
+                    slot.advance(step)
+            for slot, (chunk, _, best) in together:
+                slot.join()
+                slot.store(self.models.tensors)
+                self._end_epoch(chunk, best, epoch + 1, validation)
+            left -= len(bounds)
+            epoch += 1
+        if epoch >= self.recipe.epochs:
+            for _, (*_, best) in together:
+                best.restore()
+
+    def _fit(self, slot: Slot, course: Course) -> bool:
+        """Whether the models can be trained in slots; if not, the log says why."""
+        reason = slot.why_not(course.sizes(0))
+        if reason and slot.engine.compiled:
+            logger.warning("steps are not compiled: %s", reason)
+            for other in self._slots or []:
+                other.call = other.module
+            reason = slot.why_not(course.sizes(0))
+        if reason:
+            logger.warning("models are trained one after another, without slots: %s", reason)
+        return reason is None
+
+    def _epoch(
+        self,
+        chunk: Chunk,
+        examples: Examples,
+        epoch: int,
+        steps: int,
+        beside: tuple[Examples, int] | None,
+        own: Tensor | None,
+    ) -> Epoch:
+        """An epoch of the models of a chunk; `own` are their subsets."""
+        labels = self.models.resident(examples)[1]
+        order = self._order("order", chunk, epoch, len(examples) if own is None else own.shape[1])
+        if own is not None:
+            order = own.gather(1, order)
+        seen = labels.expand(chunk.size, -1) if own is None else labels[own]
+        weights = _class_weights(seen, len(examples.classes), self.recipe.class_balance, self.models.dtype)
+        beside_order = None if beside is None else self._order("beside", chunk, epoch, len(beside[0]))
+        return Epoch(order, beside_order, [self._rate(epoch + step / steps) for step in range(steps)], weights)
+
+    def _rate(self, progress: float) -> float:
+        """The learning rate when `progress` epochs are done; on a GPU rounded as a captured step has it."""
+        rate = self.recipe.schedule.rate(self.recipe.optimizer.lr, progress, self.recipe.epochs)
+        rounded = self.models.device.type == "cuda" and self.models.dtype == torch.float32
+        return float(np.float32(rate)) if rounded else rate
 
     def _run_epoch(
         self,
@@ -174,14 +290,9 @@ class Training:
         own: Tensor | None,
     ) -> None:
         inputs, labels = self.models.resident(examples)
-        order = self._order("order", chunk, epoch, len(examples) if own is None else own.shape[1])
-        if own is not None:
-            order = own.gather(1, order)
-        seen = labels.expand(chunk.size, -1) if own is None else labels[own]
-        weights = _class_weights(seen, len(examples.classes), self.recipe.class_balance, self.models.dtype)
+        drawn = self._epoch(chunk, examples, epoch, steps, beside, own)
         if beside is not None:
             beside_inputs, beside_labels = self.models.resident(beside[0])
-            beside_order = self._order("beside", chunk, epoch, len(beside[0]))
             beside_bounds = batch_bounds(len(beside[0]), beside[1])
         leaves = chunk.leaves
         masks = {name: chunk.own(mask) for name, mask in self.masks.items()}
@@ -193,17 +304,18 @@ class Training:
         seed = self.models.streams.seed(name, self.models.indices[chunk.rows.start], epoch)
         with seeded(seed, self.models.cuda_devices):
             for step, (first, last) in enumerate(bounds):
-                rate = self.recipe.schedule.rate(self.recipe.optimizer.lr, epoch + step / steps, self.recipe.epochs)
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
-                positions = order[:, first:last]
+                    group["lr"] = drawn.rates[step]
+                positions = drawn.order[:, first:last]
                 logits = _forward(chunk, inputs[positions])
                 seen_beside = None
-                if beside is not None:
-                    there = beside_order[:, slice(*beside_bounds[step % len(beside_bounds)])]
+                if beside is not None and drawn.beside_order is not None:
+                    there = drawn.beside_order[:, slice(*beside_bounds[step % len(beside_bounds)])]
                     beside_logits = _forward(chunk, beside_inputs[there])
                     seen_beside = Batch(beside_logits, beside_labels[there], there, chunk.rows, None, chunk.stacked())
-                batch = Batch(logits, labels[positions], positions, chunk.rows, weights, chunk.stacked(), seen_beside)
+                batch = Batch(
+                    logits, labels[positions], positions, chunk.rows, drawn.weights, chunk.stacked(), seen_beside
+                )
                 optimizer.zero_grad(set_to_none=True)
                 self.loss(batch).sum().backward()
                 for name, mask in masks.items():
@@ -221,6 +333,14 @@ class Training:
         streams = self.models.streams
         orders = [streams.generator(f"{self.purpose}/{what}", index, epoch).permutation(count) for index in indices]
         return torch.from_numpy(np.stack(orders)).to(self.models.device)
+
+
+def _capture(slots: list[Slot], steps: range) -> None:
+    """Capture the steps of an epoch in each slot; where that is not possible, the log says why."""
+    for slot in slots:
+        if reason := slot.capture(steps):
+            logger.warning("steps are computed eagerly, since they cannot be captured: %s", reason)
+            return
 
 
 def _forward(chunk: Chunk, inputs: Tensor) -> Tensor:

@@ -216,7 +216,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             "model": msgspec.to_builtins(experiment.model),
             "recipe": msgspec.to_builtins(experiment.recipe),
             "streams": [experiment.seed, self.streams(arm).path],
-            "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk],
+            "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk, *self._rounding],
         }
         if arm != ORIGINAL:
             parts["original"] = self.fingerprint(ORIGINAL)
@@ -254,9 +254,14 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         return self.experiment.engine or Engine()
 
     @property
+    def _rounding(self) -> list[str]:
+        """Settings of the engine, besides its grouping, that change the last bits: slots alone do not."""
+        return [name for name in ("compiled", "bfloat16") if getattr(self.engine, name)]
+
+    @property
     def alone(self) -> Engine:
         """How a single model is computed."""
-        return Engine(1, self.engine.channels_last)
+        return msgspec.structs.replace(self.engine, width=1, slots=min(self.engine.slots, 1))
 
     def new_models(self, count: int, streams: Streams, engine: Engine | None, first: int = 0) -> Population:
         """Untrained models."""
@@ -293,7 +298,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         method, device = self.methods[job.arm.name], torch.device(self.device)
         start = seconds_of(device)
         models = self.unlearn(job.arm, method, job.first, job.last, self.engine)
-        if self.engine.width == 1 or len(models) == 1:
+        if max(self.engine.width, self.engine.slots) == 1 or len(models) == 1:
             return models, np.asarray([(seconds_of(device) - start) / len(models)])
         if job.first >= TIMED_CHUNKS * self.experiment.chunk or job.arm.name == "reference":
             return models, np.zeros(0)
