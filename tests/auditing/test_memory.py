@@ -448,6 +448,24 @@ def test_intervals_of_a_method_hold_the_truth(law: str, unlearned: int, models: 
     assert np.mean(held) >= 0.86
 
 
+def test_intervals_hold_for_further_originals() -> None:
+    """Originals differ in what the method leaves. An interval that takes their models for independent is too narrow."""
+    generator, held, naive = np.random.default_rng(5), [], []
+    origins = np.arange(20) % 5
+    for _ in range(80):
+        originals = generator.normal(size=(5, 20)) + 1.5
+        left_of = 0.3 + generator.normal(scale=0.2, size=5)
+        unlearned = generator.normal(size=(20, 20)) + left_of[origins, None] * originals[origins]
+        result = memory_of_method(unlearned, generator.normal(size=(19, 20)), originals, origins=origins)
+        held.append(result.left.low <= 0.3 <= result.left.high)
+        assert result.spread.within is not None
+        assert result.spread.between is not None
+        deviation = np.hypot(result.spread.within, result.spread.between)
+        naive.append(abs(result.left.value - 0.3) <= student.ppf(0.975, 19) * deviation / 20**0.5)
+    assert np.mean(held) >= 0.88
+    assert np.mean(naive) < 0.85
+
+
 @pytest.mark.parametrize(
     ("original", "origins", "message"),
     [

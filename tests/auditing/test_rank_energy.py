@@ -17,7 +17,7 @@ from scipy.stats import t as student
 
 from tests.auditing.draws import KINDS, Truth
 from untrain.auditing import Estimate, RankEnergy, rank_energy, rank_energy_difference
-from untrain.auditing.rank_energy import _energies
+from untrain.auditing.rank_energy import _energies, varies
 from untrain.errors import InputError
 
 Array = npt.NDArray[np.float64]
@@ -271,3 +271,67 @@ def test_wrong_levels_and_differences_are_refused() -> None:
         rank_energy(arm, arm, level=95)
     with pytest.raises(InputError, match="for a difference of rank energies"):
         rank_energy_difference(arm, np.zeros((9, 2)), arm)
+
+
+# Several originals
+
+
+def test_the_interval_leaves_out_originals() -> None:
+    """The delete-a-group jackknife by its definition, of three originals and of eight groups of retrained models."""
+    generator = np.random.default_rng(2)
+    origins = np.arange(24) % 3
+    u, r = generator.normal(size=(24, 5)) + 0.8 * origins[:, None], generator.normal(size=(24, 5))
+
+    def total(models: Array, reference: Array) -> float:
+        return float(_energies(models.T, reference.T).sum(axis=0).mean())
+
+    by_original = np.asarray([total(u[origins != k], r) for k in range(3)])
+    by_group = np.asarray([total(u, r[np.arange(24) % 8 != g]) for g in range(8)])
+    variances = [(len(values) - 1) * values.var() for values in (by_original, by_group)]
+    degrees = sum(variances) ** 2 / (variances[0] ** 2 / 2 + variances[1] ** 2 / 7)
+    result = rank_energy(u, r, origins=origins).total
+    assert result.value == rank_energy(u, r).total.value
+    assert result.high - result.value == pytest.approx(student.ppf(0.975, degrees) * sum(variances) ** 0.5)
+
+
+def test_intervals_hold_for_further_originals() -> None:
+    """Originals differ by a shift of all examples; the truth is the distance of the mixture of endlessly many."""
+    generator = np.random.default_rng(6)
+    held: list[bool] = []
+    naive: list[bool] = []
+    origins = np.arange(48) % 6
+    truth = Truth("normal", np.full(20, 0.6), np.full(20, 1.3)).energies().sum()
+    for _ in range(60):
+        shift = 0.6 + generator.normal(scale=(1.3**2 - 1) ** 0.5, size=6)
+        u, r = generator.normal(size=(48, 20)) + shift[origins, None], generator.normal(size=(48, 20))
+        for results, given in ((held, origins), (naive, None)):
+            total = rank_energy(u, r, origins=given).total
+            results.append(total.low <= truth <= total.high)
+    assert np.mean(held) >= 0.85
+    assert np.mean(naive) < 0.7
+
+
+def test_a_difference_pairs_originals() -> None:
+    """Two methods that share the luck of their originals differ by less than their own intervals suggest."""
+    generator = np.random.default_rng(3)
+    origins = np.arange(32) % 4
+    luck = np.asarray([0.2, 0.9, 1.6, 2.3])[origins, None]
+    one, two = generator.normal(size=(2, 32, 30)) + luck
+    difference = rank_energy_difference(one, two, generator.normal(size=(32, 30)), origins=origins)
+    alone = rank_energy(one, generator.normal(size=(32, 30)), origins=origins).total
+    assert difference.high - difference.low < 0.4 * (alone.high - alone.low)
+    assert difference.low < 0 < difference.high
+
+
+def test_models_of_each_original_must_vary() -> None:
+    generator = np.random.default_rng(4)
+    origins = np.arange(16) % 2
+    fixed = generator.normal(size=(2, 5))[origins]
+    assert varies(fixed, generator.normal(size=(16, 5)))
+    assert not varies(fixed, generator.normal(size=(16, 5)), origins)
+
+
+@pytest.mark.parametrize("origins", [[0] * 16, [0, 1] * 7])
+def test_originals_that_do_not_fit_are_refused(origins: list[int]) -> None:
+    with pytest.raises(InputError, match="at least two originals, one for each of the 16"):
+        rank_energy(np.zeros((16, 2)), np.ones((16, 2)), origins=origins)

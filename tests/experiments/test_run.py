@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.experiments.clocks import untimed
-from untrain.auditing import final_score, forget_quality, memory_of_method, rank_energy, rank_energy_difference
+from untrain.auditing import final_score, forget_quality, memory_of_method, rank_energy, rank_energy_difference, spread
 from untrain.cli.tables import print_tables
 from untrain.core.files import read_arrays
 from untrain.data import forget_ratio, load, split
@@ -41,7 +41,7 @@ KEYS = {
 """Of the rows on the disk; other programs read them."""
 MEASURED = {
     "memory_left", "told_apart", "told_different", "memory_models", "rank_energy", "rank_energy_models",
-    "apart_from_next",
+    "apart_from_next", "memory_spread", "test_accuracy_spread",
 }  # fmt: skip
 """Keys of rows that version 0.1 did not write."""
 
@@ -175,6 +175,38 @@ def test_a_method_that_does_nothing_remembers(
     assert row.memory_left is not None
     assert row.memory_left.value == pytest.approx(1, abs=tolerance)
     assert f"remembers the examples: memory left is {row.memory_left:.2f}" in verdict([row, retrain])
+
+
+def test_unlearned_models_come_from_several_originals(tmp_path: Path) -> None:
+    experiment = msgspec.structs.replace(
+        small(), originals=3, models=8, chunk=4, engine=Engine(1), methods=("finetune", "ssd"),
+        settings={"finetune": {"recipe": {"optimizer": {"lr": 1e-9}}}, "ssd": {"selection": 1e30}},
+    )  # fmt: skip
+    results = run_experiment(experiment, tmp_path, workers=2)
+    assert isinstance(results, ComparisonResults)
+    work = ComparisonWork.stored(tmp_path, None, "cpu")
+    assert len(work.originals) == 3
+    of_originals = work.originals.confidences(work.forgets["0.05"].forget)
+    assert len({row.tobytes() for row in of_originals}) == 3
+    origins = np.arange(8) % 3
+    ssd, reference = (stored(tmp_path, name)["confidences"] for name in ("ssd", "reference"))
+    np.testing.assert_allclose(ssd, of_originals[origins], atol=1e-4)  # it does nothing
+    expected = memory_of_method(ssd, reference, of_originals, origins=origins)
+    row = next(row for row in results.rows if row.method == "ssd")
+    assert (row.memory_left, row.memory_spread, row.originals) == (expected.left, expected.spread, 3)
+    assert row.rank_energy is None
+    finetune = next(row for row in results.rows if row.method == "finetune")
+    confidences = stored(tmp_path, "finetune")["confidences"]
+    assert finetune.rank_energy == rank_energy(confidences, reference, origins=origins).total
+    assert finetune.test_accuracy_spread == spread(100 * stored(tmp_path, "finetune")["accuracy/test"], origins)
+    assert "start from 3 originals in turn" in (tmp_path / "report.html").read_text()
+
+
+def test_one_original_says_so(finished: tuple[Path, ComparisonResults], capsys: pytest.CaptureFixture[str]) -> None:
+    directory, results = finished
+    assert "start from one original" in (directory / "report.html").read_text()
+    print_tables(results)
+    assert "start from one original" in capsys.readouterr().out
 
 
 def test_few_models_have_only_what_they_allow(finished: tuple[Path, ComparisonResults]) -> None:

@@ -79,8 +79,13 @@ def test_copies_share_nothing() -> None:
 def test_repeated_models_learn_each_in_its_own_order() -> None:
     models = Population.create(BUILD, 1).repeat(2, streams=Streams(1)).train(some(), RECIPE)
     assert not torch.equal(models.tensors["0.weight"][0], models.tensors["0.weight"][1])
-    with pytest.raises(InputError, match="population of one"):
-        models.repeat(2, streams=Streams(1))
+
+
+def test_several_models_are_repeated_in_turn() -> None:
+    models = Population.create(BUILD, 3)
+    copies = models.repeat(4, streams=Streams(1), first=5)
+    assert copies.indices == (5, 6, 7, 8)
+    torch.testing.assert_close(copies.tensors["0.weight"], models.tensors["0.weight"][[2, 0, 1, 2]], rtol=0, atol=0)
 
 
 def test_ones_own_module_is_a_population_of_one() -> None:

@@ -57,6 +57,7 @@ from scipy.special import stdtrit
 from scipy.stats import binomtest
 
 from untrain.auditing.arms import Array, check_level
+from untrain.auditing.spread import Spread, spread
 from untrain.core.estimate import Estimate
 from untrain.core.levels import ALPHA
 from untrain.core.text import percent
@@ -117,6 +118,7 @@ class MethodMemory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         told_apart: share of its models with a `p_value` of at most .05. The interval is Clopper and Pearson's; it is
             about further models of the method, compared with these retrained models and these originals.
         told_different: likewise, of `different_p_value`.
+        spread: of the memory left, within and between originals.
         unlearned: M, the number of models that the method made.
         models: N, the number of retrained models.
         examples: S, the number of forget examples.
@@ -125,6 +127,7 @@ class MethodMemory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     left: Estimate
     told_apart: Estimate
     told_different: Estimate
+    spread: Spread
     unlearned: int
     models: int
     examples: int
@@ -231,24 +234,35 @@ def memory_of_method(
     u = _matrix(unlearned, "unlearned", 2, r.shape[1])
     o, start = _originals(original, origins, len(u), r.shape[1])
     bags = [_leave_one_out(np.vstack([model, r]), o[k]) for model, k in zip(u, start, strict=True)]
+    memories = _memories(u, r, o, start)
     return MethodMemory(
-        left=_mean_memory(u, r, o, start, level),
+        left=_mean_memory(memories, u, r, o, start, level),
         told_apart=_share([_p_value(bag.memory) <= ALPHA for bag in bags], level),
         told_different=_share([_p_value(bag.distance) <= ALPHA for bag in bags], level),
+        spread=spread(memories, start),
         unlearned=len(u),
         models=len(r),
         examples=r.shape[1],
     )
 
 
-def _mean_memory(u: Array, r: Array, originals: Array, start: npt.NDArray[np.intp], level: float) -> Estimate:
-    """The mean memory left of `u`, with a jackknife over its models, or its originals if several, and over `r`."""
+def _memories(u: Array, r: Array, originals: Array, start: npt.NDArray[np.intp]) -> Array:
+    """`[M]`: the memory left of each model of `u`."""
+    memories = np.empty(len(u))
+    for k in np.unique(start):
+        memories[start == k] = _compare(u[start == k], r[None], originals[k]).memory
+    return memories
+
+
+def _mean_memory(
+    memories: Array, u: Array, r: Array, originals: Array, start: npt.NDArray[np.intp], level: float
+) -> Estimate:
+    """The mean of `memories`, with a jackknife over the models of `u`, or its originals if several, and over `r`."""
     used, groups = np.unique(start, return_inverse=True)
     without_one = _all_but_one(r)
-    memories, replicates = np.empty(len(u)), np.zeros(len(r))
+    replicates = np.zeros(len(r))
     for k in used:
         models = u[start == k]
-        memories[start == k] = _compare(models, r[None], originals[k]).memory
         # Memory left is linear in the model, so that the mean model has the mean memory.
         replicates += _compare(models.mean(axis=0)[None], without_one, originals[k]).memory * len(models) / len(u)
     clusters = groups if len(used) > 1 else np.arange(len(u))

@@ -21,12 +21,15 @@ Intervals are about models like these on these very examples: the delete-group j
 models of either arm at a time and uses Student's t. In simulations of normal, Student t5 and correlated confidences
 with 8 to 64 models an arm, nominal 95 % intervals held the truth in 92 to 98 % of the draws, also where the examples
 of a model moved nearly as one. If all unlearned models come from one original, as in the competition, intervals say
-nothing of other originals.
+nothing of other originals. If they come from several (`origins`), the jackknife leaves out one original with all of
+its models at a time, instead of an eighth of the unlearned models, and the degrees of freedom are Satterthwaite's. The
+value is then that of the mixture: of a model drawn from all of these unlearned models.
 
 Sources: Szekely and Rizzo (2013), "Energy statistics: A class of statistics based on distances"; Anderson (1962), "On
 the distribution of the two-sample Cramer-von Mises criterion"; Ansari and Bradley (1960), "Rank-sum tests for
 dispersions" (the fold); Kott (2001), "The delete-a-group jackknife"; Busing, Meijer and van der Leeden (1999),
-"Delete-m jackknife for unequal m".
+"Delete-m jackknife for unequal m"; Satterthwaite (1946), "An approximate distribution of estimates of variance
+components".
 """
 
 from dataclasses import dataclass, field
@@ -37,6 +40,7 @@ from scipy.special import stdtrit
 
 from untrain.auditing.arms import Array, check_level, two_arms
 from untrain.core.estimate import Estimate
+from untrain.errors import InputError
 
 _STILL = 1e-3
 """Models whose spread is below this share of that of retrained models do not vary."""
@@ -75,18 +79,27 @@ class RankEnergy:
     models: int
 
 
-def varies(unlearned: Array, retrained: Array) -> bool:
+def varies(unlearned: Array, retrained: Array, origins: npt.ArrayLike | None = None) -> bool:
     """Whether the models of a method differ from each other, without which their rank energy means nothing.
 
     Args:
         unlearned: `[N, S]` confidences of S forget examples under N unlearned models.
         retrained: `[N, S]`, under N models that never saw them.
+        origins: `[N]`, which original each unlearned model comes from; those of one original must differ. Default one.
     """
-    spread, usual = (float(np.std(arm, axis=0).mean()) for arm in (unlearned, retrained))
-    return spread > _STILL * usual
+    usual = float(np.std(retrained, axis=0).mean())
+    starts = np.zeros(len(unlearned), dtype=np.intp) if origins is None else np.asarray(origins)
+    spreads = [float(np.std(unlearned[starts == start], axis=0).mean()) for start in np.unique(starts)]
+    return max(spreads) > _STILL * usual
 
 
-def rank_energy(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, level: float = 0.95) -> RankEnergy:
+def rank_energy(
+    unlearned: npt.ArrayLike,
+    retrained: npt.ArrayLike,
+    level: float = 0.95,
+    *,
+    origins: npt.ArrayLike | None = None,
+) -> RankEnergy:
     """Rank energy distance of unlearned from retrained models.
 
     The values do not change under any permutation of models or of examples, under a swap of the arms, or under any
@@ -97,13 +110,14 @@ def rank_energy(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, level: float
         unlearned: `[N, S]` confidences of S forget examples under N unlearned models.
         retrained: `[N, S]`, under N models that never saw them.
         level: of the intervals.
+        origins: `[N]`, which original each unlearned model comes from, at least two of them; default one for all.
 
     Returns:
         A `RankEnergy`.
 
     Raises:
-        InputError: the shapes differ, N is below 8, S is 0, a confidence is not finite, or the level is not between
-            0 and 1.
+        InputError: the shapes differ, N is below 8, S is 0, a confidence is not finite, the level is not between 0 and
+            1, or `origins` does not fit.
 
     Cost: O(S N log N), fifty sorts of all confidences: 0.05 s for 100 examples at N = 64 and 2 s for 300 at N = 512
     on one core.
@@ -114,7 +128,7 @@ def rank_energy(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, level: float
     """
     u, r = two_arms(unlearned, retrained, GROUPS, "for the rank energy")
     check_level(level, "for the rank energy")
-    found = _jackknife(u, r)
+    found = _jackknife(u, r, _groups(len(u), origins))
     examples = found.corrected
     total = examples.sum(axis=0)
     energy, folded = (_interval(float(examples[k].mean()), found.parts(k), level) for k in range(2))
@@ -130,7 +144,12 @@ def rank_energy(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, level: float
 
 
 def rank_energy_difference(
-    first: npt.ArrayLike, second: npt.ArrayLike, retrained: npt.ArrayLike, level: float = 0.95
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    retrained: npt.ArrayLike,
+    level: float = 0.95,
+    *,
+    origins: npt.ArrayLike | None = None,
 ) -> Estimate:
     """How much farther the first method's models are from the retrained ones than the second's.
 
@@ -142,6 +161,7 @@ def rank_energy_difference(
         second: `[N, S]`, under N models of another.
         retrained: `[N, S]`, under N models that never saw them.
         level: of the interval.
+        origins: `[N]`, which original the models of both methods come from, at least two of them; default one for all.
 
     Returns:
         Difference of the totals of `rank_energy`: above 0 the second method is closer to retraining.
@@ -156,11 +176,26 @@ def rank_energy_difference(
     True
     """
     r = np.asarray(retrained, dtype=np.float64)
-    one, two = (_jackknife(*two_arms(u, r, GROUPS, "for a difference of rank energies")) for u in (first, second))
     check_level(level, "for a difference of rank energies")
+    arms = (two_arms(u, r, GROUPS, "for a difference of rank energies") for u in (first, second))
+    one, two = (_jackknife(*pair, _groups(len(r), origins)) for pair in arms)
     (one_own, one_shared), (two_own, two_shared) = one.parts(slice(None)), two.parts(slice(None))
     value = float((one.corrected - two.corrected).sum(axis=0).mean())
-    return _interval(value, (one_own, two_own, one_shared - two_shared), level)
+    # Originals are shared by both methods, as the retrained models are.
+    own = (one_own, two_own) if origins is None else (one_own - two_own,)
+    return _interval(value, (*own, one_shared - two_shared), level)
+
+
+def _groups(models: int, origins: npt.ArrayLike | None) -> Counts:
+    """`[N]`: the group of the jackknife that each unlearned model is in."""
+    if origins is None:
+        groups: Counts = np.arange(models) % GROUPS
+        return groups
+    starts = np.asarray(origins)
+    groups = np.unique(starts, return_inverse=True)[1]
+    if starts.shape != (models,) or groups.max() == 0:
+        raise InputError(f"`origins` must name at least two originals, one for each of the {models} unlearned models.")
+    return groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,17 +204,17 @@ class _Jackknife:
 
     Attributes:
         corrected: `[2, S]` rank energy and folded rank energy of each example, unbiased.
-        deviations: one array `[8, 2, S]` for each arm; the sum of squares over its first axis is the arm's share of the
-            variance.
+        deviations: one array `[G, 2, S]` for each arm, G its number of groups; the sum of squares over its first axis
+            is the arm's share of the variance.
     """
 
     corrected: Array
     deviations: tuple[Array, Array]
 
     def parts(self, kind: int | slice) -> tuple[Array, Array]:
-        """For each arm `[8]`, deviations of the mean over examples of one kind of energy, or of the sum of both."""
+        """For each arm `[G]`, deviations of the mean over examples of one kind of energy, or of the sum of both."""
         unlearned, retrained = (
-            deviations[:, kind].reshape(GROUPS, -1, self.corrected.shape[1]).sum(axis=1).mean(axis=1)
+            deviations[:, kind].reshape(len(deviations), -1, self.corrected.shape[1]).sum(axis=1).mean(axis=1)
             for deviations in self.deviations
         )
         return unlearned, retrained
@@ -192,18 +227,23 @@ class _Jackknife:
 
 
 def _interval(value: float, parts: tuple[Array, ...], level: float) -> Estimate:
-    """Student's t interval from the `[8]` deviations of each arm that took part."""
-    variance = sum(float((part**2).sum()) for part in parts)
-    half = float(stdtrit(len(parts) * (GROUPS - 1), (1 + level) / 2)) * variance**0.5
+    """Student's t interval from the `[G]` deviations of each arm that took part."""
+    variances = [float((part**2).sum()) for part in parts]
+    variance = sum(variances)
+    degrees: float = len(parts) * (GROUPS - 1)
+    if variance > 0 and any(len(part) != GROUPS for part in parts):
+        degrees = variance**2 / sum(own**2 / (len(part) - 1) for own, part in zip(variances, parts, strict=True))
+    half = float(stdtrit(degrees, (1 + level) / 2)) * variance**0.5
     return Estimate(value, value - half, value + half)
 
 
-def _jackknife(unlearned: Array, retrained: Array) -> _Jackknife:
+def _jackknife(unlearned: Array, retrained: Array, groups: Counts) -> _Jackknife:
     """All estimates and replicates, some examples at a time to bound memory."""
     models, examples = unlearned.shape
     step = max(1, _BLOCK // (2 * models))
     blocks = [
-        _jackknife_block(unlearned[:, i : i + step].T, retrained[:, i : i + step].T) for i in range(0, examples, step)
+        _jackknife_block(unlearned[:, i : i + step].T, retrained[:, i : i + step].T, groups)
+        for i in range(0, examples, step)
     ]
     return _Jackknife(
         np.concatenate([block.corrected for block in blocks], axis=1),
@@ -214,16 +254,16 @@ def _jackknife(unlearned: Array, retrained: Array) -> _Jackknife:
     )
 
 
-def _jackknife_block(u: Array, r: Array) -> _Jackknife:
-    """The jackknife of both arms `[S, N]`.
+def _jackknife_block(u: Array, r: Array, groups: Counts) -> _Jackknife:
+    """The jackknife of both arms `[S, N]`, of the unlearned one by `groups`.
 
     The fold's bias is taken out by removing a group of *both* arms at once: arms of equal size are exchangeable
     when their distributions agree, so that this keeps the expectation at zero, and removing from one arm does not.
     """
     models = u.shape[1]
-    group = np.arange(models) % GROUPS
-    kept = [group != g for g in range(GROUPS)]
-    scale = models / np.bincount(group)
+    group = _groups(models, None)
+    kept, own = ([of != g for g in range(of.max() + 1)] for of in (group, groups))
+    scale, own_scale = (models / np.bincount(of) for of in (group, groups))
     full = _energies(u, r)
     both = np.stack([_energies(u[:, k], r[:, k])[1] for k in kept])
     corrected = full.copy()
@@ -231,7 +271,7 @@ def _jackknife_block(u: Array, r: Array) -> _Jackknife:
     return _Jackknife(
         corrected,
         (
-            _deviations(full, np.stack([_energies(u[:, k], r) for k in kept]), scale),
+            _deviations(full, np.stack([_energies(u[:, k], r) for k in own]), own_scale),
             _deviations(full, np.stack([_energies(u, r[:, k]) for k in kept]), scale),
         ),
     )
@@ -245,7 +285,7 @@ def _pseudo_values(full: Array, replicates: Array, scale: Array) -> Array:
 
 def _deviations(full: Array, replicates: Array, scale: Array) -> Array:
     values = _pseudo_values(full, replicates, scale)
-    weight = np.sqrt(GROUPS * (scale - 1)).reshape(-1, *[1] * full.ndim)
+    weight = np.sqrt(len(scale) * (scale - 1)).reshape(-1, *[1] * full.ndim)
     deviations: Array = (values - values.mean(axis=0)) / weight
     return deviations
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def run(
     experiment: tyro.conf.Positional[Annotated[str, option("EXPERIMENT")]],
     models: OptionalCount = None,
+    originals: OptionalCount = None,
     methods: Annotated[str | None, option("LIST")] = None,
     forget: Annotated[str | None, option("LIST")] = None,
     scorers: Annotated[str | None, option("LIST")] = None,
@@ -37,6 +38,7 @@ def run(
     Args:
         experiment: name from `untrain list`, or a .toml file of your own
         models: number of models per side (N)
+        originals: number of originals that the unlearned models start from
         methods: methods to compare, separated by commas, NAME or NAME:PRESET each
         forget: forget settings, separated by commas: ratios, groups:COUNT, groups:RATIO or ids:FILE
         scorers: scorers to compare, separated by commas, NAME or NAME:PRESET each (mislabel experiments)
@@ -54,7 +56,7 @@ def run(
     base = read_experiment(experiment)
     specs = {key: _words(text) for key, text in (("methods", methods), ("scorers", scorers)) if text is not None}
     settings = None if forget is None else [_number(word) for word in _words(forget)]
-    options = {"models": models, "seed": seed, "seeds": seeds, "forget": settings, **specs}
+    options = {"models": models, "originals": originals, "seed": seed, "seeds": seeds, "forget": settings, **specs}
     given = {key: value for key, value in options.items() if value is not None}
     if unfit := [key for key in given if not hasattr(base, key)]:
         raise ConfigError(f"--{unfit[0]} does not apply to the experiment {base.name}.")

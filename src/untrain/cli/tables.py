@@ -23,7 +23,7 @@ def print_tables(results: "Results") -> None:
 
 
 def _print_comparison(results: "ComparisonResults") -> None:
-    from untrain.report.table import columns, forgotten, groups, is_contender, scored, verdict
+    from untrain.report.table import columns, forgotten, groups, is_contender, origin, scored, verdict
 
     screen = console()
     for _, rows in groups(results):
@@ -39,6 +39,7 @@ def _print_comparison(results: "ComparisonResults") -> None:
             style = None if is_contender(row) else "dim"
             table.add_row(*(shown(column.cell(row)) for column in fitting), style=style)
         screen.print(table)
+    screen.print(shown(origin(results.rows[0])))
 
 
 def _fitting(columns: "Sequence[Column]", rows: "Sequence[ComparisonRow]", width: int) -> "list[Column]":

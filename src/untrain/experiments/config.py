@@ -84,6 +84,7 @@ class Experiment(BaseExperiment, frozen=True, kw_only=True, tag="comparison"):
         preset: preset of a bare method name, where the method has it; None for the defaults.
         settings: fields of a method, by its name in `methods`, applied after the preset.
         models: N, number of unlearned models per method and of retrained models.
+        originals: K, number of originals from which the unlearned models start, in turn.
         chunk: number of models in one job and one file.
         engine: how models are computed; None to measure it when the run begins.
     """
@@ -93,6 +94,7 @@ class Experiment(BaseExperiment, frozen=True, kw_only=True, tag="comparison"):
     preset: str | None = None
     settings: Settings = {}
     models: Annotated[int, msgspec.Meta(ge=2)] = MODELS
+    originals: Count = 1
     chunk: Count = 16
     engine: Engine | None = None
 
@@ -103,6 +105,11 @@ class Experiment(BaseExperiment, frozen=True, kw_only=True, tag="comparison"):
             ConfigError: a method, preset or setting does not exist, or a method or forget setting occurs twice.
         """
         check_published(self.published)
+        if self.originals > self.models:
+            raise ConfigError(
+                f"There are {self.originals} originals for {self.models} models, and a method starts from each: choose "
+                "fewer originals or more models"
+            )
         if self.preset is not None and not any(self.preset in METHODS.of(name).presets for name in METHODS.names()):
             raise ConfigError(f"No method has a preset {self.preset!r}: `untrain list` shows which exist")
         _check_distinct("forget settings", self.forget)

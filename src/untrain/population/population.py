@@ -178,17 +178,19 @@ class Population:
         )
 
     def repeat(self, count: int, *, streams: Streams, first: int = 0) -> "Population":
-        """`count` copies of the only model, each with random streams of its own from index `first` on.
+        """`count` copies of the models, in turn, each with random streams of its own.
 
-        How to compute them is measured anew, since what is best for one need not be for many.
+        How to compute them is measured anew, since what is best for few need not be for many.
 
-        Raises:
-            InputError: this is not a population of one.
+        Args:
+            count: how many.
+            streams: of the copies.
+            first: index of the first copy. The copy with index i is of the model at position `i % len(self)`.
         """
-        if len(self) != 1:
-            raise InputError(f"expected a population of one model to repeat, got {len(self)}")
-        tensors = {name: tensor.expand(count, *tensor.shape[1:]).clone() for name, tensor in self.tensors.items()}
-        return Population(self.skeleton, tensors, streams, range(first, first + count), self.factory, None, self.recipe)
+        indices = range(first, first + count)
+        rows = torch.as_tensor([index % len(self) for index in indices], dtype=torch.long, device=self.device)
+        tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
+        return Population(self.skeleton, tensors, streams, indices, self.factory, None, self.recipe)
 
     def with_factory(self, factory: Factory) -> "Population":
         """The same models, for which it is known how to build new ones."""

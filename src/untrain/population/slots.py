@@ -8,8 +8,8 @@ its own. A model is copied into a slot and out again.
 On a CPU the same code runs uncaptured.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import FunctionType
 
@@ -292,7 +292,7 @@ class Slot:
                 continue
             before = self._copies()
             try:
-                reason = self._trial(sizes) or self._capture(sizes, before)
+                reason = self._trial(sizes, may_wait=False) or self._capture(sizes, before)
             except Exception as error:  # noqa: BLE001 (whatever cannot be captured is computed eagerly)
                 reason = f"{type(error).__name__}: {first_line(error)}"
             self._restore(before)
@@ -301,11 +301,11 @@ class Slot:
                 return reason
         return None
 
-    def _trial(self, sizes: Sizes) -> str | None:
+    def _trial(self, sizes: Sizes, *, may_wait: bool = True) -> str | None:
         """Take some steps; tell why they could not be captured, if that can be seen."""
         self.wait()
         generators = self._generators()
-        with self.on_stream():
+        with self.on_stream(), nullcontext() if may_wait else _no_waiting():
             for _ in range(_TRIAL_STEPS):
                 self.number.zero_()  # a batch of any of the sizes fits at the beginning
                 self._step(sizes)
@@ -324,7 +324,10 @@ class Slot:
         self._restore(before)
         pool = next(iter(self.graphs.values())).pool() if self.graphs else None
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"):
+        with (
+            self.on_stream(),  # so that the stream is left as well if the capture fails
+            torch.cuda.graph(graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"),
+        ):
             self._step(sizes)
         with self.on_stream():
             for _ in range(_TRIAL_STEPS):
@@ -368,6 +371,17 @@ class Slot:
         """Let the current stream wait for this slot's."""
         if self.stream is not None:
             torch.cuda.current_stream(self.device).wait_stream(self.stream)
+
+
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    """Let whatever waits for the GPU raise: it would spoil a capture, and some captures that fail spoil more."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 def _with_state(

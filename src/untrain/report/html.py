@@ -10,7 +10,7 @@ from untrain.core.files import toml_text, write_file
 from untrain.core.levels import MEMORY_LIMIT
 from untrain.report.mislabel import head, mislabel_grids, mislabel_verdict
 from untrain.report.results import ComparisonResults, MislabelResults, Results, read_results
-from untrain.report.table import columns, forgotten, groups, is_contender, verdict, winner
+from untrain.report.table import columns, forgotten, groups, is_contender, origin, verdict, winner
 
 
 def write_report(directory: str | Path) -> Path:
@@ -72,6 +72,7 @@ def _comparison(results: ComparisonResults) -> dict[str, object]:
         "columns": columns(results.rows),
         "published": any(row.published is not None for row in results.rows),
         "models": results.rows[0].models,
+        "origin": origin(results.rows[0]),
         "memory_limit": MEMORY_LIMIT,
         "memory_models": results.rows[0].memory_models,
         "rank_energy_models": results.rows[0].rank_energy_models,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from untrain.auditing.spread import Spread
 from untrain.core.estimate import Estimate
 from untrain.errors import ConfigError, InputError, IntegrityError
 
@@ -86,6 +87,9 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
         rank_energy: distance of the models from retrained ones; None with fewer than 8 models, and where the models of
             the method do not vary.
         rank_energy_models: number of models per side, the first ones, that it is from.
+        originals: K, number of originals that the unlearned models start from; 1 in results that do not say it.
+        memory_spread: standard deviations of the memory left, within and between originals.
+        test_accuracy_spread: likewise, of the test accuracy in percent.
         apart_from_next: whether the rank energies of this method and the next in the ranking by final score differ: the
             95 % interval of their paired difference excludes 0. None where one of them is not known.
 
@@ -122,6 +126,9 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
     memory_models: Count | None = None
     rank_energy: Estimate | None = None
     rank_energy_models: Count | None = None
+    originals: Count = 1
+    memory_spread: Spread | None = None
+    test_accuracy_spread: Spread | None = None
     apart_from_next: bool | None = None
 
     def __post_init__(self) -> None:

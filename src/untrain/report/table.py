@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from untrain.auditing.spread import Spread
 from untrain.core.estimate import Estimate
 from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT
 from untrain.core.registry import base_name
@@ -43,6 +44,10 @@ def interval(estimate: Estimate | None, digits: int) -> str:
 
 def _share(estimate: Estimate | None) -> str:
     return number(None if estimate is None else 100 * estimate.value, 0)
+
+
+def _spread(spread: Spread | None, digits: int) -> str:
+    return number(None, 0) if spread is None else f"{number(spread.within, digits)} / {number(spread.between, digits)}"
 
 
 def _published(figure: Callable[[PublishedComparison], float | None], digits: int) -> Callable[[ComparisonRow], str]:
@@ -107,6 +112,18 @@ _OURS = (
     ),
     Column("speed-up", "relative to retraining", lambda row: f"{row.speedup:.1f}×", essential=True),  # noqa: RUF001
 )
+_ORIGINALS = (
+    Column(
+        "memory sd",
+        "standard deviation of the memory left within / between originals",
+        lambda row: _spread(row.memory_spread, 2),
+    ),
+    Column(
+        "test sd",
+        "standard deviation of the test accuracy within / between originals",
+        lambda row: _spread(row.test_accuracy_spread, 1),
+    ),
+)
 _PUBLISHED = (
     Column(
         "final score, published",
@@ -120,8 +137,10 @@ _PUBLISHED = (
 
 
 def columns(rows: Iterable[ComparisonRow]) -> tuple[Column, ...]:
-    """The columns for these rows; published figures have columns only where a row has some."""
-    return _OURS + (_PUBLISHED if any(row.published is not None for row in rows) else ())
+    """The columns for these rows; published figures and spreads have columns where rows have some."""
+    rows = list(rows)
+    originals = _ORIGINALS if any(row.originals > 1 for row in rows) else ()
+    return _OURS + originals + (_PUBLISHED if any(row.published is not None for row in rows) else ())
 
 
 def is_contender(row: ComparisonRow) -> bool:
@@ -155,6 +174,19 @@ def forgotten(row: ComparisonRow) -> str:
 def scored(row: ComparisonRow) -> str:
     """What the scores of the row's forget setting depend on."""
     return f"N = {row.models}, {row.buckets} buckets, ceiling {row.ceiling:.4f}"
+
+
+def origin(row: ComparisonRow) -> str:
+    """From how many originals the unlearned models come, and what that means."""
+    if row.originals == 1:
+        return (
+            "All unlearned models start from one original. Figures and intervals are about this original: another may "
+            "give others."
+        )
+    return (
+        f"Unlearned models start from {row.originals} originals in turn. Memory left is relative to each model's own "
+        "original; intervals of memory left and rank energy leave out one original at a time."
+    )
 
 
 def _is_number(text: str) -> bool:

@@ -128,6 +128,9 @@ def _row(
         told_apart=tested.told_apart if tested else None,
         told_different=tested.told_different if tested else None,
         memory_models=memory.models if memory else None,
+        originals=work.experiment.originals,
+        memory_spread=memory.spread if memory else None,
+        test_accuracy_spread=mine.test_spread,
         rank_energy=mine.rank_energy,
         rank_energy_models=min(mine.models, ENERGY_MODELS) if mine.rank_energy else None,
     )

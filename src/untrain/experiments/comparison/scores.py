@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from untrain.auditing import (
     MethodMemory,
+    Spread,
     final_score,
     forget_quality,
     mean_epsilon,
     memory_of_method,
     rank_energy,
     rank_energy_difference,
+    spread,
 )
 from untrain.auditing.rank_energy import GROUPS, varies
 from untrain.core.estimate import Estimate
@@ -37,6 +39,7 @@ PARTS = ("retain", "forget", "validation", "test")
 """Parts of the data in which accuracy is measured."""
 
 Array = npt.NDArray[np.float64]
+Origins = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
         capped: number of forget examples whose epsilon is at its cap.
         models: N.
         accuracies: means over models, in percent, by the part of the data.
+        test_spread: of the test accuracy in percent, within and between originals.
         seconds: median time of one model computed alone.
         memory: what is left of the forget set, from the first `MEMORY_MODELS` models; None with fewer than 3.
         rank_energy: distance from the reference models, from the first `ENERGY_MODELS`; None with fewer than 8, and
@@ -80,18 +84,20 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     capped: int
     models: int
     accuracies: dict[str, float]
+    test_spread: Spread
     seconds: float
     memory: MethodMemory | None
     rank_energy: Estimate | None
 
 
-def scores_of(arm: ArmFigures, reference: ArmFigures, original: Array) -> Scores:
-    """Score a method.
+def scores_of(arm: ArmFigures, reference: ArmFigures, originals: Array, origins: Origins) -> Scores:
+    """Score a method. F and rank energy are those of all of its models together, from whatever original.
 
     Args:
         arm: figures of its models.
         reference: figures of retrained models.
-        original: `[S]` confidences of the original in the forget set.
+        originals: `[K, S]` confidences of the originals in the forget set.
+        origins: `[N]`, which original each model of the method comes from.
     """
     quality = forget_quality(arm.confidences, reference.confidences)
     return Scores(
@@ -109,9 +115,10 @@ def scores_of(arm: ArmFigures, reference: ArmFigures, original: Array) -> Scores
         capped=quality.capped,
         models=quality.models,
         accuracies={part: 100 * float(np.mean(values)) for part, values in arm.accuracies.items()},
+        test_spread=spread(100 * arm.accuracies["test"], origins),
         seconds=float(np.median(arm.seconds)),
-        memory=_memory(arm.confidences, reference.confidences, original),
-        rank_energy=_rank_energy(arm.confidences, reference.confidences),
+        memory=_memory(arm.confidences, reference.confidences, originals, origins),
+        rank_energy=_rank_energy(arm.confidences, reference.confidences, _clusters(origins)),
     )
 
 
@@ -119,16 +126,23 @@ def _defined(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _memory(unlearned: Array, retrained: Array, original: Array) -> MethodMemory | None:
+def _clusters(origins: Origins) -> Origins | None:
+    """What the jackknife of the rank energy leaves out together; None where all models come from one original."""
+    return origins[:ENERGY_MODELS] if origins.any() else None
+
+
+def _memory(unlearned: Array, retrained: Array, originals: Array, origins: Origins) -> MethodMemory | None:
     if len(retrained) < _FEWEST_FOR_MEMORY:
         return None
-    return memory_of_method(unlearned[:MEMORY_MODELS], retrained[:MEMORY_MODELS], original)
+    few = slice(MEMORY_MODELS)
+    return memory_of_method(unlearned[few], retrained[few], originals, origins=origins[few])
 
 
-def _rank_energy(unlearned: Array, retrained: Array) -> Estimate | None:
-    if len(retrained) < GROUPS or not varies(unlearned, retrained):
+def _rank_energy(unlearned: Array, retrained: Array, clusters: Origins | None) -> Estimate | None:
+    few = slice(ENERGY_MODELS)
+    if len(retrained) < GROUPS or not varies(unlearned[few], retrained[few], clusters):
         return None
-    return rank_energy(unlearned[:ENERGY_MODELS], retrained[:ENERGY_MODELS]).total
+    return rank_energy(unlearned[few], retrained[few], origins=clusters).total
 
 
 def ranking(scores: dict[str, Scores]) -> list[str]:
@@ -138,13 +152,16 @@ def ranking(scores: dict[str, Scores]) -> list[str]:
     )
 
 
-def neighbors_apart(scores: dict[str, Scores], confidences: dict[str, Array], reference: Array) -> dict[str, bool]:
+def neighbors_apart(
+    scores: dict[str, Scores], confidences: dict[str, Array], reference: Array, origins: Origins
+) -> dict[str, bool]:
     """For each method whether the paired interval of its and the next method's rank energy excludes 0.
 
     Args:
         scores: of the methods.
         confidences: `[N, S]` by method.
         reference: `[N, S]`, of retrained models.
+        origins: `[N]`, which original each model of a method comes from.
 
     Returns:
         Nothing of the last method in the ranking, and of those where one of the two rank energies is not known.
@@ -155,7 +172,7 @@ def neighbors_apart(scores: dict[str, Scores], confidences: dict[str, Array], re
             first, second, third = (
                 arm[:ENERGY_MODELS] for arm in (confidences[name], confidences[following], reference)
             )
-            difference = rank_energy_difference(first, second, third)
+            difference = rank_energy_difference(first, second, third, origins=_clusters(origins))
             apart[name] = not difference.low <= 0 <= difference.high
     return apart
 

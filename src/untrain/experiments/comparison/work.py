@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from untrain.core.files import read_arrays, write_arrays
@@ -43,7 +44,7 @@ class Arm:
     """One population of the comparison: a method applied for one forget setting.
 
     Attributes:
-        forget: the forget setting, or None for the original, which learns everything.
+        forget: the forget setting, or None for the training of the originals, which learn everything.
         name: the method as the experiment names it; `reference` for the retrained models that every method is
             compared with; or `original`.
     """
@@ -167,13 +168,18 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         models, chunk = self.experiment.models, self.experiment.chunk
         arms = [Arm(forget, name) for forget in self.settings for name in self.methods]
         chunks = [ChunkJob(arm, first, min(first + chunk, models)) for first in range(0, models, chunk) for arm in arms]
+        originals = self.experiment.originals
         return [
-            ChunkJob(ORIGINAL, 0, 1),
-            *(ChunkJob(Arm(forget, "original"), 0, 1) for forget in self.settings),
+            *self._original_jobs,
+            *(ChunkJob(Arm(forget, "original"), 0, originals) for forget in self.settings),
             *chunks,
             *(ScoreJob(arm) for arm in arms if arm.name != "reference"),
             *(RankingJob(forget) for forget in self.settings),
         ]
+
+    @property
+    def _original_jobs(self) -> list[ChunkJob]:
+        return [ChunkJob(ORIGINAL, number, number + 1) for number in range(self.experiment.originals)]
 
     @property
     def settings(self) -> list[str]:
@@ -210,10 +216,12 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             "model": msgspec.to_builtins(experiment.model),
             "recipe": msgspec.to_builtins(experiment.recipe),
             "streams": [experiment.seed, self.streams(arm).path],
-            "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk],
+            "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk, *self._rounding],
         }
         if arm != ORIGINAL:
             parts["original"] = self.fingerprint(ORIGINAL)
+            if experiment.originals > 1:
+                parts["originals"] = experiment.originals
         if arm.name != "original":
             name = "retrain" if arm.name == "reference" else base_name(arm.name)
             parts["method"] = [METHODS.origin(name), msgspec.to_builtins(self.methods[arm.name])]
@@ -246,13 +254,18 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         return self.experiment.engine or Engine()
 
     @property
+    def _rounding(self) -> list[str]:
+        """Settings of the engine, besides its grouping, that change the last bits: slots alone do not."""
+        return [name for name in ("compiled", "bfloat16") if getattr(self.engine, name)]
+
+    @property
     def alone(self) -> Engine:
         """How a single model is computed."""
-        return Engine(1, self.engine.channels_last)
+        return msgspec.structs.replace(self.engine, width=1, slots=min(self.engine.slots, 1))
 
-    def new_models(self, count: int, streams: Streams, engine: Engine | None) -> Population:
+    def new_models(self, count: int, streams: Streams, engine: Engine | None, first: int = 0) -> Population:
         """Untrained models."""
-        return Population.create(self._build, count, seed=streams, device=self.device, engine=engine)
+        return Population.create(self._build, count, seed=streams, first=first, device=self.device, engine=engine)
 
     @property
     def _build(self) -> Factory:
@@ -272,11 +285,11 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         elif isinstance(job, RankingJob):
             self._rank(job)
         elif job.arm == ORIGINAL:
-            original = self.new_models(1, self.streams(ORIGINAL), self.alone)
+            original = self.new_models(1, self.streams(ORIGINAL), self.alone, job.first)
             original.train(self.splits.train, self.experiment.recipe, validation=self.splits.validation)
             original.save(self.path(job))
         elif job.arm.name == "original":
-            self._store(job, self.original, np.zeros(0))
+            self._store(job, self.originals, np.zeros(0))
         else:
             self._store(job, *self._unlearned(job))
 
@@ -285,7 +298,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         method, device = self.methods[job.arm.name], torch.device(self.device)
         start = seconds_of(device)
         models = self.unlearn(job.arm, method, job.first, job.last, self.engine)
-        if self.engine.width == 1 or len(models) == 1:
+        if max(self.engine.width, self.engine.slots) == 1 or len(models) == 1:
             return models, np.asarray([(seconds_of(device) - start) / len(models)])
         if job.first >= TIMED_CHUNKS * self.experiment.chunk or job.arm.name == "reference":
             return models, np.zeros(0)
@@ -297,15 +310,22 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         """Models `first` to `last` (exclusive) of an arm, unlearned by a method."""
         assert arm.forget is not None  # noqa: S101 (only the original forgets nothing)
         sets = self.forgets[arm.forget]
-        models = self.original.repeat(last - first, streams=self.streams(arm), first=first)
+        models = self.originals.repeat(last - first, streams=self.streams(arm), first=first)
         models.engine = engine
         return method.forget(models, Request(sets.forget, sets.retain, self.experiment.recipe, self.splits.validation))
 
     @functools.cached_property
-    def original(self) -> Population:
-        """The original model, read from its file."""
-        path = self.path(ChunkJob(ORIGINAL, 0, 1))
-        return Population.load(path, self._build, device=self.device, engine=self.alone)
+    def originals(self) -> Population:
+        """The original models, read from their files."""
+        paths = map(self.path, self._original_jobs)
+        return Population.concatenate(
+            [Population.load(path, self._build, device=self.device, engine=self.alone) for path in paths]
+        )
+
+    @property
+    def origins(self) -> npt.NDArray[np.intp]:
+        """`[N]`: which original each unlearned model of an arm comes from."""
+        return np.arange(self.experiment.models) % self.experiment.originals
 
     def _store(self, job: ChunkJob, models: Population, seconds: Array) -> None:
         sets = self.forgets[job.arm.forget or ""]
@@ -318,7 +338,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
     def _score(self, job: ScoreJob) -> None:
         forget = job.arm.forget
         arm, reference, original = (self.figures(Arm(forget, name)) for name in (job.arm.name, "reference", "original"))
-        scores = scores_of(arm, reference, original.confidences[0])
+        scores = scores_of(arm, reference, original.confidences, self.origins)
         shown = arm.confidences[:, shown_positions(reference.confidences)]
         metadata = {"format": "untrain.scores.1", "scores": msgspec.json.encode(scores).decode()}
         write_arrays(self.path(job), {"shown": shown}, metadata)
@@ -330,7 +350,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         reference = self.figures(Arm(job.forget, "reference")).confidences
         positions = shown_positions(reference)
         arrays = {"positions": np.asarray(positions), "shown": reference[:, positions]}
-        apart = neighbors_apart(scores, confidences, reference)
+        apart = neighbors_apart(scores, confidences, reference, self.origins)
         write_arrays(self.path(job), arrays, {"format": "untrain.ranking.1", "apart": json.dumps(apart)})
 
     def figures(self, arm: Arm) -> ArmFigures:

@@ -1,0 +1,190 @@
+"""Slots on a CPU, where their steps are not captured: they have the bits of the training loop without slots."""
+
+import logging
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from untrain.data import Examples
+from untrain.models import CNN, MLP, Model, factory
+from untrain.population import (
+    SGD,
+    Adam,
+    AdamW,
+    Batch,
+    Constant,
+    Cosine,
+    Engine,
+    EpochFactors,
+    Population,
+    Recipe,
+    cross_entropy,
+)
+from untrain.population.choice import choose_on_gpu
+from untrain.population.slots import Course
+
+PLAIN = Engine()
+RECIPE = Recipe(
+    optimizer=SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4),
+    epochs=3.3,
+    batch_size=16,
+    class_balance=0.5,
+)
+MODELS: dict[str, tuple[Model, tuple[int, ...]]] = {
+    "mlp": (MLP(widths=(7,)), (5,)),
+    "cnn": (CNN(widths=(4, 6)), (1, 8, 8)),
+}
+
+
+def some(shape: tuple[int, ...], count: int = 50, seed: int = 0) -> Examples:
+    generator = np.random.default_rng(seed)
+    inputs = generator.normal(size=(count, *shape)).astype(np.float32)
+    return Examples.of(inputs, generator.integers(3, size=count), classes=["a", "b", "c"])
+
+
+def new(kind: str, engine: Engine, count: int = 3, dtype: torch.dtype = torch.float32) -> Population:
+    model, shape = MODELS[kind]
+    return Population.create(factory(model, shape, 3), count, seed=1, dtype=dtype, engine=engine)
+
+
+def assert_same_bits(first: Population, second: Population) -> None:
+    for name, tensor in first.tensors.items():
+        torch.testing.assert_close(tensor, second.tensors[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("schedule", [Constant(), Cosine(per="step"), EpochFactors(factors=(0.5, 1.0))])
+@pytest.mark.parametrize(
+    "optimizer", [SGD(lr=0.05), RECIPE.optimizer, Adam(lr=1e-2, weight_decay=1e-2), AdamW(lr=1e-2)]
+)
+@pytest.mark.parametrize("kind", list(MODELS))
+def test_slots_have_the_bits_of_the_loop_without(
+    kind: str,
+    optimizer: SGD | Adam | AdamW,
+    schedule: Constant | Cosine | EpochFactors,
+    dtype: torch.dtype,
+) -> None:
+    """Fifty examples in batches of 16 leave a short one; three models in two slots leave one by itself."""
+    _, shape = MODELS[kind]
+    recipe = msgspec.structs.replace(RECIPE, optimizer=optimizer, schedule=schedule, keep_best_from_epoch=2)
+    plain, slots = (
+        new(kind, engine, dtype=dtype).train(some(shape), recipe, validation=some(shape, 30, seed=3))
+        for engine in (PLAIN, Engine(slots=2))
+    )
+    assert_same_bits(plain, slots)
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 33])
+def test_any_number_of_examples_will_do(count: int) -> None:
+    plain, slots = (new("mlp", engine).train(some((5,), count), RECIPE) for engine in (PLAIN, Engine(slots=2)))
+    assert_same_bits(plain, slots)
+
+
+@pytest.mark.parametrize("slots", [2, 3])
+def test_trainings_that_alternate_keep_their_momentum(slots: int) -> None:
+    """With a loss that changes between runs, a second set, subsets and a mask that freezes a tensor for some models."""
+    examples, other = some((5,)), some((5,), 21, seed=2)
+    subsets = np.stack([np.random.default_rng(row).permutation(50)[:37] for row in range(3)])
+
+    def run(engine: Engine) -> Population:
+        models = new("mlp", engine)
+        factor = 1.0
+
+        def loss(batch: Batch) -> Tensor:
+            assert batch.beside is not None
+            size = torch.stack([tensor.square().flatten(1).sum(1) for tensor in batch.parameters.values()]).sum(0)
+            return factor * cross_entropy(batch) - 0.1 * cross_entropy(batch.beside) + 1e-3 * size
+
+        masks = {"1.weight": torch.tensor([1.0, 0.0, 0.5])[:, None, None]}
+        recipe = msgspec.structs.replace(RECIPE, epochs=3)
+        first = models.training(recipe, loss=loss, purpose="first", masks=masks)
+        second = models.training(recipe, purpose="second")
+        for factor in (1.0, 0.1, 3.0):  # noqa: B007 (the loss reads it)
+            first.run(examples, epochs=1, beside=(other, 8), subsets=subsets)
+            second.run(other, epochs=1)
+        return models
+
+    assert_same_bits(run(PLAIN), run(Engine(slots=slots)))
+
+
+class Small(nn.Module):
+    """Two layers with something between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 9), nn.Linear(9, 3)
+        self.register_buffer("mean", torch.zeros(9))
+        self.mean: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.between(self.first(x)).relu())
+        return logits
+
+    def between(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Dropped(Small):
+    def between(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, 0.5, self.training)
+
+
+class Replaces(Small):
+    def between(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return x - self.mean
+
+
+@pytest.mark.parametrize(("build", "reason"), [(Dropped, "random numbers"), (Replaces, "buffer mean")])
+def test_what_slots_would_get_wrong_is_trained_without_and_the_log_says_so(
+    build: type[Small], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain, slots = (Population.create(build, 3, engine=engine) for engine in (PLAIN, Engine(slots=2)))
+    plain.train(some((5,)), RECIPE)
+    with caplog.at_level(logging.WARNING, "untrain"):
+        slots.train(some((5,)), RECIPE)
+    assert reason in caplog.text
+    assert_same_bits(plain, slots)
+
+
+def test_frozen_parameters_stay() -> None:
+    def build() -> nn.Module:
+        module = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+        module[0].requires_grad_(False)
+        return module
+
+    plain, slots = (
+        Population.create(build, 2, engine=engine).train(some((5,)), RECIPE) for engine in (PLAIN, Engine(slots=2))
+    )
+    assert_same_bits(plain, slots)
+
+
+def test_captured_steps_serve_only_a_course_that_is_the_same() -> None:
+    """A loss with a closure may have changed what it refers to."""
+    inputs, labels, bounds = torch.zeros(4, 2), torch.zeros(4, dtype=torch.long), [(0, 2), (2, 4)]
+    course = Course(inputs, labels, None, bounds, [], cross_entropy, weighted=False)
+    weight = 2.0
+
+    def closure(batch: Batch) -> Tensor:
+        return weight * cross_entropy(batch)
+
+    def replaced(**fields: object) -> Course:
+        return Course(**{**vars(course), **fields})  # type: ignore[arg-type]
+
+    assert course.same_steps(replaced())
+    assert not course.same_steps(None)
+    assert not replaced(loss=closure).same_steps(replaced(loss=closure))
+    assert not course.same_steps(replaced(inputs=inputs.clone()))
+    assert not course.same_steps(replaced(bounds=[(0, 4)]))
+    assert not course.same_steps(replaced(weighted=True))
+    assert not course.same_steps(replaced(beside=(inputs, labels), beside_bounds=bounds))
+
+
+def test_the_choice_of_a_gpu_tells_what_was_measured() -> None:
+    models = new("mlp", PLAIN, 4)
+    engine = choose_on_gpu(models.module, models.tensors, torch.randn(40, 5), 16)
+    assert all(words in engine.reason for words in ("eager", "1 slots", "4 slots", "width 4"))
