@@ -173,7 +173,7 @@ def test_captured_steps_serve_only_a_course_that_is_the_same() -> None:
         return weight * cross_entropy(batch)
 
     def replaced(**fields: object) -> Course:
-        return Course(**{**vars(course), **fields})  # type: ignore[arg-type]
+        return Course(**{**vars(course), **fields})
 
     assert course.same_steps(replaced())
     assert not course.same_steps(None)

@@ -119,8 +119,8 @@ def _slots(
     for row, slot in enumerate(slots):
         slot.load(row, tensors)
         slot.begin(course, epoch)
-        reason = slot.capture(range(1)) if inputs.is_cuda else slot.why_not(course.sizes(0))
-        if reason:
+        reason = slot.why_not(course.sizes(0))
+        if reason := reason or (slot.capture(range(1)) if inputs.is_cuda else None):
             raise RuntimeError(reason)
 
     def steps() -> int:
