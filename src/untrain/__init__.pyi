@@ -12,9 +12,12 @@ from .data import ForgetSplit as ForgetSplit
 from .data import Noisy as Noisy
 from .data import Splits as Splits
 from .data import as_examples as as_examples
+from .data import forget_class as forget_class
 from .data import forget_groups as forget_groups
 from .data import forget_ids as forget_ids
+from .data import forget_ranked as forget_ranked
 from .data import forget_ratio as forget_ratio
+from .data import forget_subjects as forget_subjects
 from .data import human_noise as human_noise
 from .data import load as load
 from .data import mislabel as mislabel

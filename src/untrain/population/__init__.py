@@ -4,6 +4,8 @@ from untrain.core.deprecation import renamed_attributes
 from untrain.population.defaults import suited as suited
 from untrain.population.defaults import suited_recipe as suited_recipe
 from untrain.population.defaults import train_suited as train_suited
+from untrain.population.difficulty import losses as losses
+from untrain.population.difficulty import memorized as memorized
 from untrain.population.engine import Engine as Engine
 from untrain.population.fitting import as_population as as_population
 from untrain.population.fitting import check_fits as check_fits
