@@ -32,6 +32,7 @@ from .detection import write_review as write_review
 from .experiments import Experiment as Experiment
 from .experiments import read_experiment as read_experiment
 from .experiments import run_experiment as run_experiment
+from .methods import Checkpoint as Checkpoint
 from .methods import Method as Method
 from .methods import Request as Request
 from .methods import build_method as build_method
@@ -47,6 +48,7 @@ from .population import AdamW as AdamW
 from .population import Constant as Constant
 from .population import Cosine as Cosine
 from .population import EpochFactors as EpochFactors
+from .population import OneCycle as OneCycle
 from .population import Population as Population
 from .population import Recipe as Recipe
 from .records import verify as verify

@@ -22,6 +22,7 @@ from untrain.population.recipe import AdamW as AdamW
 from untrain.population.recipe import Constant as Constant
 from untrain.population.recipe import Cosine as Cosine
 from untrain.population.recipe import EpochFactors as EpochFactors
+from untrain.population.recipe import OneCycle as OneCycle
 from untrain.population.recipe import Recipe as Recipe
 from untrain.population.training import Training as Training
 from untrain.population.training import gradients as gradients
