@@ -5,8 +5,8 @@ The main things, in the order in which they are needed:
 * `forget`, `Forgotten`: make one's own model forget, check whether it did, and record it; `doctor`, `Diagnosis`:
 whether and how that can be done; `audit`: compare with retrained models; `verify`: whether a record still holds.
 * `as_examples`: data in any of the usual forms.
-* `load`, `Examples`, `split`, `forget_ratio`, `forget_groups`, `forget_ids`: data, and what is to be
-forgotten.
+* `load`, `Examples`, `split`, `forget_ratio`, `forget_groups`, `forget_ids`, `forget_class`, `forget_subjects`,
+`forget_ranked`: data, and what is to be forgotten.
 * `CNN`, `MLP`, `ResNet18`, `factory`, `Population`, `Recipe`: networks, and how they are trained.
 * `detect`, `build_scorer`, `Suspects`: which training labels are wrong; `mislabel`, `symmetric_noise`, `pair_noise`,
 `human_noise`: data with wrong labels to try it on.

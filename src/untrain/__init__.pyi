@@ -13,9 +13,12 @@ from .data import Noisy as Noisy
 from .data import Prepare as Prepare
 from .data import Splits as Splits
 from .data import as_examples as as_examples
+from .data import forget_class as forget_class
 from .data import forget_groups as forget_groups
 from .data import forget_ids as forget_ids
+from .data import forget_ranked as forget_ranked
 from .data import forget_ratio as forget_ratio
+from .data import forget_subjects as forget_subjects
 from .data import human_noise as human_noise
 from .data import load as load
 from .data import mislabel as mislabel
@@ -30,6 +33,7 @@ from .detection import write_review as write_review
 from .experiments import Experiment as Experiment
 from .experiments import read_experiment as read_experiment
 from .experiments import run_experiment as run_experiment
+from .methods import Checkpoint as Checkpoint
 from .methods import Method as Method
 from .methods import Request as Request
 from .methods import build_method as build_method
@@ -45,6 +49,7 @@ from .population import AdamW as AdamW
 from .population import Constant as Constant
 from .population import Cosine as Cosine
 from .population import EpochFactors as EpochFactors
+from .population import OneCycle as OneCycle
 from .population import Population as Population
 from .population import Recipe as Recipe
 from .records import verify as verify

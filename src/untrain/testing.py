@@ -8,6 +8,7 @@ It needs a few seconds, no data and no test framework. A failed check raises Ass
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 
 from untrain.core.randomness import Streams
 from untrain.data import Examples, Splits, forget_ratio, split
-from untrain.methods import Method, Request
+from untrain.methods import Method, Request, frozen
 from untrain.models import CNN, Model, factory
 from untrain.population import SGD, Cosine, Engine, Population, Recipe
 
@@ -121,6 +122,7 @@ def check_method(method: Method, model: Model | None = None) -> None:
         AssertionError: one of these does not hold. Weights move. A method whose `reads_forget` is false does not read
             the forget set. The same seed gives the same result. Model i does not depend on the models beside it. Test
             accuracy stays above half of the original's. The result is nearer to retrained models than the original is.
+            A method that starts from the original leaves frozen parameters (`requires_grad` is false) as they are.
             A method whose `exact` is true gives the same bits for other forget examples, as many, and an original that
             was trained on those.
         NotSupportedError: the method refuses the architecture.
@@ -160,11 +162,26 @@ def check_method(method: Method, model: Model | None = None) -> None:
     )
     before, after = case.gap(original), case.gap(unlearned)
     _expect(after < before, f"expected to come nearer to retrained models than {before:.4f}, got {after:.4f}")
+    if not (method.needs_factory or method.exact):
+        _check_frozen(forget, original)
     if method.exact:
         _expect(
             _same_bits(single, forget(1, 2, *_other_case(model))),
             "the method is not exact, although its `exact` is true: its result depends on forget set or original",
         )
+
+
+def _check_frozen(forget: Callable[..., Population], original: Population) -> None:
+    """Check that a method leaves the parameters of the first layer as they are where those are frozen."""
+    module = original.module()
+    first = next(layer for layer in module.modules() if dict(layer.named_parameters(recurse=False)))
+    first.requires_grad_(False)
+    models = Population.from_module(module, factory=original.factory, recipe=original.recipe)
+    models.engine = original.engine
+    unlearned = forget(1, original=models)
+    for name in frozen(models):
+        kept = torch.equal(unlearned.tensors[name], models.tensors[name])
+        _expect(kept, f"the method changes {name}, which is frozen: leave parameters with requires_grad=False alone")
 
 
 def _distance(left: Population, right: Population) -> float:

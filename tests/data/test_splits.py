@@ -13,9 +13,12 @@ from untrain.data import (
     ForgetSplit,
     Splits,
     forget_by,
+    forget_class,
     forget_groups,
     forget_ids,
+    forget_ranked,
     forget_ratio,
+    forget_subjects,
     load,
     read_ids,
     split,
@@ -80,7 +83,11 @@ def test_ids_from_a_file(tmp_path: Path) -> None:
         ("groups:1.5", "1 to 7, or a share below 1"),
         ("groups:nan", "1 to 7, or a share below 1"),
         ("groups:many", "groups:COUNT"),
-        ("half", "ratio, groups:COUNT, groups:RATIO or ids:FILE"),
+        ("half", "ratio, groups:COUNT, groups:RATIO, ids:FILE, class:NAME, subject:NAME"),
+        ("highest-loss:much", "highest-loss:RATIO"),
+        ("highest-loss:0.1", "the loss of the examples is not known"),
+        ("class:2", "must be one of 0, 1, got '2'"),
+        ("subject:person9", "'person9' has no examples: look"),
         ("ids:/no/such/file", "one id a line"),
     ],
 )
@@ -206,3 +213,47 @@ def test_groups_need_groups_and_leaks_are_refused() -> None:
         forget_groups(load(), 2)
     with pytest.raises(InputError, match="5 is in both"):
         ForgetSplit(persons().select([5]), persons().select([4, 5, 6]))
+
+
+def test_a_class_and_a_subject_are_forgotten_whole() -> None:
+    examples = persons()
+    of_class, of_subject = forget_class(examples, "1"), forget_subjects(examples, ["person3", "person5"])
+    assert of_class.forget.ids.tolist() == [str(n) for n in range(40) if n % 2 == 1]
+    assert of_subject.forget.ids.tolist() == [str(n) for n in range(40) if n % 8 in (3, 5)]
+    assert forget_by(examples, "class:1").forget.digest() == of_class.forget.digest()
+    assert forget_by(examples, "subject:person3").forget.ids.tolist() == [str(n) for n in range(3, 40, 8)]
+    with pytest.raises(InputError, match="no groups, so a subject"):
+        forget_subjects(load(), ["person3"])
+    with pytest.raises(InputError, match="nothing would be left"):
+        forget_class(examples.select(range(0, 40, 2)), "0")
+
+
+@settings(deadline=None)
+@given(values=st.lists(st.integers(-3, 3), min_size=40, max_size=40), ratio=st.floats(0.02, 0.98))
+def test_ranked_examples_are_those_with_the_highest_or_lowest_values(values: list[int], ratio: float) -> None:
+    """The oracle sorts rows by value, then by where they stand."""
+    examples, count = persons(), round(ratio * 40)
+    for lowest, sign in ((False, -1), (True, 1)):
+        wanted = sorted(range(40), key=lambda row: (sign * values[row], row))[:count]
+        sets = forget_ranked(examples, values, ratio, lowest=lowest)
+        assert sets.forget.ids.tolist() == [str(row) for row in sorted(wanted)]
+
+
+def test_texts_ask_for_ranked_examples_and_for_the_values_that_they_need() -> None:
+    examples, asked = persons(), []
+
+    def values(what: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        asked.append(what)
+        return np.arange(40.0) if what == "loss" else -np.arange(40.0)
+
+    for text, ids in (("highest-loss", ["38", "39"]), ("lowest-loss", ["0", "1"]), ("most-memorized", ["0", "1"])):
+        assert forget_by(examples, f"{text}:0.05", values=values).forget.ids.tolist() == ids
+    assert asked == ["loss", "loss", "memorization"]
+    forget_by(examples, 0.1, values=values)
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("values", [np.zeros(39), np.full(40, np.nan)])
+def test_values_that_do_not_fit_are_refused(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+    with pytest.raises(InputError, match="40 finite values"):
+        forget_ranked(persons(), values, 0.1)

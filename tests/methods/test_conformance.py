@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from tests.methods.problems import RECIPE, small
 from untrain.data import forget_ratio
@@ -15,8 +16,9 @@ from untrain.models import CNN, MLP, Model
 from untrain.population import Population
 from untrain.testing import SealedRequest, check_method, toy_problem
 
+NAMES = [name for name in method_names() if name != "rewind"]  # which needs a checkpoint, see test_rewind
 CASES: list[tuple[str, Model, dict[str, Any]]] = [
-    (name, model, {}) for name in method_names() for model in (CNN(widths=(8, 16)), MLP(widths=(24,)))
+    (name, model, {}) for name in NAMES for model in (CNN(widths=(8, 16)), MLP(widths=(24,)))
 ]
 CASES += [(name, model, {"parameters": "all"}) for name, model, _ in CASES if name in ("influence", "ssse")]
 
@@ -75,6 +77,16 @@ class _Neighborly(Method, frozen=True, tag="neighborly"):
         return models
 
 
+class _Thawing(Method, frozen=True, tag="thawing"):
+    title = "changes what is frozen"
+
+    def forget(self, models: Population, request: Request) -> Population:
+        models.train(request.retain, RECIPE)
+        for kernel in models.weights(nn.Conv2d).values():
+            kernel.mul_(0.99)
+        return models
+
+
 class _Mixing(Method, frozen=True, tag="mixing"):
     title = "keeps a trace of the original"
     needs_factory = True
@@ -104,6 +116,7 @@ class _Labeling(Method, frozen=True, tag="labeling"):
     ("broken", "message"),
     [
         (_Peeking, "reads the forget set"),
+        (_Thawing, "changes 0.weight, which is frozen"),
         (_Idle, "weights to move"),
         (_Careless, "same seed"),
         (_Destroying, "test accuracy"),

@@ -13,7 +13,7 @@ from untrain.population import SGD, Recipe
 NAMES = [
     "bad-teacher", "conv-noise", "finetune", "fisher", "gradient-ascent", "gradient-reinit", "influence", "kl-contrast",
     "l1-sparse", "neggrad-plus", "prune-entropy", "pseudo-labels", "random-labels", "random-layers", "reinit-match",
-    "renew", "reset-distill", "retrain", "salun", "scrub", "short-retrain", "ssd", "ssse", "transpose",
+    "renew", "reset-distill", "retrain", "rewind", "salun", "scrub", "short-retrain", "ssd", "ssse", "transpose",
 ]  # fmt: skip
 KAGGLE = [
     "conv-noise", "finetune", "gradient-reinit", "kl-contrast", "prune-entropy", "random-layers", "reinit-match",
@@ -84,7 +84,7 @@ def test_settings_reach_into_recipes() -> None:
 
 RETAIN_ALONE = [
     "conv-noise", "finetune", "fisher", "l1-sparse", "prune-entropy", "random-layers", "reinit-match", "renew",
-    "reset-distill", "retrain", "short-retrain", "transpose",
+    "reset-distill", "retrain", "rewind", "short-retrain", "transpose",
 ]  # fmt: skip
 CONVOLUTIONS = ["conv-noise", "gradient-reinit", "pseudo-labels", "reinit-match", "transpose"]
 NEW_MODELS = ["bad-teacher", "renew", "retrain", "short-retrain"]
@@ -96,7 +96,7 @@ def test_a_method_says_what_it_reads_and_needs(name: str) -> None:
     assert kind.reads_forget == (name not in RETAIN_ALONE)
     assert kind.needs_convolutions == (name in CONVOLUTIONS)
     assert kind.needs_factory == (name in NEW_MODELS)
-    assert kind.exact == (name in ("retrain", "short-retrain"))
+    assert kind().exact == (name in ("renew", "retrain", "short-retrain"))
     assert kind.title
 
 

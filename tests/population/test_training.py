@@ -24,6 +24,7 @@ from untrain.population import (
     Cosine,
     Engine,
     EpochFactors,
+    OneCycle,
     Population,
     Recipe,
     cross_entropy,
@@ -160,6 +161,9 @@ def test_schedules_equal_torchs() -> None:
         assert Cosine(floor=0.01, per="step").rate(0.3, step / 3, 2) == pytest.approx(expected)
         optimizer.step()
         reference.step()
+    assert [OneCycle(up=0.25).rate(0.1, progress, 4) for progress in (0, 0.5, 1, 2.5, 4)] == pytest.approx(
+        [0, 0.05, 0.1, 0.05, 0]
+    )
     assert [EpochFactors(factors=(0.5, 2)).rate(0.1, progress, 3) for progress in (0, 0.9, 1, 2.5)] == [
         0.05,
         0.05,

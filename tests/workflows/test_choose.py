@@ -1,9 +1,11 @@
 """Which method `auto` takes and why, and what `doctor` says of a model, its data and a request."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from torch import Tensor, nn
@@ -11,7 +13,8 @@ from torch import Tensor, nn
 import untrain as un
 from untrain.core.registry import base_name
 from untrain.errors import ConfigError, NotSupportedError
-from untrain.methods import METHODS, Request, build_method
+from untrain.methods import METHODS, Checkpoint, Request, build_method
+from untrain.models.weights import write_weights
 from untrain.population import Population, settled
 from untrain.workflows.choose import Situation, candidates, nothing_fits, options, resolve_method
 
@@ -55,8 +58,9 @@ def chosen(asked: Situation) -> list[str]:
 
 
 def test_the_order_follows_from_what_is_known() -> None:
-    assert chosen(situation(convolutional, can_retrain=True))[:2] == ["retrain", "renew"]
-    assert chosen(situation(plain, can_retrain=True))[:2] == ["retrain", "renew"]
+    by_construction = ["retrain", "renew", "short-retrain:fifth"]
+    assert chosen(situation(convolutional, can_retrain=True))[:3] == by_construction
+    assert chosen(situation(plain, can_retrain=True))[:3] == by_construction
     assert chosen(situation(convolutional))[0] == "prune-entropy:small"
     assert chosen(situation(plain)) == ["prune-entropy:small", "kl-contrast", "finetune"]
     assert chosen(situation(plain, forgotten=2))[0] == "ssse"
@@ -65,9 +69,11 @@ def test_the_order_follows_from_what_is_known() -> None:
 
 
 def test_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass over the data takes ten seconds here: retraining 80, renewal 20, pruning 32, fine-tuning 10."""
+    """A pass takes ten seconds here: retraining 80, renewal 30, a fifth 20, pruning 32, fine-tuning 10."""
     monkeypatch.setattr(Situation, "pass_seconds", 10.0)
-    assert chosen(situation(convolutional, can_retrain=True))[0] == "renew"  # more than a minute for retraining
+    assert chosen(situation(convolutional, can_retrain=True))[0] == "retrain"  # no budget: whatever it takes
+    assert chosen(situation(convolutional, can_retrain=True, time_budget=50))[0] == "renew"
+    assert chosen(situation(convolutional, can_retrain=True, time_budget=25))[0] == "short-retrain:fifth"
     assert chosen(situation(convolutional, can_retrain=True, time_budget=100))[0] == "retrain"
     assert chosen(situation(convolutional, can_retrain=True, time_budget=15)) == ["finetune"]
     none = situation(convolutional, can_retrain=True, time_budget=5)
@@ -77,6 +83,30 @@ def test_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (option.fits, option.seconds) == (False, 80.0)
     assert option.why == "it would take 1 min 20 s; the time budget is 5.0 s"
     assert option.cost == "1 min 20 s"
+
+
+def test_a_checkpoint_that_never_saw_the_examples_is_taken_first(tmp_path: Path) -> None:
+    write_weights(tmp_path / "early.safetensors", convolutional(), {})
+    clean = Checkpoint(path=str(tmp_path / "early.safetensors"), epoch=3, before_forgotten=True)
+    asked = dataclasses.replace(situation(convolutional, can_retrain=True), checkpoint=clean)
+    assert chosen(asked)[:2] == ["rewind", "retrain"]
+    seen = dataclasses.replace(asked, checkpoint=msgspec.structs.replace(clean, before_forgotten=False))
+    assert chosen(seen)[0] == "retrain"
+    with pytest.raises(NotSupportedError, match="pass recipe="):
+        resolve_method("rewind", False, None, clean)
+    with pytest.raises(NotSupportedError, match="pass checkpoint="):
+        resolve_method("rewind", False, RECIPE)
+
+
+def test_no_choice_without_a_budget_looks_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders, asked = [], situation(convolutional, can_retrain=True)
+    for seconds in (1e-3, 1e6):
+        monkeypatch.setattr(Situation, "pass_seconds", seconds)
+        orders.append([(option.method, option.why) for option in candidates(asked)])
+    assert orders[0] == orders[1]
+    monkeypatch.setattr(Situation, "pass_seconds", 10.0)
+    (first, *_) = candidates(situation(plain, can_retrain=True, time_budget=100))
+    assert first.why.endswith("it was estimated at 1 min 20 s, within the time budget of 1 min 40 s")
 
 
 def test_presets_follow_the_size_of_the_data() -> None:
@@ -99,11 +129,14 @@ def test_every_method_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
             assert option.why == "it changes convolutions, and Sequential has none"
         elif kind.needs_factory:
             assert option.why == "it builds new models, which takes a factory and a recipe"
+        elif name == "rewind":
+            assert option.why == "rewind starts from a checkpoint of the model; pass checkpoint=."
         else:
             assert option.fits, option
     assert all((tensor == before[name]).all() for name, tensor in asked.models.tensors.items())
     assert not caplog.records
-    assert all(option.fits for option in options(situation(convolutional, can_retrain=True)))
+    fitting = [option.fits for option in options(situation(convolutional, can_retrain=True))]
+    assert sum(fitting) == len(fitting) - 1  # all but rewind
     alone = Situation(asked.models, Request(asked.request.forget, asked.request.retain, RECIPE), False)
     assert "validation examples" in str(alone.why_not("reset-distill"))
 

@@ -12,6 +12,7 @@ from untrain.auditing.membership import MembershipAttack as MembershipAttack
 from untrain.auditing.membership import MembershipChange as MembershipChange
 from untrain.auditing.membership import membership as membership
 from untrain.auditing.membership import membership_change as membership_change
+from untrain.auditing.memorization import memorization as memorization
 from untrain.auditing.memory import Memory as Memory
 from untrain.auditing.memory import MethodMemory as MethodMemory
 from untrain.auditing.memory import memory as memory

@@ -2,18 +2,24 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from untrain.cli.inputs import InputOptions, Inputs, RequestInputs
-from untrain.cli.options import Directory, Flag, OptionalCount, OptionalDirectory, Spec, option
+from untrain.cli.options import Directory, Flag, OptionalCount, OptionalDirectory, OptionalFile, Spec, option
 from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from untrain.methods import Checkpoint
 
 
 def forget(
     request: RequestInputs,
     inputs: InputOptions = Inputs(),  # noqa: B008 (frozen)
     method: Spec = "auto",
+    checkpoint: OptionalFile = None,
+    checkpoint_epoch: OptionalCount = None,
+    checkpoint_before_forgotten: Flag = False,
     time_budget: Annotated[float | None, option("SECONDS")] = None,
     max_accuracy_drop: Annotated[float, option("SHARE")] = 0.02,
     audit: OptionalCount = None,
@@ -35,7 +41,10 @@ def forget(
         request: With --previous, --weights defaults to the model of that request.
         inputs: Methods that train new models need --recipe.
         method: unlearning method, NAME or NAME:PRESET (see `untrain list`); `auto` picks one and explains why
-        time_budget: time budget of `auto` in seconds; without one, `auto` retrains if that takes under a minute
+        checkpoint: earlier weights of the model (safetensors), for `rewind`; needs --recipe
+        checkpoint_epoch: number of epochs after which the checkpoint was taken
+        checkpoint_before_forgotten: declare that no forgotten example had been used by then
+        time_budget: time budget of `auto` in seconds; without one, `auto` retrains where it can
         max_accuracy_drop: largest accepted accuracy drop (0.02 = 2 points), plus one standard error
         audit: number of retrained models that the result is compared with, at least 19; needs --recipe
         checkpoint_dir: checkpoint directory of the audit (it holds figures, not models)
@@ -49,11 +58,14 @@ def forget(
     check_audit(audit, checkpoint_dir)
     if audit is not None and inputs.recipe is None:
         raise ConfigError("An audit trains new models; pass --recipe.")
+    start = _checkpoint(checkpoint, checkpoint_epoch, checkpoint_before_forgotten)
+    if start is not None and inputs.recipe is None:
+        raise ConfigError("Rewinding continues the recipe from the checkpoint; pass --recipe.")
     with Status() as status:
         model, examples, ids, keywords = request.read(inputs, status)
         forgotten = forget(
             model, examples, ids,
-            method=method, time_budget=time_budget, max_accuracy_drop=max_accuracy_drop,
+            method=method, checkpoint=start, time_budget=time_budget, max_accuracy_drop=max_accuracy_drop,
             audit=audit, checkpoint_dir=checkpoint_dir, **keywords,
         )  # fmt: skip
     forgotten.save(out)
@@ -65,6 +77,25 @@ def forget(
         *forgotten.record.limits,
         f"Keep {out / KEY} separately: with it, ids can be looked up in the record.",
     )
+
+
+def _checkpoint(path: Path | None, epoch: int | None, before_forgotten: bool) -> "Checkpoint | None":
+    """The checkpoint that the options describe, or None.
+
+    Raises:
+        ConfigError: an option is missing.
+    """
+    if path is None:
+        if epoch is not None or before_forgotten:
+            raise ConfigError(
+                "--checkpoint-epoch and --checkpoint-before-forgotten describe a checkpoint; pass --checkpoint."
+            )
+        return None
+    if epoch is None:
+        raise ConfigError(f"How long {path} had been trained is not known; pass --checkpoint-epoch.")
+    from untrain.methods import Checkpoint
+
+    return Checkpoint(path=str(path), epoch=epoch, before_forgotten=before_forgotten)
 
 
 def _check_out(out: Path) -> None:

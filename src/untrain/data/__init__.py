@@ -13,9 +13,12 @@ from untrain.data.sources import load as load
 from untrain.data.splits import ForgetSplit as ForgetSplit
 from untrain.data.splits import Splits as Splits
 from untrain.data.splits import forget_by as forget_by
+from untrain.data.splits import forget_class as forget_class
 from untrain.data.splits import forget_groups as forget_groups
 from untrain.data.splits import forget_ids as forget_ids
+from untrain.data.splits import forget_ranked as forget_ranked
 from untrain.data.splits import forget_ratio as forget_ratio
+from untrain.data.splits import forget_subjects as forget_subjects
 from untrain.data.splits import read_ids as read_ids
 from untrain.data.splits import split as split
 from untrain.data.surf.synthesize import synthesize_surf as synthesize_surf

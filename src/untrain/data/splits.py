@@ -1,6 +1,6 @@
 """Splits: train, validation and test parts; forget set and retain set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.core.randomness import Streams
+from untrain.core.text import printable
 from untrain.data.examples import Examples
 from untrain.errors import InputError
 
@@ -132,6 +133,59 @@ def forget_ids(examples: Examples, ids: Sequence[str]) -> ForgetSplit:
     return _divide(examples, chosen)
 
 
+def forget_class(examples: Examples, name: str) -> ForgetSplit:
+    """Forget every example of one class.
+
+    Raises:
+        InputError: no class has this name, it has no examples, or there are no others.
+    """
+    if name not in examples.classes:
+        known = ", ".join(map(printable, examples.classes[:10]))
+        raise InputError(f"The class to forget must be one of {known}, got {name!r}.")
+    return _divide(examples, examples.labels == examples.classes.index(name))
+
+
+def forget_subjects(examples: Examples, subjects: Sequence[str]) -> ForgetSplit:
+    """Forget every example of the groups with these names, for example of a person.
+
+    Raises:
+        InputError: the examples have no groups, or a subject is not among them.
+    """
+    if examples.groups is None:
+        raise InputError("These examples have no groups, so a subject has no examples: forget a list of ids.")
+    unknown = np.setdiff1d(np.asarray(subjects, dtype=np.str_), examples.groups)
+    if len(unknown):
+        raise InputError(f"The subject {str(unknown[0])!r} has no examples: look for its name among the groups.")
+    return _divide(examples, np.isin(examples.groups, np.asarray(subjects, dtype=np.str_)))
+
+
+def forget_ranked(examples: Examples, values: npt.ArrayLike, ratio: float, *, lowest: bool = False) -> ForgetSplit:
+    """Forget the share of the examples with the highest, or lowest, values; `round(ratio * n)` of them.
+
+    With losses (`untrain.population.losses`), these are the hardest or easiest examples to learn. With memorization
+    (`untrain.population.memorized`), those that a model knows only because it was trained on them.
+
+    Args:
+        examples: what is divided.
+        values: `[n]`, one for each example; of equal values, the example that comes first goes first.
+        ratio: share of the examples, between 0 and 1.
+        lowest: take the lowest values instead.
+
+    Raises:
+        InputError: the ratio is not between 0 and 1, or so small or large that a part is empty; there is not one
+            finite value for each example.
+    """
+    ranked = np.asarray(values, dtype=np.float64)
+    if ranked.shape != (len(examples),) or not np.isfinite(ranked).all():
+        raise InputError(f"There must be {len(examples)} finite values, one for each example, got {ranked.shape}.")
+    if not 0 < ratio < 1:
+        raise InputError(f"The forget ratio must be between 0 and 1, got {ratio}.")
+    order = np.argsort(ranked if lowest else -ranked, kind="stable")
+    chosen = np.zeros(len(examples), dtype=np.bool_)
+    chosen[order[: round(ratio * len(examples))]] = True
+    return _divide(examples, chosen)
+
+
 def read_ids(path: str | Path) -> list[str]:
     """Read ids from a text file in UTF-8, one a line.
 
@@ -147,22 +201,50 @@ def read_ids(path: str | Path) -> list[str]:
     return [name for line in lines if (name := line.removesuffix("\r"))]
 
 
-def forget_by(examples: Examples, request: str | float, seed: int = 0) -> ForgetSplit:
-    """Forget what a short text says: a ratio (`0.02`), `groups:15`, `groups:0.02`, or `ids:FILE`.
+_RANKED = {"highest-loss": ("loss", False), "lowest-loss": ("loss", True), "most-memorized": ("memorization", False)}
+"""Of a text that asks for ranked examples: the values by which they are ranked, and whether the lowest are meant."""
+
+
+def forget_by(
+    examples: Examples,
+    request: str | float,
+    seed: int = 0,
+    values: Callable[[str], npt.ArrayLike] | None = None,
+) -> ForgetSplit:
+    """Forget what a short text says.
+
+    Args:
+        examples: what is divided.
+        request: a ratio (`0.02`), `groups:15`, `groups:0.02`, `ids:FILE`, `class:NAME`, `subject:NAME`,
+            `highest-loss:RATIO`, `lowest-loss:RATIO` or `most-memorized:RATIO`.
+        seed: of the draw, where there is one.
+        values: gives the `loss` or the `memorization` of every example, `[n]`; called only where they are needed.
 
     Raises:
-        InputError: it is none of the three.
+        InputError: the request is none of these, it does not fit the examples, or the values that it needs are not
+            known.
     """
     kind, _, value = str(request).partition(":")
     try:
         if kind == "ids" and value:
             return forget_ids(examples, read_ids(value))
+        if kind == "class" and value:
+            return forget_class(examples, value)
+        if kind == "subject" and value:
+            return forget_subjects(examples, [value])
         if kind == "groups":
             return forget_groups(examples, float(value), seed)
+        if kind in _RANKED:
+            what, lowest = _RANKED[kind]
+            ratio = float(value)
+            if values is None:
+                raise InputError(f"the {what} of the examples is not known here.")
+            return forget_ranked(examples, values(what), ratio, lowest=lowest)
         return forget_ratio(examples, float(request), seed)
     except InputError as error:
         raise InputError(f"Cannot forget {request}: {error}") from error
     except ValueError:
         raise InputError(
-            f"What to forget must be a ratio, groups:COUNT, groups:RATIO or ids:FILE, got {request!r}."
+            "What to forget must be a ratio, groups:COUNT, groups:RATIO, ids:FILE, class:NAME, subject:NAME, "
+            f"highest-loss:RATIO, lowest-loss:RATIO or most-memorized:RATIO, got {request!r}."
         ) from None

@@ -43,7 +43,9 @@ class Request:
             training = np.concatenate([self.forget.ids, self.retain.ids])
             leaks = np.intersect1d(training, self.validation.ids)
             if len(leaks):
-                raise InputError(f"expected validation examples outside the training set, got {leaks[0]!s}")
+                raise InputError(
+                    f"The validation example {leaks[0]!s} is in the training set as well; leave it out of one."
+                )
 
     @functools.cached_property
     def training_set(self) -> Examples:
@@ -90,6 +92,16 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """
         raise NotImplementedError
 
+    @property
+    def construction(self) -> str:
+        """Why models of an exact method have forgotten by construction; it continues a sentence about the method."""
+        return "trains a new model on the retained examples alone"
+
+    def settings(self) -> dict[str, Any]:
+        """What a record says of the hyper-parameters."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
+
     def passes(self, recipe: Recipe) -> float | None:
         """How many passes over the retain set it makes, forwards and backwards; None if that is not known.
 
@@ -102,16 +114,28 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return sum(each.epochs for name, each in recipes.items() if name not in self.off_retain)
 
 
+def frozen(models: Population) -> set[str]:
+    """Names of the parameters that do not train (`requires_grad` is false); no method changes them."""
+    return {name for name, parameter in models.skeleton.named_parameters() if not parameter.requires_grad}
+
+
+def trainable_weights(models: Population, *kinds: type[nn.Module]) -> Tensors:
+    """The `weight` of every layer of these kinds that is not frozen, by name, `[N, ...]`, from input to output."""
+    fixed = frozen(models)
+    return {name: weight for name, weight in models.weights(*kinds).items() if name not in fixed}
+
+
 def convolutions(models: Population, method: str) -> Tensors:
-    """The kernels `[N, out, in, height, width]` of all two-dimensional convolutions, from input to output.
+    """The kernels `[N, out, in, height, width]` of all two-dimensional convolutions that train, from input to output.
 
     Raises:
         NotSupportedError: there are none; the message names `method` and what fits.
     """
-    kernels = models.weights(nn.Conv2d)
+    kernels = trainable_weights(models, nn.Conv2d)
     if not kernels:
+        has = "only frozen ones" if models.weights(nn.Conv2d) else "none"
         raise NotSupportedError(
-            f"{method} changes convolutions, and {type(models.skeleton).__name__} has none: "
+            f"{method} changes convolutions, and {type(models.skeleton).__name__} has {has}: "
             "use prune-entropy, kl-contrast or finetune"
         )
     return kernels
@@ -155,13 +179,13 @@ def reset(models: Population, weight: str, purpose: str, rows: Tensor | slice = 
 
     Args:
         models: changed in place.
-        weight: name of the layer's weight; its bias, if it has one, is drawn as well.
+        weight: name of the layer's weight; its bias, if it has one, is drawn as well. What is frozen stays.
         purpose: names the random streams, with the tensor's name.
         rows: `[N]`, true for the models whose layer is re-initialized; default all.
     """
     bound = 1 / math.sqrt(math.prod(models.tensors[weight].shape[2:]))
     for name in (weight, weight.removesuffix("weight") + "bias"):
-        if name in models.tensors:
+        if name in models.tensors and name not in frozen(models):
             tensor = models.tensors[name]
             fresh = (2 * models.uniform(f"{purpose}/{name}", tensor.shape[1:]) - 1) * bound
             tensor[rows] = fresh[rows]

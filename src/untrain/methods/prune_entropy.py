@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from untrain.errors import NotSupportedError
-from untrain.methods.base import Method, Request
+from untrain.methods.base import Method, Request, frozen, trainable_weights
 from untrain.population import SGD, Batch, Population, Recipe, cross_entropy
 from untrain.population.recipe import NotNegative
 
@@ -47,22 +47,24 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
 
         self.prune(models)
         models.training(self.recipe, loss=loss, purpose="finetune").run(request.retain, validation=request.validation)
-        for tensor in models.tensors.values():
-            if tensor.is_floating_point():
+        fixed = frozen(models)
+        for name, tensor in models.tensors.items():
+            if tensor.is_floating_point() and name not in fixed:
                 tensor.copy_(tensor.half())
         return models
 
     def prune(self, models: Population) -> None:
         """Re-initialize each model's smallest weights, uniform within `1 / sqrt(fan_in)`; biases become 0."""
-        weights = models.weights(nn.Conv2d, nn.Linear)
+        weights, fixed = trainable_weights(models, nn.Conv2d, nn.Linear), frozen(models)
         if not weights:
             raise NotSupportedError(
-                f"prune-entropy changes convolutions and linear layers, and {type(models.skeleton).__name__} has none"
+                f"prune-entropy changes convolutions and linear layers, and {type(models.skeleton).__name__} has none "
+                "that train"
             )
         biases = {
             bias: models.tensors[bias]
             for name in weights
-            if (bias := name.removesuffix("weight") + "bias") in models.tensors
+            if (bias := name.removesuffix("weight") + "bias") in models.tensors and bias not in fixed
         }
         sizes = torch.cat([tensor.abs().flatten(1) for tensor in (*weights.values(), *biases.values())], dim=1)
         smallest = sizes.argsort(dim=1, stable=True)[:, : round(self.share * sizes.shape[1])]

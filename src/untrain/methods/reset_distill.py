@@ -19,7 +19,7 @@ The preset `small`, for small data, has the learning rates that `benchmarks/tune
 from torch import Tensor, nn
 
 from untrain.errors import InputError
-from untrain.methods.base import Method, Request, looked_up, output_layer, reset
+from untrain.methods.base import Method, Request, looked_up, output_layer, reset, trainable_weights
 from untrain.methods.prune_entropy import entropy
 from untrain.methods.targets import divergence
 from untrain.population import SGD, Batch, Cosine, Population, Recipe, cross_entropy
@@ -63,6 +63,6 @@ class ResetDistill(Method, frozen=True, tag="reset-distill"):
     def reset(self, models: Population, request: Request) -> None:
         """Re-initialize the first and the last layer, once if they are the same."""
         last = output_layer(models, request.retain)
-        first = next(iter(models.weights(nn.Conv2d, nn.Linear)))
+        first = next(iter(trainable_weights(models, nn.Conv2d, nn.Linear)), last)
         for weight in {first, last}:
             reset(models, weight, "reset")

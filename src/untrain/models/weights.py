@@ -24,10 +24,15 @@ def state_of(module: nn.Module) -> Tensors:
 
 def arrays_of(module: nn.Module) -> dict[str, npt.NDArray[np.generic]]:
     """The state dict as arrays, which is what is stored and what a digest is taken of."""
+    return as_arrays(module.state_dict())
+
+
+def as_arrays(state: Mapping[str, Tensor]) -> dict[str, npt.NDArray[np.generic]]:
+    """A state dict as arrays."""
     return {
         # NumPy has no bfloat16; a module of that type takes float32 back without loss.
         name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().numpy()
-        for name, tensor in module.state_dict().items()
+        for name, tensor in state.items()
     }
 
 

@@ -5,6 +5,8 @@ from untrain.population.defaults import suited as suited
 from untrain.population.defaults import suited_factory as suited_factory
 from untrain.population.defaults import suited_recipe as suited_recipe
 from untrain.population.defaults import train_suited as train_suited
+from untrain.population.difficulty import losses as losses
+from untrain.population.difficulty import memorized as memorized
 from untrain.population.engine import Engine as Engine
 from untrain.population.fitting import as_population as as_population
 from untrain.population.fitting import check_fits as check_fits
@@ -21,6 +23,7 @@ from untrain.population.recipe import AdamW as AdamW
 from untrain.population.recipe import Constant as Constant
 from untrain.population.recipe import Cosine as Cosine
 from untrain.population.recipe import EpochFactors as EpochFactors
+from untrain.population.recipe import OneCycle as OneCycle
 from untrain.population.recipe import Recipe as Recipe
 from untrain.population.training import Training as Training
 from untrain.population.training import gradients as gradients

@@ -106,12 +106,28 @@ class EpochFactors(
         return lr * self.factors[min(math.floor(progress), len(self.factors) - 1)]
 
 
+class OneCycle(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, tag="one-cycle", tag_field="name"
+):
+    """Up in a straight line from 0 to the learning rate for a share `up` of the training, then down to 0, every step.
+
+    Source: Smith, Topin (2018), "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates".
+    """
+
+    up: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.3
+
+    def rate(self, lr: float, progress: float, epochs: float) -> float:
+        """The learning rate when `progress` of `epochs` epochs are done."""
+        done = min(1.0, progress / epochs)
+        return lr * (done / self.up if done < self.up else (1 - done) / (1 - self.up))
+
+
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, kw_only=True):
     """How a population is trained.
 
     Attributes:
         optimizer: `SGD`, `Adam` or `AdamW` with their settings.
-        schedule: `Constant`, `Cosine` or `EpochFactors`.
+        schedule: `Constant`, `Cosine`, `EpochFactors` or `OneCycle`.
         epochs: passes over the data; 3.2 stops a fifth through the fourth.
         batch_size: examples a step. The last batch of an epoch may be smaller; a last batch of a single
             example joins the one before it, since batch norm cannot train on one.
@@ -126,7 +142,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_
     """
 
     optimizer: SGD | Adam | AdamW
-    schedule: Constant | Cosine | EpochFactors = Constant()
+    schedule: Constant | Cosine | EpochFactors | OneCycle = Constant()
     epochs: Positive
     batch_size: Count = 64
     class_balance: NotNegative = 0.0

@@ -18,12 +18,10 @@ from untrain.core.registry import base_name
 from untrain.core.text import duration
 from untrain.data import Examples
 from untrain.errors import NotSupportedError, UntrainError, first_line
-from untrain.methods import METHODS, Method, Request, build_method
+from untrain.methods import METHODS, Checkpoint, Method, Request, build_method
+from untrain.methods.rewind import Rewind
 from untrain.population import SGD, Population, Recipe
 from untrain.population.fitting import guarded
-
-PATIENCE = 60.0
-"""Time budget of retraining in seconds, where none is given."""
 
 _FEW = 0.01
 """Share of the training set below which a single Newton step is tried first."""
@@ -46,12 +44,14 @@ class Situation:
         request: what is to be forgotten.
         can_retrain: whether the original's factory and recipe are known.
         time_budget: of forgetting in seconds, or None.
+        checkpoint: an earlier state of the original, or None; it is used where the recipe is known.
     """
 
     models: Population
     request: Request
     can_retrain: bool
     time_budget: float | None = None
+    checkpoint: Checkpoint | None = None
 
     @functools.cached_property
     def convolutions(self) -> bool:
@@ -81,6 +81,10 @@ class Situation:
         training.run(few, epochs=1)
         return (_wall(self.models) - start) * len(self.request.retain) / len(few)
 
+    def method(self, spec: str) -> Method:
+        """The method that a name stands for, with the checkpoint if it is one that takes it."""
+        return build_method(spec, settings=_with_checkpoint(spec, self.checkpoint))
+
     def estimate(self, method: Method) -> float | None:
         """Approximate seconds that a method will take, or None if that is not known."""
         passes = method.passes(self.request.recipe)
@@ -88,6 +92,8 @@ class Situation:
 
     def spec(self, name: str) -> str:
         """A method with the preset that suits the size of the data."""
+        if ":" in name:
+            return name
         small = math.ceil(len(self.request.retain) / _BATCH) < _SMALL_EPOCH
         return f"{name}:small" if small and "small" in METHODS.of(name).presets else name
 
@@ -101,7 +107,7 @@ class Situation:
             return "it builds new models, which takes a factory and a recipe"
         if kind.needs_convolutions and not self.convolutions:
             return f"it changes convolutions, and {network} has none"
-        seconds = self.estimate(build_method(spec))
+        seconds = self.estimate(self.method(spec))
         if self.time_budget is not None and seconds is not None and seconds > self.time_budget:
             return f"it would take {duration(seconds)}; the time budget is {duration(self.time_budget)}"
         return self._refusal(spec)
@@ -109,12 +115,14 @@ class Situation:
     def _refusal(self, spec: str) -> str | None:
         """The error of a method that fails when it is tried on a few examples, or None."""
         request = self.request
-        recipe = request.recipe.compressed(1e-9)  # one epoch, however long the original was trained
+        method = self.method(spec)
+        # One epoch, however long the original was trained, unless a checkpoint stands at one of its epochs.
+        recipe = request.recipe if isinstance(method, Rewind) else request.recipe.compressed(1e-9)
         validation = None if request.validation is None else _first(request.validation)
         trial = Request(_first(request.forget), _first(request.retain), recipe, validation)
         try:
             with _silent():  # warnings about so few examples would mislead
-                build_method(spec).forget(self.models.clone(), trial)
+                method.forget(self.models.clone(), trial)
         except UntrainError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 (a method that fails in any way does not fit)
@@ -180,24 +188,25 @@ class _Rule:
     why: str
 
 
-def _retraining_is_quick(situation: Situation) -> bool:
-    """Whether retraining takes little time; with a time budget, `why_not` compares every method with it."""
-    seconds = situation.estimate(build_method("retrain"))
-    within = situation.time_budget is not None or (seconds is not None and seconds <= PATIENCE)
-    return situation.can_retrain and within
+def _rewinds_to_clean_state(situation: Situation) -> bool:
+    """Whether there is a checkpoint that never saw the forgotten examples, with something left to save."""
+    checkpoint = situation.checkpoint
+    return checkpoint is not None and checkpoint.before_forgotten and checkpoint.epoch > 0
+
+
+def _can_retrain(situation: Situation) -> bool:
+    return situation.can_retrain
 
 
 _POLICY = (
     _Rule(
-        "retrain",
-        _retraining_is_quick,
-        "it trains a new model on the retained examples, which forgets by construction",
+        "rewind",
+        _rewinds_to_clean_state,
+        "it forgets by construction from a checkpoint that never saw the examples, and costs less than retraining",
     ),
-    _Rule(
-        "renew",
-        lambda situation: situation.can_retrain,
-        "it shrinks every weight and trains again, in a fraction of the time of retraining",
-    ),
+    _Rule("retrain", _can_retrain, "it trains a new model on the retained examples, which forgets by construction"),
+    _Rule("renew", _can_retrain, "it trains a new model in a third of the epochs"),
+    _Rule("short-retrain:fifth", _can_retrain, "it trains a new model in a fifth of the epochs"),
     _Rule(
         "prune-entropy",
         lambda situation: situation.convolutions,
@@ -211,28 +220,39 @@ _POLICY = (
     _Rule("prune-entropy", lambda _: True, "it relearns most weights and works on any network with linear layers"),
     _Rule("kl-contrast", lambda _: True, "it works on any network and costs little accuracy"),
     _Rule("finetune", lambda _: True, "it works on any network, though it removes little"),
-    _Rule("retrain", lambda situation: situation.can_retrain, "no faster method fits"),
 )
-"""What `auto` chooses, in this order: the first method whose rule applies and that fits."""
+"""What `auto` chooses, in this order: the first method whose rule applies and that fits the time budget.
+
+The order follows the measured tables: methods that forget by construction come first, the most accurate of them before
+the faster ones; then those that start from the original, by the memory that they leave. Without a time budget no rule
+looks at how fast the machine is.
+"""
 
 
 def candidates(situation: Situation) -> Iterator[Option]:
     """What `auto` would choose, best first; each is tried on a few examples when the iterator reaches it."""
     seen = set()
     for rule in _POLICY:
-        if rule.method in seen or rule.method not in METHODS.names() or not rule.applies(situation):
+        if rule.method in seen or base_name(rule.method) not in METHODS.names() or not rule.applies(situation):
             continue
         seen.add(rule.method)
         candidate = option(situation, situation.spec(rule.method))
         if candidate.fits:
-            yield replace(candidate, why=rule.why)
+            yield replace(candidate, why=_explained(situation, candidate, rule.why))
+
+
+def _explained(situation: Situation, candidate: Option, why: str) -> str:
+    """Why a method is chosen; with a time budget, also what was measured."""
+    if situation.time_budget is None:
+        return why
+    return f"{why}; it was estimated at {candidate.cost}, within the time budget of {duration(situation.time_budget)}"
 
 
 def option(situation: Situation, spec: str) -> Option:
     """Whether a method fits, and what it will cost."""
     why = situation.why_not(spec)
     title = METHODS.of(base_name(spec)).title
-    return Option(spec, title, why is None, why or "", situation.estimate(build_method(spec)))
+    return Option(spec, title, why is None, why or "", situation.estimate(situation.method(spec)))
 
 
 def options(situation: Situation) -> list[Option]:
@@ -262,23 +282,37 @@ def nothing_fits(situation: Situation) -> NotSupportedError:
     )
 
 
-def resolve_method(spec: str, can_retrain: bool, recipe: Recipe | None) -> Method:
+def _with_checkpoint(spec: str, checkpoint: Checkpoint | None) -> dict[str, object] | None:
+    """Settings that give the checkpoint to a method that takes one."""
+    if checkpoint is None or base_name(spec) != "rewind":
+        return None
+    return {"checkpoint": msgspec.to_builtins(checkpoint)}
+
+
+def resolve_method(spec: str, can_retrain: bool, recipe: Recipe | None, checkpoint: Checkpoint | None = None) -> Method:
     """The method that a name stands for, if it can be used.
 
     Args:
         spec: `name` or `name:preset`. A plain `finetune` continues the training by the recipe, if there is one.
         can_retrain: whether factory and recipe are known.
         recipe: how the original was trained, or None.
+        checkpoint: an earlier state of the original, for `rewind`.
 
     Raises:
-        NotSupportedError: the method builds new models, and factory or recipe are not known.
+        NotSupportedError: the method builds new models, and factory or recipe are not known; or it rewinds, and the
+            recipe or the checkpoint is missing.
         ConfigError: there is no such method.
     """
-    continued = spec == "finetune" and recipe is not None
-    method = build_method(spec, settings={"recipe": msgspec.to_builtins(recipe)} if continued else None)
+    settings = _with_checkpoint(spec, checkpoint)
+    if spec == "finetune" and recipe is not None:
+        settings = {"recipe": msgspec.to_builtins(recipe)}
+    method = build_method(spec, settings=settings)
     if method.needs_factory and not can_retrain:
         raise NotSupportedError(
             f"{spec} builds new models, which takes a factory and a recipe: pass factory= and recipe=, or use ssse or "
             "finetune, which start from the given model."
         )
+    if isinstance(method, Rewind) and (checkpoint is None or recipe is None):
+        missing = "checkpoint=" if checkpoint is None else "recipe="
+        raise NotSupportedError(f"rewind continues the recipe from a checkpoint of the model; pass {missing}.")
     return method

@@ -21,7 +21,7 @@ from untrain.core.files import check_writable
 from untrain.core.levels import FEWEST_MODELS, MEMORY_LIMIT
 from untrain.core.registry import base_name
 from untrain.errors import ConfigError, InputError
-from untrain.methods import METHODS, Method
+from untrain.methods import METHODS, Checkpoint, Method
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe
@@ -119,6 +119,7 @@ def forget(
     ids: Iterable[str],
     *,
     method: str = "auto",
+    checkpoint: Checkpoint | None = None,
     validation: object | None = None,
     factory: Factory | None = None,
     recipe: Recipe | None = None,
@@ -146,13 +147,15 @@ def forget(
             have forgotten may be there or not.
         ids: ids of the examples to be forgotten.
         method: `name` or `name:preset`, or `auto`, which chooses one and explains why.
+        checkpoint: an earlier state of the model, for `rewind`; `auto` takes it first if it never saw the forgotten
+            examples. It needs the recipe.
         validation: examples outside the training set, in any form that `as_examples` takes. Accuracy is compared on
             them, and the forgotten examples are compared with them. Without them, accuracy is compared on the retained
             examples, and nothing checks the forgetting.
         factory: builds a new model, for methods that train one; default the population's.
         recipe: how the model was trained, for the same methods; default the population's.
         seed: root of all random draws.
-        time_budget: of `auto`, in seconds; without one, `auto` retrains if that takes at most a minute.
+        time_budget: of `auto`, in seconds; without one, its choice does not depend on how fast the machine is.
         max_accuracy_drop: largest accepted drop of accuracy (0.02 = 2 points), beside one standard error.
         audit: number of models trained without the examples, at least 19, that the model is compared with; needs
             factory and recipe. Without one, only a method that trains a new model is called `forgotten`.
@@ -185,11 +188,13 @@ def forget(
         resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
     models = None if audit is None else AuditModels(case, audit, directory, say)
-    attempts = _Attempts(case, max_accuracy_drop, models, say)
+    attempts = _Attempts(case, max_accuracy_drop, models, say, checkpoint)
     if method == "auto":
         attempt = attempts.auto(time_budget)
     else:
-        attempt = attempts.make(method, resolve_method(method, case.can_retrain, case.recipe), "it was asked for")
+        attempt = attempts.make(
+            method, resolve_method(method, case.can_retrain, case.recipe, checkpoint), "it was asked for"
+        )
     if attempt.outcome is not Outcome.KEPT_ORIGINAL:
         result = attempt.unlearned.module()
     else:
@@ -242,6 +247,7 @@ class _Attempts:
     max_accuracy_drop: float
     audit_models: AuditModels | None
     say: Callable[[str], None]
+    checkpoint: Checkpoint | None
 
     @functools.cached_property
     def _retrained(self) -> Arm | None:
@@ -276,13 +282,14 @@ class _Attempts:
         """The candidate with the best outcome, the first of equals; none is tried after one that cannot be beaten."""
         case = self.case
         self.say("choosing a method")
-        situation = Situation(case.original, case.request, case.can_retrain, time_budget)
+        situation = Situation(case.original, case.request, case.can_retrain, time_budget, self.checkpoint)
         _ = self._retrained  # what the audit takes is not part of the time budget
         start, attempts = time.perf_counter(), list[_Attempt]()
         for option in candidates(situation):
             if attempts and time_budget is not None and time.perf_counter() - start > time_budget:
                 break
-            method = resolve_method(option.method, case.can_retrain, case.recipe if case.can_retrain else None)
+            recipe = case.recipe if case.can_retrain or self.checkpoint else None
+            method = resolve_method(option.method, case.can_retrain, recipe, self.checkpoint)
             attempts.append(self.make(option.method, method, f"auto: {option.why}"))
             unaudited = self.audit_models is None and attempts[-1].outcome is Outcome.NOT_SHOWN
             if attempts[-1].outcome is Outcome.FORGOTTEN or unaudited:
@@ -341,8 +348,8 @@ def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop:
 
 def _settings(case: Case, method: Method) -> dict[str, Any]:
     """Hyper-parameters of the method, and the recipe of the original where new models can be trained by it."""
-    settings: dict[str, Any] = msgspec.to_builtins(method)
-    return settings | ({"recipe of the original": msgspec.to_builtins(case.recipe)} if case.can_retrain else {})
+    settings = method.settings()
+    return settings | ({"recipe of the original": msgspec.to_builtins(case.recipe)} if case.recipe is not None else {})
 
 
 def _membership(change: MembershipChange | None) -> Membership | None:

@@ -128,7 +128,7 @@ class AuditModels:
 
     def _fingerprint(self, name: str, method: Method) -> str:
         """Digest of everything that the figures depend on."""
-        settings = (name, repr(method), repr(self.case.request.recipe), self._layers)
+        settings = (name, repr(method.settings()), repr(self.case.request.recipe), self._layers)
         original = "" if method.exact else self.case.digest  # an exact method does not depend on it
         origin = (self.case.seed, versions(), machine(str(self.case.original.device)), original, self._data)
         return hashlib.sha256(repr((settings, origin)).encode()).hexdigest()[:32]

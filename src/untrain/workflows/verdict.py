@@ -89,8 +89,10 @@ def judge(
         refused = (f"The original is kept: {refusal}.", "The model is unchanged; try another method.")
         return Judgment(Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=refused), comparison, unchanged)
     membership, evidence = _check_membership(case, unlearned), audit(unlearned)
-    find = _by_construction if method.exact else _by_evidence
-    finding = find(case, spec, membership, evidence)
+    if method.exact:
+        finding = _by_construction(case, spec, method.construction, membership, evidence)
+    else:
+        finding = _by_evidence(case, spec, membership, evidence)
     described = [*_audit_sentences(evidence), *_membership_sentences(membership)]
     if not method.exact:
         described.append(_unchanged_sentence(unchanged))
@@ -125,17 +127,19 @@ class _Finding(NamedTuple):
     ground: Ground | None = None
 
 
-def _by_construction(case: Case, spec: str, membership: MembershipChange | None, evidence: Evidence | None) -> _Finding:
+def _by_construction(
+    case: Case, spec: str, construction: str, membership: MembershipChange | None, evidence: Evidence | None
+) -> _Finding:
     """The outcome of a method whose models do not depend on the forgotten examples, by its own account."""
     if evidence is not None and evidence.memory.p_value <= ALPHA and evidence.memory.left.value >= MEMORY_LIMIT:
-        reason = f"{spec} says that it trains a new model, but {_against(evidence.memory)} finds memory."
+        reason = f"{spec} says that it {construction}, but {_against(evidence.memory)} finds memory."
         return _Finding(Outcome.REMEMBERED, reason)
     if copies := int(case.retained_copies.sum()):
         return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
     if _recognized(membership):
-        reason = f"{spec} trains a new model without the examples, and they are still recognized: look for near copies."
+        reason = f"{spec} {construction}, and the forgotten ones are still recognized: look for near copies."
         return _Finding(Outcome.NOT_SHOWN, reason)
-    reason = f"{spec} trains a new model on the retained examples alone, so nothing comes from the forgotten ones."
+    reason = f"{spec} {construction}, so nothing comes from the forgotten ones."
     return _Finding(Outcome.FORGOTTEN, reason, Ground.BY_CONSTRUCTION)
 
 
