@@ -13,7 +13,7 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.data.examples import Labels
 from untrain.errors import InputError, NotSupportedError
-from untrain.population import Population, Recipe, check_logits, settled
+from untrain.population import Population, Recipe, check_fits, check_logits, settled
 
 T = TypeVar("T")
 Scores = npt.NDArray[np.float64]
@@ -46,6 +46,7 @@ class Subject:
     def __post_init__(self) -> None:
         check_classes(self.examples)
         self.model = settled(self.model)
+        check_fits(self.model, self.examples)
         check_logits(self.logits, self.examples)
 
     @property
