@@ -59,6 +59,8 @@ class Inputs:
         label: label column of a table; default: label, labels, or the only column of class labels
         model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data
         weights: trained weights, a .safetensors state dict or hf://OWNER/REPO[@REVISION]/FILE.safetensors
+        strip_prefix: read only weights whose names begin with this, without it; default: module., _orig_mod. or model.
+            where all names begin so
         recipe: training recipe of the network, a .toml file
         seed: root of all random numbers
     """
@@ -69,6 +71,7 @@ class Inputs:
     label: Annotated[str | None, option("NAME")] = None
     model: Annotated[str | None, option("NETWORK")] = None
     weights: Annotated[str | None, option("FILE")] = None
+    strip_prefix: Annotated[str | None, option("PREFIX")] = None
     recipe: OptionalFile = None
     seed: Annotated[int, option("N")] = 0
 
@@ -96,7 +99,9 @@ class Inputs:
         training = Training(factory=factory, recipe=given, seed=self.seed, progress=status.show)
         if self.weights is None:
             return None, {**training, "recipe": given or suited}
-        load_weights(module, _local(self.weights))
+        prefix = load_weights(module, _local(self.weights), strip_prefix=self.strip_prefix)
+        if prefix:
+            status.show(f"weights: stripped {prefix!r} from all names")
         return module.to("cuda" if torch.cuda.is_available() else "cpu"), training
 
 

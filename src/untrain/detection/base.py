@@ -51,9 +51,10 @@ class Subject:
     def __post_init__(self) -> None:
         check_classes(self.examples)
         if self.trained is not None:
-            from untrain.population import check_logits, settled
+            from untrain.population import check_fits, check_logits, settled
 
             self.trained = settled(self.trained)
+            check_fits(self.trained, self.examples)
             check_logits(self.logits, self.examples)
 
     @property

@@ -6,10 +6,11 @@ there is no other way here, whatever a file asks for. Versions of torch before 2
 
 import io
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import safetensors
@@ -20,19 +21,37 @@ from torch import Tensor
 from untrain.core.files import write_file
 from untrain.errors import ConfigError, InputError, IntegrityError, NotSupportedError, first_line
 
+_WORK = 1_000_000
+"""Most values that the keys of a file may hold, written out; a few bytes can name as many as there are atoms."""
+
+_INERT = {
+    "accelerate",
+    "argparse",
+    "lightning",
+    "lightning_fabric",
+    "omegaconf",
+    "pathlib",
+    "pytorch_lightning",
+    "timm",
+}
+"""Packages whose objects in a checkpoint, such as settings beside the weights, are read as empty shells."""
+
 FLOOR = "2.10"
 """The first version of torch by which files of unknown origin are read."""
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "model_state", "network", "net")
 """Keys under which checkpoints keep the state dict."""
 
 
-def convert(source: str | Path, target: str | Path) -> tuple[int, str | None]:
+def convert(source: str | Path, target: str | Path, *, strip_prefix: str = "") -> tuple[int, str | None]:
     """Turn a state dict that `torch.save` wrote into a safetensors file.
+
+    Settings and states that trainers keep beside the state dict are left out; their classes are never imported.
 
     Args:
         source: holds tensors by name, alone or under one of `WRAPPERS`.
         target: must not exist.
+        strip_prefix: tensors whose names begin so are written, without it; others are left out.
 
     Returns:
         How many tensors there are, and the key under which they stood, or None.
@@ -51,7 +70,12 @@ def convert(source: str | Path, target: str | Path) -> tuple[int, str | None]:
     if torch.__version__ < FLOOR:  # compared as versions, not as texts
         raise NotSupportedError(f"expected torch {FLOOR} or later to read {source}, got {torch.__version__}")
     archive = _archive(source)
+    _check_keys(archive, source)
     found, key = _unwrapped(_loaded(archive, source), source)
+    names = list(found)
+    found = {name.removeprefix(strip_prefix): found[name] for name in names if name.startswith(strip_prefix)}
+    if not found:
+        raise InputError(f"No tensor in {source} has a name that begins with {strip_prefix!r}, but with {names[0]!r}.")
     _check(found, len(archive.getbuffer()), source)
     try:
         # A copy each: tied tensors share their memory, which the file format does not know.
@@ -96,11 +120,66 @@ def _archive(source: Path) -> io.BytesIO:
     return copy
 
 
+class _Shell:
+    """Stands for an object of a trainer; nothing of it is read."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
+
+    def __setitem__(self, _: object, __: object) -> None: ...
+
+
+def _check_keys(archive: io.BytesIO, source: Path) -> None:
+    """Refuse tuples that name each other over and over: the time to compare one would double with each.
+
+    Raises:
+        IntegrityError: there are some.
+    """
+    with zipfile.ZipFile(archive) as files:
+        data = next((files.read(name) for name in files.namelist() if name.endswith("data.pkl")), b"")
+    archive.seek(0)
+    stack: list[int] = []
+    marks: list[int] = []
+    known: dict[int, int] = {}
+    work = 0
+    try:
+        for opcode, argument, _ in pickletools.genops(data):
+            place = argument if isinstance(argument, int) else -1
+            if opcode.name == "MARK":
+                marks.append(len(stack))
+            elif opcode.name in {"BINGET", "LONG_BINGET"}:
+                stack.append(known[place])
+            elif opcode.name in {"BINPUT", "LONG_BINPUT"}:
+                known[place] = stack[-1]
+            elif opcode.name == "MEMOIZE":
+                known[len(known)] = stack[-1]
+            else:
+                takes = opcode.stack_before
+                marked = pickletools.markobject in takes
+                fixed = takes.index(pickletools.markobject) if marked else len(takes)
+                first = (marks.pop() if marked else len(stack)) - fixed
+                size = 1 + sum(stack[first:])
+                del stack[first:]
+                stack.extend([size] * len(opcode.stack_after))
+                work = max(work, size) if "TUPLE" in opcode.name else work
+                if work > _WORK:
+                    raise IntegrityError(f"{source} holds tuples of more than {_WORK:,} values; it is no state dict.")
+    except (ValueError, KeyError, IndexError) as error:
+        raise IntegrityError(f"{source} is not a whole file of tensors: {first_line(error)}") from error
+
+
 def _loaded(archive: io.BytesIO, source: Path) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.load(archive, map_location="cpu", weights_only=True, mmap=False)
+            asked = torch.serialization.get_unsafe_globals_in_checkpoint(archive)
+            archive.seek(0)
+            shells: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
+                (_Shell, name) for name in asked if name.partition(".")[0] in _INERT
+            ]
+            with torch.serialization.safe_globals(shells):
+                return torch.load(archive, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         # The first lines advise to read the file with everything allowed.
         found = re.search(r"GLOBAL ([\w.]+)", str(error))

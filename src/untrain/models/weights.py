@@ -16,6 +16,12 @@ from untrain.errors import InputError
 Tensors = dict[str, Tensor]
 Shape = tuple[int, ...]
 
+PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl"}
+"""Suffixes of files that `torch.save` and trainers write."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What data parallelism, `torch.compile` and trainers put before the names of a state dict."""
+
 
 def state_of(module: nn.Module) -> Tensors:
     """Every parameter and buffer by name, tied parameters once."""
@@ -52,26 +58,60 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         InputError: there is no such file, or it is not whole.
     """
     if not path.is_file():
-        raise InputError(f"expected weights as a .safetensors file at {path}, found none")
+        raise InputError(f"There are no weights at {path}; name a .safetensors file.")
+    if path.suffix in PICKLES:
+        raise InputError(
+            f"{path} is not a .safetensors file; convert it first: "
+            f"untrain convert {path} {path.with_suffix('.safetensors')}"
+        )
     try:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"expected a whole .safetensors file at {path}, got one that is not: {error}") from error
+        raise InputError(f"{path} is not a whole .safetensors file ({error}); save or copy it again.") from error
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(module: nn.Module, path: Path, *, strip_prefix: str | None = None) -> str:
     """Put a stored state dict into a module of the same architecture.
+
+    Of weights that the module shares under several names, one name is enough, as `safetensors.torch.save_model` writes
+    them.
+
+    Args:
+        module: its weights are replaced.
+        path: of a .safetensors file.
+        strip_prefix: at which the names begin that are read, without it; others are left out. Default one of
+            `PREFIXES` at which all names begin, if the module's names do not.
+
+    Returns:
+        The prefix that was stripped, or an empty text.
 
     Raises:
         InputError: there is no such file, it is not whole, or it holds other tensors than the module has.
     """
-    stored, model = read_weights(path), module.state_dict()
-    found, expected = ({name: tuple(tensor.shape) for name, tensor in state.items()} for state in (stored, model))
+    stored, model = read_weights(path), module.state_dict(keep_vars=True)
+    prefix = _prefix(stored, model) if strip_prefix is None else strip_prefix
+    stored = {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
+    present = {id(model[name]) for name in stored if name in model}
+    aliases = {name for name, tensor in model.items() if name not in stored and id(tensor) in present}
+    found = {name: tuple(tensor.shape) for name, tensor in stored.items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in model.items() if name not in aliases}
     check_tensors(found, expected, path)
     for name, tensor in stored.items():
         if tensor.is_complex() and not model[name].is_complex():
             raise InputError(f"{name} in {path} is of {tensor.dtype}, but the model's weights are real numbers.")
-    module.load_state_dict(stored)
+    module.load_state_dict(stored, strict=False)  # the names were compared; aliases are not there
+    return prefix
+
+
+def _prefix(stored: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> str:
+    """The known prefix of all stored names, once or several times, after which one begins as the model's names do."""
+    prefix = ""
+    while stored and not any(name.removeprefix(prefix) in model for name in stored):
+        longer = next((prefix + known for known in PREFIXES if all(n.startswith(prefix + known) for n in stored)), None)
+        if longer is None:
+            return ""
+        prefix = longer
+    return prefix
 
 
 def check_tensors(found: Mapping[str, Shape], expected: Mapping[str, Shape], path: str | Path) -> None:
@@ -80,10 +120,22 @@ def check_tensors(found: Mapping[str, Shape], expected: Mapping[str, Shape], pat
     Raises:
         InputError: it does not.
     """
-    different = sorted(found.keys() ^ expected.keys())
-    if different:
-        where = "the model lacks" if different[0] in found else "the file lacks"
-        raise InputError(f"expected the tensors of the model in {path}, got a difference: {where} {different[0]!r}")
+    if extra := sorted(found.keys() - expected.keys()) + sorted(expected.keys() - found.keys()):
+        where = "the model lacks" if extra[0] in found else "the file lacks"
+        raise InputError(
+            f"The tensors in {path} are not those of the model: {where} {extra[0]!r}. {_advice(found, expected)}"
+        )
     for name, shape in expected.items():
         if tuple(found[name]) != tuple(shape):
-            raise InputError(f"expected {name} of shape {tuple(shape)} in {path}, got {tuple(found[name])}")
+            raise InputError(
+                f"{name} in {path} must be of shape {tuple(shape)}, as in the model, got {tuple(found[name])}."
+            )
+
+
+def _advice(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> str:
+    """What to do about names that differ."""
+    first = next(iter(expected), "")
+    for name in found:
+        if first and name != first and name.endswith(f".{first}"):
+            return f"Some names begin with {name.removesuffix(first)!r}: pass --strip-prefix {name.removesuffix(first)}"
+    return "Pass the network that the weights were trained in."
