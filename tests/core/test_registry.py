@@ -74,14 +74,14 @@ def test_settings_go_over_presets_and_presets_over_defaults(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("spec", "settings", "message"),
     [
-        ("flute", {}, "expected one of the toys drum, got 'flute'"),
-        ("", {}, "expected one of the toys drum, got ''"),
-        ("drum:", {}, "one of the presets loud, soft of drum, got ''"),
-        ("drum:shy", {}, "one of the presets loud, soft of drum, got 'shy'"),
-        ("drum:loud:loud", {}, "got 'loud:loud'"),
-        ("drum", {"volume": "much"}, "settings of drum: Expected `int`, got `str`"),
+        ("flute", {}, "There is no toy 'flute', only drum"),
+        ("", {}, "There is no toy '', only drum"),
+        ("drum:", {}, "'drum' has no preset '', only loud, soft"),
+        ("drum:shy", {}, "'drum' has no preset 'shy', only loud, soft"),
+        ("drum:loud:loud", {}, "no preset 'loud:loud'"),
+        ("drum", {"volume": "much"}, "settings of drum are wrong: Expected `int`, got `str`"),
         ("drum", {"volumes": 1}, "unknown field `volumes`"),
-        ("drum:loud", {"recipe": {"epochs": -1}}, "settings of drum:loud: Expected `float` > 0"),
+        ("drum:loud", {"recipe": {"epochs": -1}}, "settings of drum:loud are wrong: Expected `float` > 0"),
         ("drum", {"recipe": 3}, "Expected `object`, got `int`"),
     ],
 )
@@ -95,7 +95,9 @@ def test_wrong_names_and_settings_are_refused(
 @pytest.mark.parametrize("target", ["Mute", "Toy", "Recipe", "toys"])
 def test_what_is_no_finished_subclass_is_refused(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     found = toys(monkeypatch, mute=target)
-    with pytest.raises(ConfigError, match=f"test_registry:{target} to be a subclass of Toy with `play`, got <"):
+    with pytest.raises(
+        ConfigError, match=f"'mute' must be a subclass of Toy with `play`, and tests.core.test_registry:{target} is <"
+    ):
         found.build("mute")
     with pytest.raises(ConfigError, match="subclass of Toy"):
         found.origin("mute")

@@ -13,7 +13,7 @@ from untrain.data.arrays import scalars, stacked, to_array, without_torch
 from untrain.data.columns import Columns
 from untrain.data.examples import Array
 from untrain.data.images import SUFFIXES, Pictures, Transformed, can_be_opened, is_picture
-from untrain.data.selection import SPECIAL, Selection, is_index
+from untrain.data.selection import DEFAULT, SPECIAL, Selection, is_index
 from untrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Table:
     index: Sequence[object] | None = None
     root: Path | None = None
 
-    def read(self, selection: Selection = Selection()) -> Columns:
+    def read(self, selection: Selection = DEFAULT) -> Columns:
         """Labels, ids, groups and inputs; `as_examples` says which columns they are.
 
         Raises:
