@@ -113,3 +113,23 @@ def test_what_is_declared_is_installed(kinds: Registry[Any]) -> None:
         assert kinds.origin(name).startswith("untrain ")
         for preset in kind.presets:
             assert isinstance(kinds.build(f"{name}:{preset}"), kind)
+
+
+def test_a_broken_plug_in_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("drum", "no_such_module_here:Drum", "untrain.toys")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    with pytest.raises(
+        ConfigError, match=r"'drum' of an unknown distribution cannot be imported \(ModuleNotFoundError"
+    ):
+        Registry("untrain.toys", Toy, "toy", "play").build("drum")
+
+
+def test_a_name_that_two_distributions_claim_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("drum", f"tests.core.test_registry:{name}", "untrain.toys") for name in ("Drum", "Mute", "Drum")
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    with pytest.raises(ConfigError, match=r"'drum' is registered by an unknown .* and .*: uninstall one of them"):
+        Registry("untrain.toys", Toy, "toy", "play").build("drum")
+    monkeypatch.setattr(registry, "entry_points", lambda group: points[::2])
+    assert Registry("untrain.toys", Toy, "toy", "play").build("drum") == Drum()

@@ -61,7 +61,7 @@ def test_embeddings_of_every_type_of_list(tmp_path: Path) -> None:
     values = [[1, 2], [3, 4]]
     kinds = (pa.list_(pa.float32()), pa.large_list(pa.float16()), pa.list_(pa.float32(), 2), pa.list_view(pa.int8()))
     for kind in (*kinds, pa.list_(pa.decimal128(5, 1))):
-        cells = [[Decimal(cell) for cell in row] for row in values] if "decimal" in str(kind) else values
+        cells: Any = [[Decimal(cell) for cell in row] for row in values] if "decimal" in str(kind) else values
         cells = [np.array(row, "float16") for row in values] if "halffloat" in str(kind) else cells
         assert as_examples(pa.table({"v": pa.array(cells, kind), "label": [0, 1]})).inputs.tolist() == values
 
@@ -118,10 +118,10 @@ def test_loaders_and_samples_of_three_and_of_dictionaries() -> None:
         (list(zip(ROWS, np.asarray(LABELS, "float32")[:, None], strict=True)), {}),
         ((ROWS, torch.tensor(LABELS).float()[:, None]), {}),
     ):
-        found = as_examples(data, **options)  # type: ignore[arg-type]
+        found = as_examples(data, **options)
         assert found.inputs.tolist() == ROWS.tolist()
         assert found.labels.tolist() == LABELS
-    with pytest.raises(InputError, match="second of 3 parts .* inputs=0, label=2"):
+    with pytest.raises(InputError, match=r"second of 3 parts .* inputs=0, label=2"):
         as_examples(late)
 
 
@@ -135,7 +135,7 @@ def test_two_candidates_are_asked_about_and_tokens_go_together() -> None:
     assert set(as_examples(tokens).inputs) == {"input_ids", "attention_mask"}
     with pytest.raises(InputError, match="could be image or embedding"):
         as_examples({"image": [png(0), png(1)], "embedding": [[1.0], [2.0]], "label": [0, 1]})
-    with pytest.raises(InputError, match="no column 'bak' .* did you mean 'back'"):
+    with pytest.raises(InputError, match=r"no column 'bak' .* did you mean 'back'"):
         as_examples(columns, inputs="bak")
 
 
@@ -162,15 +162,15 @@ def test_a_transform_makes_the_inputs() -> None:
     draw = np.random.default_rng(0)
     with pytest.raises(InputError, match="leave out random augmentation"):
         as_examples((ROWS, LABELS), transform=lambda row: row + draw.normal())
-    with pytest.raises(InputError, match="transform fails for example 0 .*ZeroDivisionError"):
+    with pytest.raises(InputError, match=r"transform fails for example 0 .*ZeroDivisionError"):
         as_examples((ROWS, LABELS), transform=lambda row: 1 / 0)
 
 
 def test_ids_are_read_from_numbers_tensors_series_and_masks() -> None:
     examples = as_examples((ROWS, LABELS))
     mask = np.arange(6) % 2 == 1
-    for ids in ([1, 3, 5], torch.tensor([1, 3, 5]), np.array(["1", "3", "5"]), mask, torch.from_numpy(mask), mask.tolist(),
-                pd.Series([1, 3, 5])):  # fmt: skip
+    numbers = ([1, 3, 5], torch.tensor([1, 3, 5]), np.array(["1", "3", "5"]), pd.Series([1, 3, 5]))
+    for ids in (*numbers, mask, torch.from_numpy(mask), mask.tolist()):
         assert examples.positions(ids).tolist() == [1, 3, 5]
     with pytest.raises(InputError, match="each of the 6 examples, got 3"):
         examples.positions([True, False, True])
@@ -208,14 +208,11 @@ def test_one_number_caps_the_memory(tmp_path: Path) -> None:
         as_examples((ROWS, LABELS), ids=["a" * 10_000, *"bcdef"], memory_limit=1e-4)
 
 
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='\0\r\n"'), min_size=1)
+
+
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(
-        st.text(st.characters(exclude_categories=["Cs"], exclude_characters='\0\r\n"'), min_size=1),
-        min_size=1,
-        unique=True,
-    )
-)
+@given(st.lists(NAMES, min_size=1, unique=True))
 def test_ids_of_a_text_table_are_exact(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
     path = tmp_path_factory.mktemp("t") / "t.csv"
     path.write_text("id,a,label\n" + "".join(f'"{name}",1,0\n' for name in ids), encoding="utf-8", newline="")

@@ -51,7 +51,8 @@ class Status:
     def show(self, doing: str) -> None:
         """Show what happens now."""
         if self._console.is_terminal:
-            self._bar.reset(self._task, total=None, description=printable(doing))
+            self._bar.remove_task(self._task)  # a reset would keep the total
+            self._task = self._bar.add_task(printable(doing), total=None)
         else:
             sys.stderr.write(f"{printable(doing)}\n")
             sys.stderr.flush()

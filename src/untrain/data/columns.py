@@ -148,7 +148,7 @@ def _numbered(names: Sequence[str], ids: Sequence[str], order: Sequence[str]) ->
 
 
 def _whole(value: object, example: str) -> int:
-    if isinstance(value, int | float | Decimal) and abs(value) < MOST_CLASSES and value == int(value):
+    if isinstance(value, int | float | Decimal) and -MOST_CLASSES < value < MOST_CLASSES and value == int(value):
         return int(value)
     raise InputError(
         f"Labels must be class names, or class numbers from 0 to {MOST_CLASSES - 1}, got {value!r} for example "
