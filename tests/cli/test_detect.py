@@ -194,14 +194,14 @@ def refused(folder: Path, error: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "digit"], "must be digits, mnist, cifar10"),
+        (["--data", "digit"], "did you mean 'digits'?"),
         (["--data", "mnist", "--data-dir", "/no/such"], "no file mnist/train-00000-of-00001.parquet below /no/such"),
         (
             ["--model", "transformer"],
-            "--model mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY, got 'transformer'",
+            "--model must be mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY, got 'transformer'",
         ),
-        (["--weights", "/no/such.safetensors"], "expected weights as a .safetensors file at /no/such.safetensors"),
-        (["--scorer", "guess"], "expected one of the scorers"),
+        (["--weights", "/no/such.safetensors"], "There is no weights file /no/such.safetensors"),
+        (["--scorer", "guess"], "There is no scorer 'guess'"),
         (["--noise-ratio", "2"], "expected a noise ratio in 0..1, got 2.0"),
         (["--limit", "0"], "limit must be at least 1 example, got 0"),
     ],

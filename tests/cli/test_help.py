@@ -9,7 +9,20 @@ from tests.typed import call
 from untrain.cli.main import COMMANDS
 from untrain.cli.options import RENAMED
 
-OWN = ("detect", "repair", "forget", "doctor", "audit", "convert", "verify", "sign", "push", "synthesize", "run")
+OWN = (
+    "detect",
+    "repair",
+    "forget",
+    "doctor",
+    "audit",
+    "convert",
+    "recipe",
+    "verify",
+    "sign",
+    "push",
+    "synthesize",
+    "run",
+)
 
 
 @pytest.mark.parametrize("command", OWN)

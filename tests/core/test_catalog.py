@@ -33,5 +33,9 @@ def test_plug_ins_are_read_without_running_them(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(catalog_module, "entry_points", lambda group: points)
     entries = {entry.name: entry for entry in catalog("group")}
     assert entries.pop("mine") == Entry("mine", ("fast",), "What it is.")
-    assert list(entries.values()) == [Entry(name) for name in ("broken", "elsewhere", "gone", "missing")]
+    assert list(entries) == ["broken", "elsewhere", "gone", "missing"]
+    assert entries["broken"] == Entry("broken")
+    assert entries["gone"] == Entry("gone")
+    assert "CANNOT BE USED: an unknown distribution lacks no_such_package_here" in entries["elsewhere"].title
+    assert "lacks plugin_of_somebody.nowhere: reinstall it." in entries["missing"].title
     assert "plugin_of_somebody" not in sys.modules

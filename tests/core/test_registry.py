@@ -74,14 +74,14 @@ def test_settings_go_over_presets_and_presets_over_defaults(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("spec", "settings", "message"),
     [
-        ("flute", {}, "expected one of the toys drum, got 'flute'"),
-        ("", {}, "expected one of the toys drum, got ''"),
-        ("drum:", {}, "one of the presets loud, soft of drum, got ''"),
-        ("drum:shy", {}, "one of the presets loud, soft of drum, got 'shy'"),
-        ("drum:loud:loud", {}, "got 'loud:loud'"),
-        ("drum", {"volume": "much"}, "settings of drum: Expected `int`, got `str`"),
+        ("flute", {}, "There is no toy 'flute', only drum"),
+        ("", {}, "There is no toy '', only drum"),
+        ("drum:", {}, "'drum' has no preset '', only loud, soft"),
+        ("drum:shy", {}, "'drum' has no preset 'shy', only loud, soft"),
+        ("drum:loud:loud", {}, "no preset 'loud:loud'"),
+        ("drum", {"volume": "much"}, "settings of drum are wrong: Expected `int`, got `str`"),
         ("drum", {"volumes": 1}, "unknown field `volumes`"),
-        ("drum:loud", {"recipe": {"epochs": -1}}, "settings of drum:loud: Expected `float` > 0"),
+        ("drum:loud", {"recipe": {"epochs": -1}}, "settings of drum:loud are wrong: Expected `float` > 0"),
         ("drum", {"recipe": 3}, "Expected `object`, got `int`"),
     ],
 )
@@ -95,7 +95,9 @@ def test_wrong_names_and_settings_are_refused(
 @pytest.mark.parametrize("target", ["Mute", "Toy", "Recipe", "toys"])
 def test_what_is_no_finished_subclass_is_refused(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     found = toys(monkeypatch, mute=target)
-    with pytest.raises(ConfigError, match=f"test_registry:{target} to be a subclass of Toy with `play`, got <"):
+    with pytest.raises(
+        ConfigError, match=f"'mute' must be a subclass of Toy with `play`, and tests.core.test_registry:{target} is <"
+    ):
         found.build("mute")
     with pytest.raises(ConfigError, match="subclass of Toy"):
         found.origin("mute")
@@ -111,3 +113,23 @@ def test_what_is_declared_is_installed(kinds: Registry[Any]) -> None:
         assert kinds.origin(name).startswith("untrain ")
         for preset in kind.presets:
             assert isinstance(kinds.build(f"{name}:{preset}"), kind)
+
+
+def test_a_broken_plug_in_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("drum", "no_such_module_here:Drum", "untrain.toys")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    with pytest.raises(
+        ConfigError, match=r"'drum' of an unknown distribution cannot be imported \(ModuleNotFoundError"
+    ):
+        Registry("untrain.toys", Toy, "toy", "play").build("drum")
+
+
+def test_a_name_that_two_distributions_claim_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("drum", f"tests.core.test_registry:{name}", "untrain.toys") for name in ("Drum", "Mute", "Drum")
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    with pytest.raises(ConfigError, match=r"'drum' is registered by an unknown .* and .*: uninstall one of them"):
+        Registry("untrain.toys", Toy, "toy", "play").build("drum")
+    monkeypatch.setattr(registry, "entry_points", lambda group: points[::2])
+    assert Registry("untrain.toys", Toy, "toy", "play").build("drum") == Drum()

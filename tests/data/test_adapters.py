@@ -156,7 +156,7 @@ SPARSE = SimpleNamespace(toarray=lambda: ROWS)
     ("data", "message"),
     [
         ([1, 2], "^Data must be Examples, .* got list whose item 0 is a int"),
-        ("train.parquet", "a folder of images or a .parquet file, got 'train.parquet'"),
+        ("train.parquet", "There is no file or folder train.parquet"),
         (7, "^Data must be Examples, .* got int"),
         (ROWS, "^Data must be Examples, .* got ndarray"),
         ([], "got an empty list"),
@@ -169,7 +169,7 @@ SPARSE = SimpleNamespace(toarray=lambda: ROWS)
         (Table({"text": ["hello"], "label": [0]}), "'text' .* neither pictures nor numbers: convert it"),
         (
             Table({"ids": [[1]], "mask": [[1]], "label": [0]}),
-            r"got ids, mask in the dataset: keep only the columns that the model takes",
+            r"could be ids or mask in the dataset: name one of these columns with inputs=",
         ),
         (Table({"label": [0]}), r"got \(none\) in the dataset: keep"),
         (

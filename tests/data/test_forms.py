@@ -165,7 +165,7 @@ def test_a_checksum_is_no_picture_and_two_pictures_are_refused() -> None:
     files, checksums = [png(0), png(1)], [b"\x00\x01", b"\x02\x03"]
     found = as_examples({"sha": checksums, "image": files, "label": [0, 1]})
     assert found.inputs.shape == (2, 3, 4, 5)
-    with pytest.raises(InputError, match="got image, mask in the dictionary: keep only"):
+    with pytest.raises(InputError, match="could be image or mask in the dictionary: name one"):
         as_examples({"image": files, "mask": files, "label": [0, 1]})
 
 

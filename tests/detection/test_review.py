@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrain.data import Examples
@@ -106,7 +106,6 @@ def test_rows_and_columns_may_go_and_empty_lines_come(tmp_path: Path) -> None:
         (b"wrong,id\nyes,a\n,b\nno,a\n", r"'a' is in line 2 and again in line 4"),
         (b"wrong,id\nyes,a\nperhaps,b\n", r"yes or no in the column `wrong`, got 'perhaps' in line 3"),
         (b"id,label\na,cat\n", r"one column 'wrong' in line 1 .* got 0"),
-        (b"wrong;id\nyes;a\n", r"one column 'wrong'"),
         (b"wrong,id,id\nyes,a,a\n", r"one column 'id' .* got 2"),
         (b"", r"one column 'wrong'"),
         (b"wrong,id\nyes,a\nyes\n", r"expected 2 cells in line 3 of .*, got 1"),
@@ -126,3 +125,24 @@ def test_what_cannot_be_read_is_refused_with_its_line(content: bytes, message: s
 def test_a_file_that_cannot_be_read_is_refused(name: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"review file .* cannot be read: .*{reason}"):
         read_review(tmp_path / name, suspects(["a"]).examples)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.text(st.sampled_from("a=+-@\"';,\t|\n\r 1")), unique=True, min_size=1))
+def test_no_separator_makes_a_formula(mark: str, ids: list[str]) -> None:
+    written = suspects(ids)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "review.csv"
+        write_review(written, path)
+        with path.open(newline="") as file:
+            cells = [cell for row in csv.reader(file, delimiter=mark) for cell in row]
+        assert read_review(path, written.examples).tolist() == []
+    assert not [
+        cell for cell in cells if cell.startswith(("=", "+", "@")) or (cell.startswith("-") and cell[1:2] != "0")
+    ]
+
+
+def test_a_review_saved_with_semicolons_is_read(tmp_path: Path) -> None:
+    (tmp_path / "review.csv").write_text("wrong;id;label\r\nyes;a;x\r\nno;b;y\r\n")
+    assert read_review(tmp_path / "review.csv", suspects(["a", "b"]).examples).tolist() == [0]

@@ -43,7 +43,7 @@ def detect(
     check_unanswered(out / REVIEW)
     with Status() as status:
         suspects = _detected(inputs, scorer, noise_ratio, status)
-    content = DetectionFile.of(suspects, inputs.data, inputs.seed)
+    content = DetectionFile.of(suspects, inputs.data, inputs.seed, inputs.preparation)
     _write(suspects, content, out)
     if json:
         sys.stdout.write(json_text(content))
@@ -58,6 +58,7 @@ def detect(
 def _detected(inputs: Inputs, scorer: str, noise_ratio: float | None, status: Status) -> "Suspects":
     from untrain.detection import check_question, detect
 
+    inputs.check()
     examples = inputs.examples(status)
     check_question(examples, scorer, noise_ratio)
     model, training = inputs.network(examples, status)

@@ -20,14 +20,19 @@ from untrain.cli.options import (
     option,
 )
 from untrain.cli.terminal import Status
+from untrain.core.text import nearest
 from untrain.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from untrain.data import Examples
+    from untrain.data import Examples, Prepare
     from untrain.models import Factory
     from untrain.population import Recipe
+
+
+KNOWN = ("mlp", "cnn", "resnet18")
+"""Networks that have a name."""
 
 
 class Training(TypedDict):
@@ -53,10 +58,15 @@ class Inputs:
 
     Attributes:
         data: training data: digits, mnist, cifar10, fashion-mnist, surf, a folder with a subfolder of images for each
-            class, a folder in the layout of CASIA-SURF, or a .parquet table
+            class, a folder in the layout of CASIA-SURF, or a .parquet, .csv or .tsv table
         data_dir: folder of the parquet files or of CASIA-SURF; default: the environment variable UNTRAIN_DATA
         limit: number of examples to draw at random; default: all
         label: label column of a table; default: label, labels, or the only column of class labels
+        inputs: input columns of a table, separated by commas; default: the pictures, the lists, or all numbers
+        size: height and width that pictures are resized to, as HEIGHTxWIDTH or one number; default: as they are
+        mean: mean to subtract, one number or one for each channel, separated by commas
+        std: standard deviation to divide by, given like --mean
+        memory_limit: largest size of the decoded data in GB
         model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data
         weights: trained weights, a .safetensors state dict or hf://OWNER/REPO[@REVISION]/FILE.safetensors
         strip_prefix: read only weights whose names begin with this, without it; default: module., _orig_mod. or model.
@@ -69,6 +79,11 @@ class Inputs:
     data_dir: OptionalDirectory = None
     limit: OptionalCount = None
     label: Annotated[str | None, option("NAME")] = None
+    inputs: Annotated[str | None, option("NAMES")] = None
+    size: Annotated[str | None, option("SIZE")] = None
+    mean: Annotated[str | None, option("NUMBERS")] = None
+    std: Annotated[str | None, option("NUMBERS")] = None
+    memory_limit: Annotated[float, option("GB")] = 4.0
     model: Annotated[str | None, option("NETWORK")] = None
     weights: Annotated[str | None, option("FILE")] = None
     strip_prefix: Annotated[str | None, option("PREFIX")] = None
@@ -80,7 +95,52 @@ class Inputs:
         from untrain.data import load
 
         status.show(f"reading {self.data}")
-        return load(self.data, data_dir=self.data_dir, limit=self.limit, label=self.label, seed=self.seed)
+        return load(
+            self.data,
+            data_dir=self.data_dir,
+            limit=self.limit,
+            label=self.label,
+            inputs=None if self.inputs is None else self.inputs.split(","),
+            transform=self.preparation,
+            memory_limit=self.memory_limit,
+            seed=self.seed,
+        )
+
+    @property
+    def preparation(self) -> "Prepare | None":
+        """How inputs are resized and normalized, or None if they are not.
+
+        Raises:
+            ConfigError: a size or a number cannot be read.
+        """
+        from untrain.data import Prepare
+
+        if self.size is None and self.mean is None and self.std is None:
+            return None
+        sides = None if self.size is None else [int(side) for side in _numbers(self.size, "x", "--size")]
+        return Prepare(
+            size=None if sides is None else (sides[0], sides[-1]),
+            mean=_numbers(self.mean or "0", ",", "--mean"),
+            std=_numbers(self.std or "1", ",", "--std"),
+        )
+
+    def check(self) -> None:
+        """Check whatever can be checked before data are decoded: paths, the recipe, the weights and the model.
+
+        Raises:
+            InputError: a file is missing or is of another kind, or the model cannot be imported.
+            ConfigError: the recipe is none; a size or a number cannot be read.
+        """
+        from untrain.data.sources import check_source
+
+        _ = self.preparation
+        check_source(self.data)
+        if self.recipe is not None:
+            read_recipe(self.recipe)
+        if self.weights is not None and not self.weights.startswith("hf://"):
+            _check_weights(Path(self.weights))
+        if self.model is not None:
+            _check_model(self.model)
 
     def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
         """The trained network, or None without weights, and how a network is trained.
@@ -103,6 +163,45 @@ class Inputs:
         if prefix:
             status.show(f"weights: stripped {prefix!r} from all names")
         return module.to("cuda" if torch.cuda.is_available() else "cpu"), training
+
+
+def _numbers(text: str, separator: str, name: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(word) for word in text.split(separator))
+    except ValueError:
+        raise ConfigError(f"{name} must be numbers separated by {separator!r}, got {text!r}.") from None
+    if name == "--size" and (len(numbers) > 2 or any(number != int(number) for number in numbers)):
+        raise ConfigError(f"--size must be HEIGHTxWIDTH or one whole number, got {text!r}.")
+    return numbers
+
+
+def _check_weights(path: Path) -> None:
+    if not path.is_file():
+        near = nearest(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else ())
+        raise InputError(f"There is no weights file {path}{near or '; pass a .safetensors file.'}")
+    if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
+        raise InputError(
+            f"{path} was written by torch.save; convert it first: untrain convert {path} {path.stem}.safetensors"
+        )
+
+
+def _check_model(name: str) -> None:
+    """Check that a model is known or can be imported.
+
+    Raises:
+        InputError: it is not.
+    """
+    from untrain.models import import_factory
+    from untrain.population import guarded
+
+    if ":" in name:
+        if os.getcwd() not in sys.path:  # as `python -m` does, so that a module next to the data is found
+            sys.path.insert(0, os.getcwd())
+        guarded("a factory that can be imported", lambda: import_factory(name))
+    elif name not in KNOWN:
+        raise InputError(
+            f"--model must be {', '.join(KNOWN)} or PACKAGE.MODULE:FACTORY, got {name!r}{nearest(name, KNOWN) or '.'}"
+        )
 
 
 InputOptions = Annotated[Inputs, tyro.conf.arg(name="data and network")]
@@ -132,6 +231,7 @@ class RequestInputs:
             InputError: a file cannot be read.
         """
         from untrain.data import read_ids
+        from untrain.data.sources import check_source
         from untrain.records import read_key
         from untrain.records.directory import MODEL
 
@@ -139,6 +239,9 @@ class RequestInputs:
             inputs = dataclasses.replace(inputs, weights=str(self.previous / MODEL))
         if inputs.weights is None:
             raise ConfigError("The weights of a trained model are missing; pass --weights or --previous.")
+        inputs.check()
+        if self.validation is not None:
+            check_source(self.validation)
         ids, key = read_ids(self.ids), None if self.key is None else read_key(self.key)
         examples = inputs.examples(status)
         validation = None if self.validation is None else _validation(self.validation, inputs, status)
@@ -171,9 +274,11 @@ def read_recipe(path: Path) -> "Recipe":
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Recipe)
     except OSError as error:
-        raise InputError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"The recipe {path} cannot be read: {error.strerror or error}; see `untrain recipe`."
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a recipe: {error}") from error
+        raise ConfigError(f"{path} is not a recipe: {error}; `untrain recipe` writes one.") from error
 
 
 def _local(weights: str) -> Path:
@@ -192,13 +297,10 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
     model, recipe = suited(examples)
     known: dict[str, Model] = {"mlp": MLP(), "cnn": CNN(), "resnet18": ResNet18()}
     if name is not None and ":" in name:
-        # As `python -m` does, so that a module next to the data is found.
-        if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())
+        _check_model(name)
         return guarded("a factory that can be imported", lambda: import_factory(name)), recipe
     if name is not None:
-        if name not in known:
-            raise InputError(f"expected --model {', '.join(known)} or PACKAGE.MODULE:FACTORY, got {name!r}")
+        _check_model(name)
         model, recipe = known[name], suited_recipe(known[name])
     return suited_factory(model, examples), recipe
 

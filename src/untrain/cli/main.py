@@ -5,8 +5,9 @@ import select
 import signal
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import tyro
 
@@ -18,6 +19,7 @@ from untrain.cli.forget import forget
 from untrain.cli.list import list_
 from untrain.cli.options import current
 from untrain.cli.push import push
+from untrain.cli.recipe import recipe
 from untrain.cli.repair import repair
 from untrain.cli.report import report
 from untrain.cli.run import run
@@ -26,7 +28,7 @@ from untrain.cli.synthesize import synthesize
 from untrain.cli.verify import verify
 from untrain.core.text import printable
 from untrain.core.version import __version__
-from untrain.errors import InputError, UntrainError
+from untrain.errors import InputError, SkippedWarning, UntrainError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "detect": detect,
@@ -35,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
     "audit": audit,
     "convert": convert,
+    "recipe": recipe,
     "verify": verify,
     "sign": sign,
     "push": push,
@@ -48,11 +51,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit.
 
-    Exit codes: 0 done, 1 nobody reads the output, 2 wrong command, 3 wrong input, 5 damaged file, 75 stopped.
+    Exit codes: 0 done, 1 nobody reads the output, 2 wrong command, 3 wrong input, 5 damaged file, 75 stopped with a
+    part kept, 130 stopped.
     """
     if sys.stdout is None:  # it was closed before
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for good)
     signal.signal(signal.SIGTERM, _as_interrupt)
+    _tell_skipped()
     try:
         try:
             _run(sys.argv[1:] if arguments is None else arguments)
@@ -63,8 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.write(f"untrain: {printable(str(error))}\n")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        sys.stderr.write("untrain: stopped\n")
-        raise SystemExit(75) from None
+        sys.stderr.write("untrain: stopped; nothing was written. An audit with --checkpoint-dir and a run continue.\n")
+        raise SystemExit(130) from None
+    except MemoryError:
+        sys.stderr.write("untrain: There is not enough memory; take fewer examples with --limit.\n")
+        raise SystemExit(InputError.exit_code) from None
     except OSError as error:
         gone = _is_reader_gone()
         # Python flushes the output again at exit, which would fail again.
@@ -108,6 +116,19 @@ def _examples(command: Callable[..., None]) -> str:
 
     sections = docstring_parser.parse(command.__doc__ or "").examples
     return "".join(f"\nexamples:\n{textwrap.indent(section.description or '', '  ')}\n" for section in sections)
+
+
+def _tell_skipped() -> None:
+    """Show what was skipped among the data as a sentence, without a place in the code."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:  # noqa: ANN401
+        if issubclass(category, SkippedWarning):
+            sys.stderr.write(f"untrain: {printable(str(message))}\n")
+        else:
+            usual(message, category, *place, **more)
+
+    warnings.showwarning = show
 
 
 def _as_interrupt(*_: object) -> NoReturn:

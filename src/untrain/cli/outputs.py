@@ -24,17 +24,19 @@ class DetectionFile(SuspectsFile, frozen=True, kw_only=True):
     Attributes:
         schema: version of the format, also that of `repair.json`.
         seed: root of all random numbers.
+        preparation: how inputs were resized and normalized, or None.
         classes: class names.
         counts: number of suspects by class.
     """
 
     schema: int = 2
     seed: int
+    preparation: str | None = None
     classes: tuple[str, ...]
     counts: dict[str, int]
 
     @classmethod
-    def of(cls, suspects: "Suspects", data: str, seed: int) -> "DetectionFile":
+    def of(cls, suspects: "Suspects", data: str, seed: int, preparation: object = None) -> "DetectionFile":
         """Describe the result of a detection."""
         examples, suggested = suspects.examples, suspects.suggested
         names = tuple(examples.classes)
@@ -51,6 +53,7 @@ class DetectionFile(SuspectsFile, frozen=True, kw_only=True):
         return cls(
             data=data,
             seed=seed,
+            preparation=None if preparation is None else str(preparation),
             examples=len(examples),
             classes=names,
             scorer=suspects.scorer,

@@ -59,6 +59,7 @@ def _repaired(
 ) -> "Repaired":
     from untrain.workflows.repair import repair
 
+    inputs.check()
     examples = inputs.examples(status)
     model, training = inputs.network(examples, status)
     return repair(model, examples, method=method, scorer=scorer, noise_ratio=noise_ratio, review=review, **training)
@@ -74,7 +75,7 @@ def _write(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path)
 
     suspects = repaired.suspects
     content = RepairFile(
-        **msgspec.structs.asdict(DetectionFile.of(suspects, inputs.data, inputs.seed)),
+        **msgspec.structs.asdict(DetectionFile.of(suspects, inputs.data, inputs.seed, inputs.preparation)),
         accepted=repaired.accepted,
         verdict=repaired.verdict,
         method=repaired.method,

@@ -3,16 +3,19 @@
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from untrain.core.progress import listening
 from untrain.core.text import duration, printable
 
 if TYPE_CHECKING:
-    from untrain.experiments import Progress
+    from untrain.experiments import Progress as RunProgress
     from untrain.report.suspects import Suspect
 
 _SECONDS_BETWEEN_LINES = 20.0
@@ -20,30 +23,46 @@ _MOST_PRINTED = 10
 
 
 class Status:
-    """Progress on the error stream: a line with a spinner on a terminal, one line after another elsewhere."""
+    """Progress on the error stream: a bar with the time left on a terminal, one line after another elsewhere.
+
+    The bar is that of the current step; it is full when the step is done, and there is none where a step does not say
+    how far it is.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
-        self._spinner = self._console.status("starting")
+        self._bar = Progress(
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+            TimeRemainingColumn(), console=self._console, transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting", total=None)
         self._next_line = 0.0
+        self._stack = ExitStack()
 
     def __enter__(self) -> "Status":
         if self._console.is_terminal:
-            self._spinner.start()
+            self._stack.enter_context(self._bar)
+            self._stack.enter_context(listening(self._advance))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._spinner.stop()
+        self._stack.close()
 
     def show(self, doing: str) -> None:
         """Show what happens now."""
         if self._console.is_terminal:
-            self._spinner.update(shown(doing))
+            self._bar.remove_task(self._task)  # a reset would keep the total
+            self._task = self._bar.add_task(printable(doing), total=None)
         else:
             sys.stderr.write(f"{printable(doing)}\n")
             sys.stderr.flush()
 
-    def show_run(self, progress: "Progress") -> None:
+    def _advance(self, done: int, total: int) -> None:
+        if self._bar.tasks[0].total != total or done < self._bar.tasks[0].completed:  # another part of the step
+            self._bar.reset(self._task, total=total)
+        self._bar.update(self._task, completed=done, total=total)
+
+    def show_run(self, progress: "RunProgress") -> None:
         """Show how far a run is; where no terminal is, only every 20 seconds and at the end."""
         left = "" if progress.seconds_left is None else f", {duration(progress.seconds_left)} left"
         due = time.monotonic() >= self._next_line or progress.done == progress.total

@@ -1,10 +1,13 @@
 """What is installed, without importing it: names, presets and titles as the source text says them."""
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+
+from untrain.core.registry import claims, conflict, distribution
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,16 @@ def catalog(group: str) -> list[Entry]:
     Nothing is imported, so that a list is quick and no plug-in runs. What the source of a class does not write out is
     left empty.
     """
-    points = {point.name: point for point in entry_points(group=group)}
+    points = claims(entry_points(group=group))
     return [_entry(points[name]) for name in sorted(points)]
 
 
-def _entry(point: EntryPoint) -> Entry:
+def _entry(points: Sequence[EntryPoint]) -> Entry:
+    point = points[0]
+    if problem := conflict(points):
+        return Entry(point.name, title=f"CANNOT BE USED: {problem}")
+    if _source(point.module) is None:
+        return Entry(point.name, title=f"CANNOT BE USED: {distribution(point)} lacks {point.module}: reinstall it.")
     definition = _definition(point)
     if definition is None:
         return Entry(point.name)
@@ -70,7 +78,10 @@ def _definition(point: EntryPoint) -> ast.ClassDef | None:
 def _source(module: str) -> Path | None:
     """The source file of a module; neither it nor a package above it is imported."""
     top, *parts = module.split(".")
-    spec = find_spec(top)
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):  # of a name that no module can have, or a module without a specification
+        return None
     if spec is None:
         return None
     if not parts:

@@ -5,12 +5,14 @@ named presets: `name` or `name:preset`.
 """
 
 import functools
+from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from untrain.errors import ConfigError
+from untrain.core.text import nearest
+from untrain.errors import ConfigError, first_line
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -22,6 +24,26 @@ def base_name(spec: str) -> str:
     'transpose'
     """
     return spec.partition(":")[0]
+
+
+def claims(points: Iterable[EntryPoint]) -> dict[str, list[EntryPoint]]:
+    """Entry points by name; those that name the same class count once."""
+    named: dict[str, list[EntryPoint]] = {}
+    for point in points:
+        if point.value not in [other.value for other in named.setdefault(point.name, [])]:
+            named[point.name].append(point)
+    return named
+
+
+def distribution(point: EntryPoint) -> str:
+    """The distribution that registers an entry point, with its version."""
+    return "an unknown distribution" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+def conflict(points: Sequence[EntryPoint]) -> str:
+    """What is wrong where several distributions claim one name, in words; empty where one does."""
+    owners = " and ".join(distribution(point) for point in points)
+    return f"is registered by {owners}: uninstall one of them." if len(points) > 1 else ""
 
 
 class Registry(Generic[T]):
@@ -38,8 +60,9 @@ class Registry(Generic[T]):
         self.group, self.base, self.noun, self.verb = group, base, noun, verb
 
     @functools.cached_property
-    def _points(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group)}
+    def _points(self) -> dict[str, list[EntryPoint]]:
+        """Entry points by name: more than one where two distributions claim a name for different classes."""
+        return claims(entry_points(group=self.group))
 
     def names(self) -> list[str]:
         """Names of all that are installed, in alphabetical order."""
@@ -49,18 +72,30 @@ class Registry(Generic[T]):
         """The class behind a name.
 
         Raises:
-            ConfigError: there is none, or it is not a finished subclass of the base.
+            ConfigError: there is none, two distributions claim the name, it cannot be imported, or it is not a finished
+                subclass of the base.
         """
         if name not in self._points:
-            raise ConfigError(f"expected one of the {self.noun}s {', '.join(self.names())}, got {name!r}")
-        found = self._points[name].load()
-        fits = isinstance(found, type) and issubclass(found, self.base)
-        if not fits or getattr(found, self.verb) is getattr(self.base, self.verb):
             raise ConfigError(
-                f"expected {self._points[name].value} to be a subclass of {self.base.__name__} with `{self.verb}`, "
-                f"got {found!r}"
+                f"There is no {self.noun} {name!r}, only {', '.join(self.names())}{nearest(name, self.names()) or '.'}"
             )
-        return found  # type: ignore[no-any-return]  # just checked
+        if problem := conflict(self._points[name]):
+            raise ConfigError(f"The {self.noun} {name!r} {problem}")
+        point = self._points[name][0]
+        try:
+            kind = point.load()
+        except Exception as error:
+            raise ConfigError(
+                f"The {self.noun} {name!r} of {distribution(point)} cannot be imported ({type(error).__name__}: "
+                f"{first_line(error)}): repair or uninstall it."
+            ) from error
+        fits = isinstance(kind, type) and issubclass(kind, self.base)
+        if not fits or getattr(kind, self.verb) is getattr(self.base, self.verb):
+            raise ConfigError(
+                f"The {self.noun} {name!r} must be a subclass of {self.base.__name__} with `{self.verb}`, and "
+                f"{point.value} is {kind!r}: repair or uninstall {distribution(point)}."
+            )
+        return kind  # type: ignore[no-any-return]  # just checked
 
     def origin(self, name: str) -> str:
         """The distribution, with its version, that registers a name; where its code lies does not matter.
@@ -69,7 +104,7 @@ class Registry(Generic[T]):
             ConfigError: there is none.
         """
         self.of(name)
-        source = self._points[name].dist
+        source = self._points[name][0].dist
         return name if source is None else f"{source.name} {source.version}: {name}"
 
     def build(self, spec: str, *, preset: str | None = None, settings: dict[str, Any] | None = None) -> T:
@@ -89,7 +124,8 @@ class Registry(Generic[T]):
         presets: dict[str, dict[str, Any]] = getattr(kind, "presets", {})
         if colon and named_preset not in presets:
             raise ConfigError(
-                f"expected one of the presets {', '.join(presets) or '(none)'} of {name}, got {named_preset!r}"
+                f"The {self.noun} {name!r} has no preset {named_preset!r}, only {', '.join(presets) or '(none)'}"
+                f"{nearest(named_preset, presets) or '.'}"
             )
         fields = msgspec.to_builtins(kind())
         for changes in (presets.get(named_preset or preset or "", {}), settings or {}):
@@ -97,7 +133,7 @@ class Registry(Generic[T]):
         try:
             return msgspec.convert(fields, kind)
         except msgspec.ValidationError as error:
-            raise ConfigError(f"settings of {spec}: {error}") from error
+            raise ConfigError(f"The settings of {spec} are wrong: {error}.") from error
 
 
 def _merged(fields: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -63,10 +63,12 @@ def as_examples(
     Of columns, labels are `label`, else `labels`, else the only one of class labels; ids are `id`, groups `group`.
     Inputs are the only column of pictures, else the only one of sequences, else all columns of single numbers, side by
     side as float32; what a tokenizer makes (`input_ids`, `attention_mask` and so on) is passed by name. Where two
-    columns could be the input, `inputs` has to say. An index that pandas or R wrote is no input. Columns named `label`, `labels` or `..._label` are never inputs.
+    columns could be the input, `inputs` has to say. An index that pandas or R wrote is no input. Columns named
+    `label`, `labels` or `..._label` are never inputs.
 
-    Inputs keep their type: bytes stay bytes and token ids stay integers. Pictures become float32 in 0..1, turned upright as their EXIF orientation says. Labels are
-    class numbers from 0 on, or class names.
+    Inputs keep their type: bytes stay bytes and token ids stay integers. Pictures become float32 in 0..1, turned
+    upright as their EXIF orientation says. Labels are class names, or class numbers from 0 on; numbers that leave no
+    gap from 1 on are the names of as many classes.
 
     Args:
         data: in one of these forms.
@@ -121,7 +123,8 @@ def _order(classes: Sequence[str] | Mapping[str, int] | None) -> tuple[str, ...]
         return None if classes is None else tuple(map(str, classes))
     if sorted(classes.values()) != list(range(len(classes))):
         raise InputError(
-            f"Classes by name must have the outputs 0 to {len(classes) - 1}, each once, got {some(list(classes.items()))}."
+            f"Classes by name must have the outputs 0 to {len(classes) - 1}, each once, got "
+            f"{some(list(classes.items()))}."
         )
     return tuple(map(str, sorted(classes, key=classes.__getitem__)))
 
@@ -187,21 +190,21 @@ def _read_samples(data: _Dataset, selection: Selection) -> Columns:
     first, second = (*selection.inputs, "0")[0], "1" if selection.label is None else selection.label
     if count < 2 or not {first, second} <= {str(part) for part in range(count)} or len(selection.inputs) > 1:
         raise InputError(f"{_FORMS}; got {type(data).__name__} whose item 0 is a {type(data[0]).__name__}.")
-    samples = [_sample(data, position, count) for position in range(len(data))]
-    inputs, labels = [sample[int(first)] for sample in samples], [sample[int(second)] for sample in samples]
+    tuples = [_sample(data, position, count) for position in range(len(data))]
+    inputs, labels = [sample[int(first)] for sample in tuples], [sample[int(second)] for sample in tuples]
     if selection.transform is None:
         _check_same(_inputs_of(inputs), _inputs_of([_sample(data, 0, count)[int(first)]]))
-        read = _inputs_of(inputs)
+        cells: Any = _inputs_of(inputs)
     else:
-        read = Pictures(inputs, "the dataset") if is_picture(inputs[0]) else inputs
-    if count > 2 and selection.label is None and np.ndim(without_torch(labels[0])):
+        cells = Pictures(inputs, "the dataset") if is_picture(inputs[0]) else inputs
+    if count > 2 and selection.label is None and np.size(np.asarray(without_torch(labels[0]))) > 1:
         raise InputError(
             f"The second of {count} parts of a sample is not a single label: say which parts are the input and the "
             "label, as in inputs=0, label=2."
         )
     names = getattr(data, "classes", None)
     named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    return Columns(read, scalars([scalar(label) for label in labels], "labels"), classes=names if named else None)
+    return Columns(cells, scalars([scalar(label) for label in labels], "labels"), classes=names if named else None)
 
 
 def _parts(data: _Dataset, position: int) -> Mapping[str, object]:
@@ -220,6 +223,8 @@ def _sample(data: _Dataset, position: int, count: int) -> Sequence[object]:
 
 def _check_same(inputs: Any, again: Any) -> None:  # noqa: ANN401 (inputs that may have to be decoded)
     """Refuse inputs whose first one changed when it was read again."""
+    one: Any
+    other: Any
     one, other = (
         read.select(np.arange(1)).read(["0"]) if isinstance(read, Pictures | Transformed) else read
         for read in (inputs, again)

@@ -116,12 +116,13 @@ def class_numbers(
     Raises:
         InputError: a label is neither, or no class; there are names and numbers.
     """
+    values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
     names = [value for value in values if isinstance(value, str)]
     if names and len(names) == len(values):
         return _numbered(names, ids, sorted(set(names)) if classes is None else classes)
     if names:
         raise InputError("Labels must be all class numbers or all class names, got both: use one of the two.")
-    whole = [_whole(value, example) for value, example in zip(values, ids, strict=True)]
+    whole: list[int] = [_whole(value, example) for value, example in zip(values, ids, strict=True)]
     if classes is not None and {str(number) for number in whole} <= set(classes):
         return _numbered([str(number) for number in whole], ids, classes)
     most = max(whole, default=-1)
@@ -147,7 +148,7 @@ def _numbered(names: Sequence[str], ids: Sequence[str], order: Sequence[str]) ->
 
 
 def _whole(value: object, example: str) -> int:
-    if isinstance(value, int | float | Decimal) and value == value // 1 and abs(value) < MOST_CLASSES:
+    if isinstance(value, int | float | Decimal) and -MOST_CLASSES < value < MOST_CLASSES and value == int(value):
         return int(value)
     raise InputError(
         f"Labels must be class names, or class numbers from 0 to {MOST_CLASSES - 1}, got {value!r} for example "

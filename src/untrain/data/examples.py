@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,18 +193,32 @@ class Examples:
             np.concatenate(groups) if len(groups) == len(parts) else None,
         )
 
-    def positions(self, ids: Sequence[str] | npt.NDArray[np.str_]) -> Positions:
+    def positions(self, ids: Iterable[object]) -> Positions:
         """Where the examples with these ids stand, in the order asked for.
 
+        Args:
+            ids: texts, or numbers that stand for the texts they are written as, in a list, array, tensor or series; or
+                a mask `[n]` of booleans, which asks for the examples where it is true.
+
         Raises:
-            InputError: an id is unknown or asked for twice.
+            InputError: an id is unknown or asked for twice; a mask has another length; the ids are a single text.
         """
+        if isinstance(ids, str | bytes):
+            raise InputError(f"Ids must be a list, got the single text {ids!r}.")
+        values = [value.item() if getattr(value, "ndim", None) == 0 else value for value in ids]  # type: ignore[attr-defined]
+        if values and all(isinstance(value, bool) for value in values):
+            if len(values) != len(self):
+                raise InputError(f"A mask must have one value for each of the {len(self)} examples, got {len(values)}.")
+            return np.flatnonzero(np.asarray(values, dtype=np.bool_))
+        wanted = [str(value) for value in values]
         position_of = {str(name): position for position, name in enumerate(self.ids)}
-        wanted = [str(name) for name in ids]
         unknown = next((name for name in wanted if name not in position_of), None)
         if unknown is not None:
+            known = ", ".join(repr(str(name)) for name in self.ids[:3])
             hint = f"; did you mean {unknown.strip()!r}?" if unknown.strip() in position_of else "."
-            raise InputError(f"Ids must be of these {len(self)} examples, got the unknown id {unknown!r}{hint}")
+            raise InputError(
+                f"Ids must be of these {len(self)} examples, such as {known}, got the unknown id {unknown!r}{hint}"
+            )
         name, occurrences = next(iter(Counter(wanted).most_common(1)), ("", 0))
         if occurrences > 1:
             raise InputError(f"Each id can be asked for once, got {name!r} {occurrences} times.")

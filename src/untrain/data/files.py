@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untrain.data.memory import ROW_BYTES, check_memory
-from untrain.data.selection import SPECIAL, Selection, is_index
+from untrain.data.selection import DEFAULT, SPECIAL, Selection, is_index
 from untrain.data.tables import Table, from_arrow
 from untrain.errors import InputError, first_line
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 DELIMITED = (".csv", ".tsv", ".txt")
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
 """Bytes that a value takes in memory, by its type in the file; those of texts and pictures come on top."""
+_FEW, _MANY = 128, 65_536
+"""Rows that are read at a time."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*\Z")
 
 
-def from_parquet(files: Sequence[Path], selection: Selection = Selection()) -> Table:
+def from_parquet(files: Sequence[Path], selection: Selection = DEFAULT) -> Table:
     """The table that parquet files hold, one after another.
 
     Raises:
@@ -38,7 +40,7 @@ def from_parquet(files: Sequence[Path], selection: Selection = Selection()) -> T
         wanted = _wanted(names, selection)
         needed = sum(_decoded_bytes(file.metadata, wanted) for file in opened)
         check_memory(needed, selection.memory_limit, str(files[0]))
-        table = pa.concat_tables([file.read(columns=wanted) for file in opened])
+        table = pa.concat_tables([_read(file, wanted, selection.memory_limit) for file in opened])
         table.validate(full=True)  # that texts are texts, among others
         return from_arrow(table, str(files[0]), files[0].parent)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -50,11 +52,29 @@ def _byte_columns(file: Path) -> list[str]:
     import pyarrow.parquet as pq
 
     schema = pq.read_metadata(file).schema
+    columns = [schema.column(number) for number in range(len(schema))]
     return [
-        schema.column(number).path
-        for number in range(len(schema))
-        if schema.column(number).physical_type == "BYTE_ARRAY" and "." not in schema.column(number).path.split(".")[0]
+        column.path
+        for column in columns
+        if column.physical_type == "BYTE_ARRAY" and not column.max_repetition_level and column.path == column.name
     ]
+
+
+def _read(file: "pq.ParquetFile", wanted: list[str] | None, memory_limit: float) -> "pa.Table":
+    """Read a file a few rows at a time where a value that it stores once may be repeated without end.
+
+    Arrow keeps such values apart from their repetitions in plain columns, but not in pictures, which are structs.
+    """
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    nested = any(kinds.is_nested(field.type) for field in file.schema_arrow)
+    batches, size = list[pa.RecordBatch](), 0
+    for batch in file.iter_batches(_FEW if nested else _MANY, columns=wanted):
+        size += batch.nbytes
+        check_memory(size, memory_limit, "The table")
+        batches.append(batch)
+    return pa.Table.from_batches(batches) if batches else file.read(columns=wanted)
 
 
 def _wanted(names: list[str], selection: Selection) -> list[str] | None:
@@ -67,16 +87,16 @@ def _wanted(names: list[str], selection: Selection) -> list[str] | None:
 
 def _decoded_bytes(metadata: "pq.FileMetaData", wanted: list[str] | None) -> int:
     """What a file takes in memory, by what it says of itself."""
-    needed = metadata.num_rows * ROW_BYTES
+    needed = int(metadata.num_rows) * ROW_BYTES
     for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
         for column in (group.column(number) for number in range(group.num_columns)):
             if wanted is None or column.path_in_schema.partition(".")[0] in wanted:
                 width = _WIDTHS.get(column.physical_type, 0)
-                needed += max(column.num_values * width, column.total_uncompressed_size)
+                needed += int(max(column.num_values * width, column.total_uncompressed_size))
     return needed
 
 
-def from_delimited(file: Path, selection: Selection = Selection()) -> Table:
+def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
     """The table that a text file holds, with names in its first line.
 
     Columns are separated by commas, semicolons, tabs or bars, whichever the first line has most of. Ids and groups are

@@ -241,14 +241,14 @@ class Transformed:
                 size = sum(array.nbytes for array in arrays.values()) * len(self)
                 check_memory(size, memory_limit, f"The {len(self)} inputs of {self.source}")
                 again = self._made(row, name)
-                if any(not np.array_equal(arrays[key], again.get(key)) for key in arrays):
+                if any(key not in again or not np.array_equal(arrays[key], again[key]) for key in arrays):
                     raise InputError(
                         f"The transform must give the same result each time, but that of example {name} changed: leave "
                         "out random augmentation."
                     )
             made.append(arrays)
         stacks = {key: stacked([arrays.get(key) for arrays in made], self.source) for key in (made or [{}])[0]}
-        return stacks[""] if "" in stacks else stacks
+        return stacks.get("", stacks)
 
     def _made(self, row: int, name: str) -> dict[str, Array]:
         cell = self.cells.cell(row, name) if isinstance(self.cells, Pictures) else self.cells[row]

@@ -1,5 +1,6 @@
 """Which columns of a table are read, and how inputs are prepared."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Selection:
         for name in (*([] if self.label is None else [self.label]), *self.inputs, *self.not_inputs):
             if name not in names:
                 raise InputError(
-                    f"There is no column {name!r} in {source}, only {some(names)}: name one of them{nearest(name, names)}."
+                    f"There is no column {name!r} in {source}, only {some(names)}: name one of them"
+                    f"{nearest(name, names) or '.'}"
                 )
         if self.label is not None:
             return self.label
@@ -70,6 +72,10 @@ class Selection:
         )
 
 
+DEFAULT = Selection()
+"""Columns by the rules alone."""
+
+
 def is_index(name: str, cells: Sequence[object] | None = None) -> bool:
     """Whether a column is the index that pandas or R wrote beside the data, by its name and its cells.
 
@@ -80,4 +86,4 @@ def is_index(name: str, cells: Sequence[object] | None = None) -> bool:
         return True
     if name not in _COUNTED or cells is None or any(not isinstance(cell, int) for cell in cells):
         return False
-    return all(one < other for one, other in zip(cells, cells[1:], strict=False))  # type: ignore[operator]
+    return all(one < other for one, other in itertools.pairwise(cells))  # type: ignore[operator]

@@ -107,7 +107,8 @@ def load(
     else:
         columns = _read(name, part, data_dir, selection)
         if transform is not None:
-            columns = replace(columns, inputs=Transformed(columns.inputs, transform, name))
+            cells: Any = columns.inputs
+            columns = replace(columns, inputs=Transformed(cells, transform, name))
     return columns.examples(choice.rows, memory_limit)
 
 

@@ -1,6 +1,6 @@
 """Splits: train, validation and test parts; forget set and retain set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def forget_groups(examples: Examples, count: float, seed: int = 0) -> ForgetSpli
     return _divide(examples, np.isin(examples.groups, groups[order[: int(count)]]))
 
 
-def forget_ids(examples: Examples, ids: Sequence[str]) -> ForgetSplit:
+def forget_ids(examples: Examples, ids: Iterable[object]) -> ForgetSplit:
     """Forget the examples with these ids.
 
     Raises:

@@ -13,7 +13,7 @@ from untrain.data.arrays import scalars, stacked, to_array, without_torch
 from untrain.data.columns import Columns
 from untrain.data.examples import Array
 from untrain.data.images import SUFFIXES, Pictures, Transformed, can_be_opened, is_picture
-from untrain.data.selection import SPECIAL, Selection, is_index
+from untrain.data.selection import DEFAULT, SPECIAL, Selection, is_index
 from untrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Table:
     index: Sequence[object] | None = None
     root: Path | None = None
 
-    def read(self, selection: Selection = Selection()) -> Columns:
+    def read(self, selection: Selection = DEFAULT) -> Columns:
         """Labels, ids, groups and inputs; `as_examples` says which columns they are.
 
         Raises:
@@ -289,7 +289,7 @@ def _shared(column: "pa.ChunkedArray") -> list[object]:
 
 
 def _plain(kind: "pa.DataType") -> "pa.DataType":
-    """The type with decimals as floats, dictionaries as their values, and views of lists as lists."""
+    """The type with decimals as floats and dictionaries as their values."""
     import pyarrow as pa
     import pyarrow.types as kinds
 
@@ -301,7 +301,7 @@ def _plain(kind: "pa.DataType") -> "pa.DataType":
         inner = _plain(kind.value_type)
         if kinds.is_fixed_size_list(kind):
             return pa.list_(inner, kind.list_size)
-        return pa.large_list(inner) if kinds.is_large_list(kind) or kinds.is_large_list_view(kind) else pa.list_(inner)
+        return pa.large_list(inner) if kinds.is_large_list(kind) else pa.list_(inner)
     return kind
 
 
@@ -326,10 +326,10 @@ def _is_number(kind: "pa.DataType") -> bool:
 
 
 def _is_sequence(kind: "pa.DataType") -> bool:
+    """Whether cells are lists; views of lists are read cell by cell, since Arrow loses cells when it casts them."""
     import pyarrow.types as kinds
 
-    lists = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list, kinds.is_list_view, kinds.is_large_list_view)
-    return any(is_one(kind) for is_one in lists)
+    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
 
 
 class _Range(msgspec.Struct):

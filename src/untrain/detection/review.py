@@ -2,7 +2,8 @@
 
 A spreadsheet takes a text that starts with `=`, `+`, `-` or `@` for a formula, and converts what looks like a number or
 a date. Such a text is written with a leading apostrophe, and so is one that starts with an apostrophe; the first
-apostrophe is removed when the file is read. So ids come back unchanged, and no formula is computed.
+apostrophe is removed when the file is read. The same happens behind every comma, semicolon, bar, tab and line end in a
+text, since a program may separate by any of them. So ids come back unchanged, and no formula is computed.
 """
 
 import csv
@@ -25,6 +26,9 @@ _YES = frozenset(("yes", "y", "1", "true", "x"))
 _NO = frozenset(("", "no", "n", "0", "false"))
 _CHANGED = re.compile(r"[\x00-\x20\s'=+\-@＝＋－＠]|[\d.,:/eE+\-]+\Z")  # noqa: RUF001 (the wide forms are formulas, too)
 """Texts that a spreadsheet takes for a formula, a number or a date."""
+_BEHIND = re.compile(r"[,;|\t\r\n](?=[\x00-\x20\s\"'=+\-@＝＋－＠])")  # noqa: RUF001
+"""Separators behind which another program would see such a text begin, as one that separates by semicolons does."""
+_ESCAPED = re.compile(r"([,;|\t\r\n])'")
 _WHOLE = re.compile(r"0|[1-9]\d{0,14}")
 """Numbers that a spreadsheet writes back unchanged."""
 
@@ -90,7 +94,8 @@ def has_answers(path: str | Path) -> bool:
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
     """Line number, answer in lower case, and id of each row that is not empty."""
-    table = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    text = _text(path)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
     line = 1
     try:
         head = [cell.strip().lower() for cell in next(table, [])]
@@ -111,6 +116,12 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
         raise InputError(f"line {line} of {path} is not comma-separated values: {error}") from None
 
 
+def _separator(text: str) -> str:
+    """What separates the cells: a spreadsheet may have saved the file with semicolons or tabs."""
+    head = text.partition("\n")[0]
+    return max(",;\t", key=head.count)
+
+
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
@@ -126,8 +137,9 @@ def _text(path: Path) -> str:
 
 
 def _escape(text: str) -> str:
-    return f"'{text}" if _CHANGED.match(text) and not _WHOLE.fullmatch(text) else text
+    inner = _BEHIND.sub(r"\g<0>'", text)
+    return f"'{inner}" if _CHANGED.match(text) and not _WHOLE.fullmatch(text) else inner
 
 
 def _unescape(text: str) -> str:
-    return text.removeprefix("'")
+    return _ESCAPED.sub(r"\1", text.removeprefix("'"))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from untrain.core.progress import advance
 from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
@@ -165,12 +166,14 @@ class Training:
         chunk.attach()
         own = None if subsets is None else torch.from_numpy(subsets[chunk.rows]).to(self.models.device)
         bounds = batch_bounds(len(examples) if own is None else own.shape[1], self.recipe.batch_size)
-        left = int(np.ceil(epochs * len(bounds) - 1e-9))
+        left = total = int(np.ceil(epochs * len(bounds) - 1e-9))
+        before = next(number for number, part in enumerate(self._parts) if part[0] is chunk)
         epoch = self.epoch
         while left > 0:
             self._run_epoch(chunk, optimizer, examples, epoch, bounds[:left], len(bounds), beside, own)
             chunk.collect()
             left -= len(bounds)
+            advance(before * total + total - max(0, left), len(self._parts) * total)
             epoch += 1
             self._end_epoch(chunk, best, epoch, validation)
         if epoch >= self.recipe.epochs:

@@ -169,7 +169,7 @@ def _split(
     """Forget and retain set; what was forgotten earlier is in neither."""
     if isinstance(ids, str | bytes):
         raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
-    wanted = [str(name) for name in ids]
+    wanted = [str(name) for name in examples.ids[examples.positions(ids)]]
     if validation is not None:
         _check_leaks(examples, wanted, validation, history)
     parts = forget_ids(examples, wanted)
