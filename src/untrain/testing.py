@@ -101,7 +101,7 @@ def _other_case(model: Model) -> tuple[Population, Request]:
 
 
 def _train_original(model: Model, examples: Examples) -> Population:
-    build = factory(model, examples.inputs.shape[1:], len(examples.classes))
+    build = factory(model, examples.array.shape[1:], len(examples.classes))
     return Population.create(build, 1, seed=1, dtype=torch.float64, engine=Engine()).train(examples, _RECIPE)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from untrain.data import Examples
-from untrain.errors import InputError
+from untrain.errors import InputError, NotSupportedError
 
 
 def some(**changes: Any) -> Examples:
@@ -104,3 +104,53 @@ def test_they_print_as_a_few_lines_without_arrays() -> None:
 def test_a_name_that_an_array_would_cut_is_refused() -> None:
     with pytest.raises(InputError, match="cannot end with a null character"):
         some(ids=["a", "b", "c", "c\0"])
+
+
+def named(**changes: Any) -> Examples:
+    inputs = {"tokens": np.arange(8).reshape(4, 2), "mask": np.ones((4, 2))}
+    return Examples.of(**({"inputs": inputs, "labels": [0, 1, 1, 0], "ids": list("abcd")} | changes))
+
+
+def test_named_inputs_are_selected_and_put_together_by_name() -> None:
+    both = named()
+    chosen = both.select([2, 0])
+    assert chosen.inputs["tokens"].tolist() == [[4, 5], [0, 1]]
+    assert chosen.inputs["mask"].shape == (2, 2)
+    again = Examples.concatenate([both.select([0]), both.select([1, 2, 3])])
+    assert again.inputs["tokens"].tolist() == both.inputs["tokens"].tolist()
+    assert list(both.arrays) == ["mask", "tokens"]
+    assert both.input_bytes()[1] == both.inputs["mask"][1].tobytes() + both.inputs["tokens"][1].tobytes()
+    assert "mask float64, shape (2,); tokens int64, shape (2,) each" in repr(both)
+    with pytest.raises(InputError, match="same shape and type"):
+        Examples.concatenate([both.select([0]), named(inputs=np.zeros((4, 2)), ids=list("efgh"))])
+
+
+def test_the_digest_of_named_inputs_depends_on_names_not_on_their_order() -> None:
+    arrays = named().arrays
+    assert named(inputs=dict(reversed(arrays.items()))).digest() == named().digest()
+    assert named(inputs={"words": arrays["tokens"], "mask": arrays["mask"]}).digest() != named().digest()
+    assert named(inputs={"mask": arrays["mask"]}).digest() != Examples.of(arrays["mask"], [0, 1, 1, 0]).digest()
+
+
+def test_the_digest_of_one_array_stays_what_it_was() -> None:
+    examples = Examples.of(np.arange(12.0).reshape(4, 3), [0, 1, 1, 0], groups=list("abca"))
+    assert examples.digest() == "926b9d317ef15d7e780d43e1fd09e19ec1022102ea58faa39387fc7eaac0b22e"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "empty"),
+        ({"a": np.zeros((4, 1)), "b": np.zeros((3, 1))}, r"one length, got \{'a': 4, 'b': 3\}"),
+        ({"a": np.zeros((4, 1)), "b": np.array([1, 2, np.inf, 4])}, "example c"),
+        ({"a": np.zeros((5, 1))}, "5 labels"),
+    ],
+)
+def test_wrong_named_inputs_are_refused(inputs: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        named(inputs=inputs)
+
+
+def test_what_takes_one_array_refuses_named_inputs_with_the_names() -> None:
+    with pytest.raises(NotSupportedError, match="named inputs mask, tokens"):
+        _ = named().array

@@ -195,14 +195,14 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
         if name not in known:
             raise InputError(f"expected --model {', '.join(known)} or PACKAGE.MODULE:FACTORY, got {name!r}")
         model, recipe = known[name], suited_recipe(known[name])
-    return factory(model, examples.inputs.shape[1:], len(examples.classes)), recipe
+    return factory(model, examples.array.shape[1:], len(examples.classes)), recipe
 
 
 def _built(factory: "Factory", examples: "Examples") -> "nn.Module":
     """A network, checked on two of the examples."""
     from untrain.population import Engine, Population, check_fits, guarded
 
-    expected = f"a model for inputs of shape {examples.inputs.shape[1:]} and {len(examples.classes)} classes"
+    expected = f"a model for inputs of shape {examples.form} and {len(examples.classes)} classes"
     models: Population = guarded(expected, lambda: Population.create(factory, 1, engine=Engine()))
     check_fits(models, examples)
     return models.module()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.core.text import printable
-from untrain.errors import InputError
+from untrain.errors import InputError, NotSupportedError
 
 Array = npt.NDArray[Any]
+Inputs = Array | Any
+"""One array `[n, ...]`, or a dictionary of arrays `[n, ...]` by name. Typed as arrays are, since nearly all are one."""
 Labels = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 
@@ -22,28 +24,36 @@ class Examples:
     """Examples of one classification task.
 
     Attributes:
-        inputs: `[n, ...]` array of any type that a model takes; images are `[n, channels, height, width]`.
+        inputs: `[n, ...]` array of any type that a model takes; images are `[n, channels, height, width]`. Or a
+            dictionary of such arrays, which the model takes by name, such as `input_ids` and `attention_mask`.
         labels: `[n]` class numbers, 0 to `len(classes) - 1`.
         ids: `[n]` distinct strings that name an example for good, wherever it stands.
         classes: a name for each class.
         groups: `[n]` strings such as the person on a photograph, or None.
 
     Raises:
-        InputError: lengths differ, a label is out of range or not an integer, an id occurs twice, or an input
-            is not finite.
+        InputError: lengths differ, a label is out of range or not an integer, an id occurs twice, an input is not
+            finite, or named inputs have no names.
 
     >>> Examples.of(np.zeros((2, 3)), [0, 1]).ids.tolist()
     ['0', '1']
+    >>> Examples.of({"input_ids": [[5, 6], [7, 0]], "attention_mask": [[1, 1], [1, 0]]}, [0, 1]).form
+    'attention_mask (2,), input_ids (2,)'
     """
 
-    inputs: Array
+    inputs: Inputs
     labels: Labels
     ids: npt.NDArray[np.str_]
     classes: tuple[str, ...]
     groups: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
-        count = len(self.inputs)
+        if not self.arrays:
+            raise InputError("Named inputs must be a dictionary of arrays by name, got an empty one.")
+        counts = {name: len(array) for name, array in self.arrays.items()}
+        count = next(iter(counts.values()))
+        if len(set(counts.values())) > 1:
+            raise InputError(f"All named inputs must have one length, got {counts}.")
         for name, column in (("labels", self.labels), ("ids", self.ids), ("groups", self.groups)):
             if column is not None and column.shape != (count,):
                 raise InputError(f"There must be {count} {name}, one for each input, got shape {column.shape}.")
@@ -63,37 +73,68 @@ class Examples:
             raise InputError(f"Ids must be distinct, got {names[twice[0]]} {occurrences[twice[0]]} times.")
 
     def _check_inputs(self) -> None:
-        if self.inputs.dtype.kind != "f" or not len(self):
-            return
-        infinite = np.flatnonzero(~np.isfinite(self.inputs.reshape(len(self), -1)).all(axis=1))
-        if len(infinite):
-            raise InputError(f"Inputs must be finite, got NaN or infinity in example {self.ids[infinite[0]]}.")
+        for array in self.arrays.values():
+            if array.dtype.kind != "f" or not len(self):
+                continue
+            infinite = np.flatnonzero(~np.isfinite(array.reshape(len(self), -1)).all(axis=1))
+            if len(infinite):
+                raise InputError(f"Inputs must be finite, got NaN or infinity in example {self.ids[infinite[0]]}.")
 
     @classmethod
     def of(
         cls,
-        inputs: npt.ArrayLike,
+        inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike],
         labels: npt.ArrayLike,
         ids: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
     ) -> "Examples":
         """Make examples from anything array-like; ids default to the row numbers, class names to the class numbers."""
-        inputs, labels = np.asarray(inputs), np.asarray(labels)
+        labels = np.asarray(labels)
+        named = {str(name): np.asarray(array) for name, array in _named(inputs).items()}
         if labels.dtype.kind not in "iu":
             raise InputError(f"Labels must be integers, got {labels.dtype}.")
         if classes is None:
             classes = [str(number) for number in range(int(labels.max()) + 1 if labels.size else 0)]
         return cls(
-            inputs=inputs,
+            inputs=named if isinstance(inputs, Mapping) else named[""],
             labels=labels.astype(np.int64),
-            ids=name_array([str(row) for row in range(len(inputs))] if ids is None else ids),
+            ids=name_array([str(row) for row in range(len(labels))] if ids is None else ids),
             classes=tuple(classes),
             groups=None if groups is None else name_array(groups),
         )
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays of the inputs by name, in the order of their names; a single array has the name ''."""
+        return dict(sorted(_named(self.inputs).items()))
+
+    @property
+    def array(self) -> Array:
+        """The inputs as one array.
+
+        Raises:
+            NotSupportedError: they are named.
+        """
+        if isinstance(self.inputs, Mapping):
+            raise NotSupportedError(
+                f"This takes inputs as one array, and the examples have the named inputs {', '.join(self.arrays)}; "
+                "pass a model or factory that takes them by name."
+            )
+        return self.inputs
+
+    @property
+    def form(self) -> str:
+        """Shape of one example's inputs, for people: `(1, 8, 8)`, or one shape for each name."""
+        return ", ".join(f"{name} {array.shape[1:]}".lstrip() for name, array in self.arrays.items())
+
+    def input_bytes(self) -> list[bytes]:
+        """The bytes of each example's inputs; equal for exact copies."""
+        columns = [np.ascontiguousarray(array) for array in self.arrays.values()]
+        return [b"".join(row.tobytes() for row in rows) for rows in zip(*columns, strict=True)]
 
     def __repr__(self) -> str:
         r"""A few lines for people.
@@ -105,9 +146,10 @@ class Examples:
           ids      0, 1, 2, ...
           groups   3: a, b, c
         """
+        shapes = [f"{name} {array.dtype}, shape {array.shape[1:]}".lstrip() for name, array in self.arrays.items()]
         lines = [
             f"Examples: {len(self):,} of {len(self.classes)} classes",
-            f"  inputs   {self.inputs.dtype}, shape {self.inputs.shape[1:]} each",
+            f"  inputs   {'; '.join(shapes)} each",
             f"  classes  {_first(self.classes, 10)}",
             f"  ids      {_first(self.ids.tolist())}",
         ]
@@ -120,26 +162,31 @@ class Examples:
         """The examples at `positions`, in that order."""
         rows: Positions = np.asarray(positions, dtype=np.intp)
         groups = None if self.groups is None else self.groups[rows]
-        return Examples(self.inputs[rows], self.labels[rows], self.ids[rows], self.classes, groups)
+        inputs = _like(self.inputs, {name: array[rows] for name, array in self.arrays.items()})
+        return Examples(inputs, self.labels[rows], self.ids[rows], self.classes, groups)
 
     @staticmethod
     def concatenate(parts: "Sequence[Examples]") -> "Examples":
         """All examples of all parts, in order; with groups if every part has them.
 
         Raises:
-            InputError: there are no parts, they differ in classes or in shape or type of inputs, or an id occurs twice.
+            InputError: there are no parts; they differ in classes or in name, shape or type of inputs; or an id occurs
+                twice.
         """
         if not parts:
             raise InputError("There must be at least one set of examples to concatenate, got none.")
-        kinds = {(part.inputs.shape[1:], str(part.inputs.dtype), part.classes) for part in parts}
+        kinds = {(*_heads(part.arrays, first_axis=1), part.classes) for part in parts}
         if len(kinds) > 1:
             raise InputError(
                 "Examples to concatenate must have the same classes and the same shape and type of inputs, got "
-                f"{' and '.join(map(str, sorted(kinds)))}."
+                f"{' and '.join(sorted(map(str, kinds)))}."
             )
         groups = [part.groups for part in parts if part.groups is not None]
         return Examples(
-            np.concatenate([part.inputs for part in parts]),
+            _like(
+                parts[0].inputs,
+                {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays},
+            ),
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.ids for part in parts]),
             parts[0].classes,
@@ -165,8 +212,9 @@ class Examples:
 
     def digest(self) -> str:
         """SHA-256 of all columns and class names; one pass over the bytes."""
-        state = hashlib.sha256(repr((self.inputs.shape, str(self.inputs.dtype), self.classes)).encode())
-        columns = (self.inputs, self.labels, self.ids) + (() if self.groups is None else (self.groups,))
+        arrays = self.arrays
+        state = hashlib.sha256(repr((*_heads(arrays), self.classes)).encode())
+        columns = (*arrays.values(), self.labels, self.ids, *(() if self.groups is None else (self.groups,)))
         for column in columns:
             state.update(np.ascontiguousarray(column).tobytes())
         return state.hexdigest()
@@ -182,6 +230,23 @@ def name_array(names: Sequence[str] | npt.NDArray[np.str_]) -> npt.NDArray[np.st
     if cut:
         raise InputError(f"Ids and groups cannot end with a null character, got {cut[0]!r}.")
     return np.asarray(names, dtype=np.str_)
+
+
+def _named(inputs: Inputs) -> Mapping[str, Any]:
+    """Inputs by name; a single array has the name ''."""
+    return inputs if isinstance(inputs, Mapping) else {"": inputs}
+
+
+def _like(inputs: Inputs, arrays: dict[str, Array]) -> Inputs:
+    """Other arrays in the form of these inputs."""
+    return arrays if isinstance(inputs, Mapping) else arrays[""]
+
+
+def _heads(arrays: Mapping[str, Array], first_axis: int = 0) -> Iterator[object]:
+    """Name, where there is one, shape and type of each array."""
+    for name, array in arrays.items():
+        yield from (name,) if name else ()
+        yield from (array.shape[first_axis:], str(array.dtype))
 
 
 def _first(names: Sequence[str], count: int = 3) -> str:

@@ -117,7 +117,7 @@ class Work(abc.ABC, Generic[E, J]):
 
     def build_for(self, examples: Examples) -> Factory:
         """Factory of the experiment's network for these examples."""
-        return factory(self.experiment.model, examples.inputs.shape[1:], len(examples.classes))
+        return factory(self.experiment.model, examples.array.shape[1:], len(examples.classes))
 
     @property
     def device_type(self) -> str:

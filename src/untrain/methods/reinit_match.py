@@ -94,5 +94,6 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
 
     def noisy(self, examples: Examples, streams: Streams, epoch: int) -> Examples:
         """The examples with an epoch's normal noise on their inputs."""
-        noise = streams.generator("noise", epoch).standard_normal(examples.inputs.shape, dtype=np.float32)
-        return dataclasses.replace(examples, inputs=examples.inputs + np.float32(self.noise) * noise)
+        inputs = examples.array
+        noise = streams.generator("noise", epoch).standard_normal(inputs.shape, dtype=np.float32)
+        return dataclasses.replace(examples, inputs=inputs + np.float32(self.noise) * noise)

@@ -13,11 +13,15 @@ from untrain.population.recipe import SGD, AdamW, Cosine, Recipe
 def suited(examples: Examples) -> tuple[Model, Recipe]:
     """A small CNN for images, an MLP with two hidden layers of 50 for everything else, and a recipe for it.
 
+    Raises:
+        NotSupportedError: the inputs are named.
+
     >>> import numpy as np
     >>> suited(Examples.of(np.zeros((2, 5)), [0, 1]))[0]
     MLP(widths=(50, 50))
     """
-    image = examples.inputs.ndim == 4 and min(examples.inputs.shape[2:]) >= 8
+    shape = examples.array.shape
+    image = len(shape) == 4 and min(shape[2:]) >= 8
     model = CNN(widths=(16, 32)) if image else MLP(widths=(50, 50))
     return model, suited_recipe(model)
 
@@ -53,7 +57,7 @@ def train_suited(
         InputError: there are no examples, or no validation examples where the recipe needs them.
     """
     model, usual = suited(examples)
-    factory = factory or factory_of(model, examples.inputs.shape[1:], len(examples.classes))
+    factory = factory or factory_of(model, examples.array.shape[1:], len(examples.classes))
     recipe = recipe or usual
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = Population.create(factory, 1, seed=seed, device=device, engine=Engine(1))

@@ -70,7 +70,7 @@ def check_fits(models: Population, examples: Examples) -> None:
         InputError: they do not, or their code fails.
     """
     classes, few = len(examples.classes), examples.select(range(min(2, len(examples))))
-    expected = f"a model for inputs of shape {examples.inputs.shape[1:]} and {classes} classes"
+    expected = f"a model for inputs of shape {examples.form} and {classes} classes"
     shape = guarded(expected, lambda: tuple(models.logits(few).shape))[1:]
     if shape != (len(few), classes):
         raise InputError(f"expected {expected}, got logits of shape {shape} for {len(few)} examples")

@@ -84,11 +84,11 @@ def check_validation(examples: Examples, validation: Examples) -> None:
     """
     if not len(validation):
         raise InputError("The validation set is empty; give at least one validation example.")
-    if validation.classes != examples.classes or validation.inputs.shape[1:] != examples.inputs.shape[1:]:
+    if validation.classes != examples.classes or validation.form != examples.form:
         raise InputError(
-            f"expected validation examples with the {len(examples.classes)} classes and inputs of shape "
-            f"{examples.inputs.shape[1:]} of the training examples, got {len(validation.classes)} classes "
-            f"{', '.join(validation.classes[:3])}... and shape {validation.inputs.shape[1:]}"
+            f"Validation examples must have the {len(examples.classes)} classes and the inputs {examples.form} of the "
+            f"training examples, got {len(validation.classes)} classes {', '.join(validation.classes[:3])}... and the "
+            f"inputs {validation.form}."
         )
     leaks = np.intersect1d(examples.ids, validation.ids)
     if len(leaks):
@@ -97,5 +97,5 @@ def check_validation(examples: Examples, validation: Examples) -> None:
 
 def find_copies(of: Examples, among: Examples) -> npt.NDArray[np.bool_]:
     """Which examples `among` others have exactly the inputs of one `of` the first, `[n]`."""
-    known = {row.tobytes() for row in np.ascontiguousarray(of.inputs)}
-    return np.asarray([row.tobytes() in known for row in np.ascontiguousarray(among.inputs)], dtype=np.bool_)
+    known = set(of.input_bytes())
+    return np.asarray([row in known for row in among.input_bytes()], dtype=np.bool_)

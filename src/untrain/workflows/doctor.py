@@ -162,16 +162,18 @@ def _check_model(model: nn.Module | Population, train: Examples) -> None:
 
 
 def _facts(train: Examples, validation: Examples | None) -> Iterator[str]:
-    shape = "x".join(map(str, train.inputs.shape[1:])) or "single numbers"
-    classes = len(train.classes)
-    yield f"{len(train)} training examples of {classes} classes; inputs of shape {shape}, {train.inputs.dtype}."
+    shapes = [
+        f"{name} {'x'.join(map(str, array.shape[1:])) or 'single numbers'}, {array.dtype}".lstrip()
+        for name, array in train.arrays.items()
+    ]
+    yield f"{len(train)} training examples of {len(train.classes)} classes; inputs of shape {'; '.join(shapes)}."
     if validation is not None:
         yield f"{len(validation)} validation examples."
 
 
 def _data_warnings(train: Examples, validation: Examples | None) -> Iterator[str]:
     """What is odd in the data, whatever is to be forgotten."""
-    rows = [row.tobytes() for row in np.ascontiguousarray(train.inputs)]
+    rows = train.input_bytes()
     distinct = len(set(rows))
     if repeated := len(rows) - distinct:
         mixed = len(set(zip(rows, train.labels.tolist(), strict=True))) - distinct

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from untrain.core.environment import machine, versions
 from untrain.core.files import digest, read_arrays, write_arrays
 from untrain.core.randomness import Streams
+from untrain.data import Examples
 from untrain.errors import IntegrityError, InterruptedRunError
 from untrain.methods import Method
 from untrain.population import Population
@@ -146,9 +148,14 @@ class AuditModels:
         request = self.case.request
         sets = (request.forget, request.retain, request.validation, self.case.evaluation_set)
         arrays = {
-            f"{number} {name}": getattr(examples, name)
+            f"{number} {name}": column
             for number, examples in enumerate(sets)
             if examples is not None
-            for name in ("inputs", "labels")
+            for name, column in _columns(examples).items()
         }
         return digest(arrays, {})
+
+
+def _columns(examples: Examples) -> dict[str, npt.NDArray[Any]]:
+    """Inputs and labels by name."""
+    return {f"inputs {name}".rstrip(): array for name, array in examples.arrays.items()} | {"labels": examples.labels}
