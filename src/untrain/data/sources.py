@@ -43,6 +43,7 @@ def load(
     per_class: int | None = None,
     label: str | None = None,
     not_inputs: Sequence[str] = (),
+    group: str | None = None,
     seed: int = 0,
 ) -> Examples:
     """Read examples by the name of a data set, or from a folder or parquet table of one's own.
@@ -73,6 +74,7 @@ def load(
         per_class: number of examples to keep of each class, drawn at random; default all.
         label: label column of a table of one's own; default `label`, else `labels`, else the only one of class labels.
         not_inputs: further columns of such a table that a model must not see, such as other labels.
+        group: group column of such a table, such as the person that a row belongs to; default `group`.
         seed: seed of the draws.
 
     Raises:
@@ -85,8 +87,8 @@ def load(
     choice = _Choice(limit, None if classes is None else tuple(classes), per_class, Streams(seed).child("limit", part))
     path = Path(source)
     if path.suffix == ".parquet" and path.is_file():
-        columns = from_parquet([path]).read(label, not_inputs).with_ids(f"{path.stem}/", digits=5)
-    elif label not in (None, "label") or not_inputs:
+        columns = from_parquet([path]).read(label, not_inputs, group).with_ids(f"{path.stem}/", digits=5)
+    elif label not in (None, "label") or not_inputs or group is not None:
         raise InputError(f"Columns can be chosen of a .parquet table only, got {str(source)!r}.")
     else:
         columns = _read(str(source), part, data_dir)

@@ -42,7 +42,9 @@ class Table:
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     index: Sequence[object] | None = None
 
-    def read(self, label: str | None = None, not_inputs: Sequence[str] = ()) -> Columns:
+    def read(
+        self, label: str | None = None, not_inputs: Sequence[str] = (), group: str | None = None
+    ) -> Columns:
         """Labels, ids, groups and inputs.
 
         The labels are the column `label`, else `labels`, else the only one that holds class labels. Ids are the column
@@ -53,23 +55,25 @@ class Table:
         Args:
             label: the label column, if another.
             not_inputs: further columns that are no inputs.
+            group: the column of the groups, if another.
 
         Raises:
             InputError: a column is missing, or the inputs are not clear.
         """
         label = self._label_column() if label is None else label
-        for name in (label, *not_inputs):
+        for name in (label, *not_inputs, *([] if group is None else [group])):
             if name not in self.columns:
                 raise InputError(
                     f"There is no column {name!r} in {self.source}, only {some(list(self.columns))}: name one of them."
                 )
         if not len(self.columns[label]):
             raise InputError(f"There must be at least one row in {self.source}, got none.")
+        group = group or "group"
         return Columns(
-            self._inputs({label, *_SPECIAL, *not_inputs}),
+            self._inputs({label, *_SPECIAL, *not_inputs, group}),
             scalars(self.columns[label], f"column {label!r}"),
             scalars(self.columns["id"], "column 'id'") if "id" in self.columns else self.index,
-            scalars(self.columns["group"], "column 'group'") if "group" in self.columns else None,
+            scalars(self.columns[group], f"column {group!r}") if group in self.columns else None,
             self.class_names.get(label),
         )
 

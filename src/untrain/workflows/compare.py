@@ -94,8 +94,3 @@ def check_validation(examples: Examples, validation: Examples) -> None:
     if len(leaks):
         raise InputError(f"The validation example {str(leaks[0])!r} is also in the training set; leave it out of one.")
 
-
-def find_copies(of: Examples, among: Examples) -> npt.NDArray[np.bool_]:
-    """Which examples `among` others have exactly the inputs of one `of` the first, `[n]`."""
-    known = set(of.input_bytes())
-    return np.asarray([row in known for row in among.input_bytes()], dtype=np.bool_)
