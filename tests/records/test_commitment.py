@@ -11,7 +11,8 @@ from tests.records.samples import KEY
 from untrain.errors import InputError, IntegrityError
 from untrain.records import commit, held, new_key, read_key, write_key
 from untrain.records.commitment import check_commitment, commitment, key_check, tag
-from untrain.records.record import Requested, canonical
+from untrain.records.record import Requested
+from untrain.records.serialization import canonical
 
 IDS = ("cat.png", "Grüße", "\ud800", "")
 

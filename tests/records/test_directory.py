@@ -13,7 +13,8 @@ from untrain.core.files import read_arrays
 from untrain.errors import ConfigError, InputError, IntegrityError
 from untrain.records import Chain, Previous, Verdict, new_key, read_chain, read_key, read_record, verify, write_record
 from untrain.records.directory import earlier_files
-from untrain.records.record import Outcome, record_bytes
+from untrain.records.record import Outcome
+from untrain.records.serialization import record_bytes
 
 KEPT = Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=())
 

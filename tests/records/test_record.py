@@ -17,7 +17,8 @@ from untrain.core.estimate import Estimate
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 from untrain.records import Ground, Record, Verdict, now, read_record, state_digest
 from untrain.records import record as module
-from untrain.records.record import Outcome, canonical, content, parse_record, record_bytes, sha256_of_file
+from untrain.records.record import Outcome
+from untrain.records.serialization import canonical, content, parse_record, record_bytes, sha256_of_file
 
 
 def resealed(plain: dict[str, Any]) -> bytes:

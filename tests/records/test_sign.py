@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.records.samples import written
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 from untrain.records import read_record, sign, verify
-from untrain.records.record import canonical
+from untrain.records.serialization import canonical
 
 
 def key_pair(folder: Path) -> tuple[Path, Path]:

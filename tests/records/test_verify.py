@@ -29,7 +29,8 @@ from untrain.records import (
     write_record,
 )
 from untrain.records.commitment import WRONG_KEY
-from untrain.records.record import Outcome, content, record_bytes, sha256_of_file
+from untrain.records.record import Outcome
+from untrain.records.serialization import content, record_bytes, sha256_of_file
 
 
 def check(found: Verification, what: str) -> tuple[bool | None, str]:

@@ -6,7 +6,8 @@ from tests.records.samples import record
 from tests.report.test_report import HOSTILE, Reader
 from untrain.core.estimate import Estimate
 from untrain.records import FileDigest, Previous, Record, Verdict
-from untrain.records.record import Outcome, content
+from untrain.records.record import Outcome
+from untrain.records.serialization import content
 from untrain.report.record import EVIDENCE, record_page
 
 

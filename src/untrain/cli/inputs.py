@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import tyro
 
 from untrain.cli.options import (
-    File,
     OptionalCount,
     OptionalDirectory,
     OptionalFile,
@@ -42,6 +41,7 @@ class Training(TypedDict):
 class RequestKeywords(Training):
     """The keywords of every verb that takes a request."""
 
+    subjects: tuple[str, ...] | None
     validation: "Examples | None"
     previous: Path | None
     key: bytes | None
@@ -56,28 +56,37 @@ class Inputs:
             class, a folder in the layout of CASIA-SURF, or a .parquet table
         data_dir: folder of the parquet files or of CASIA-SURF; default: the environment variable UNTRAIN_DATA
         limit: number of examples to draw at random; default: all
+        group: group column of a table
         label: label column of a table; default: label, labels, or the only column of class labels
         model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data
         weights: trained weights, a .safetensors state dict or hf://OWNER/REPO[@REVISION]/FILE.safetensors
         recipe: training recipe of the network, a .toml file
-        seed: root of all random numbers
+        seed: root of all random numbers; default 0, and for `untrain forget` one that only the key tells
     """
 
     data: Source = "digits"
     data_dir: OptionalDirectory = None
     limit: OptionalCount = None
     label: Annotated[str | None, option("NAME")] = None
+    group: tyro.conf.Suppress[str | None] = None
     model: Annotated[str | None, option("NETWORK")] = None
     weights: Annotated[str | None, option("FILE")] = None
     recipe: OptionalFile = None
-    seed: Annotated[int, option("N")] = 0
+    seed: Annotated[int | None, option("N")] = None
+
+    @property
+    def root(self) -> int:
+        """The seed, or its default."""
+        return 0 if self.seed is None else self.seed
 
     def examples(self, status: Status) -> "Examples":
         """Read the data."""
         from untrain.data import load
 
         status.show(f"reading {self.data}")
-        return load(self.data, data_dir=self.data_dir, limit=self.limit, label=self.label, seed=self.seed)
+        return load(
+            self.data, data_dir=self.data_dir, limit=self.limit, label=self.label, group=self.group, seed=self.root
+        )
 
     def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
         """The trained network, or None without weights, and how a network is trained.
@@ -93,7 +102,7 @@ class Inputs:
         given = None if self.recipe is None else read_recipe(self.recipe)
         factory, suited = _factory(self.model, examples)
         module = _built(factory, examples)
-        training = Training(factory=factory, recipe=given, seed=self.seed, progress=status.show)
+        training = Training(factory=factory, recipe=given, seed=self.root, progress=status.show)
         if self.weights is None:
             return None, {**training, "recipe": given or suited}
         load_weights(module, _local(self.weights))
@@ -109,12 +118,16 @@ class RequestInputs:
 
     Attributes:
         ids: text file with the ids of the examples to forget, one per line
+        subject_column: column of the table that says whom or what a row belongs to; default: group
+        subject: persons or things all of whose rows are to be forgotten, besides those in --ids
         validation: validation data outside the training set, given like --data
         previous: directory of the previous request, whose model is to forget more
         key: request.key of the previous requests, if it is not in their directory
     """
 
-    ids: File
+    ids: OptionalFile = None
+    subject_column: Annotated[str | None, option("NAME")] = None
+    subject: Annotated[tuple[str, ...], option("NAME")] = ()
     validation: OptionalSource = None
     previous: OptionalDirectory = None
     key: OptionalFile = None
@@ -134,12 +147,26 @@ class RequestInputs:
             inputs = dataclasses.replace(inputs, weights=str(self.previous / MODEL))
         if inputs.weights is None:
             raise ConfigError("The weights of a trained model are missing; pass --weights or --previous.")
-        ids, key = read_ids(self.ids), None if self.key is None else read_key(self.key)
+        if self.ids is None and not self.subject:
+            raise ConfigError("Nothing is named that is to be forgotten; pass --ids or --subject.")
+        ids, key = [] if self.ids is None else read_ids(self.ids), None if self.key is None else read_key(self.key)
+        inputs = dataclasses.replace(inputs, group=self.subject_column)
         examples = inputs.examples(status)
         validation = None if self.validation is None else _validation(self.validation, inputs, status)
         module, training = inputs.network(examples, status)
         assert module is not None  # noqa: S101 (there are weights)
-        return module, examples, ids, {**training, "validation": validation, "previous": self.previous, "key": key}
+        return (
+            module,
+            examples,
+            ids,
+            {
+                **training,
+                "subjects": self.subject or None,
+                "validation": validation,
+                "previous": self.previous,
+                "key": key,
+            },
+        )
 
 
 def _validation(source: str, inputs: Inputs, status: Status) -> "Examples":

@@ -101,7 +101,7 @@ class Nearness:
             return None
         vectors = self._vectors(self.training)
         vectors = vectors[np.isfinite(vectors).all(1)]
-        if len(vectors) < 2:  # noqa: PLR2004 (a pair)
+        if len(vectors) < 2:
             return None
         sample = vectors[np.unique(np.linspace(0, len(vectors) - 1, _SAMPLED).astype(int))]
         nearest = [_nearest(vector, vectors) for vector in sample]
@@ -123,7 +123,7 @@ class Nearness:
     @property
     def _is_pictures(self) -> bool:
         shapes = [array.shape for array in self.training.arrays.values()]
-        return list(self.training.arrays) == [""] and len(shapes[0]) == 4 and min(shapes[0][2:]) >= 4  # noqa: PLR2004
+        return list(self.training.arrays) == [""] and len(shapes[0]) == 4 and min(shapes[0][2:]) >= 4
 
     @property
     def _is_numbers(self) -> bool:
@@ -192,6 +192,8 @@ def _within(known: Vectors, others: Vectors, radius: float) -> Mask:
 
 def _directions(known: Vectors, others: Vectors) -> Vectors:
     """At most eight orthonormal directions in which the vectors spread most, `[d, 8]`."""
-    sample = np.concatenate([part[np.linspace(0, len(part) - 1, 250).astype(int)] for part in (known, others) if len(part)])
+    sample = np.concatenate(
+        [part[np.linspace(0, len(part) - 1, 250).astype(int)] for part in (known, others) if len(part)]
+    )
     centered = (sample - sample.mean(axis=0)).astype(np.float64)
     return np.asarray(np.linalg.svd(centered, full_matrices=False)[2][:_DIRECTIONS].T, dtype=np.float32)

@@ -30,8 +30,8 @@ def ids_of_subjects(examples: Examples, subjects: Iterable[str]) -> list[str]:
         raise InputError("The list of subjects is empty; name at least one.")
     if examples.groups is None:
         raise InputError(
-            "The examples do not say which subject they belong to: give them groups, or name the column of the subjects "
-            "(`--subject-column`)."
+            "The examples do not say which subject they belong to: give them groups, or name the column of the "
+            "subjects (--subject-column)."
         )
     groups = np.unique(examples.groups).tolist()
     known = set(groups)

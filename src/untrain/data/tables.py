@@ -42,9 +42,7 @@ class Table:
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     index: Sequence[object] | None = None
 
-    def read(
-        self, label: str | None = None, not_inputs: Sequence[str] = (), group: str | None = None
-    ) -> Columns:
+    def read(self, label: str | None = None, not_inputs: Sequence[str] = (), group: str | None = None) -> Columns:
         """Labels, ids, groups and inputs.
 
         The labels are the column `label`, else `labels`, else the only one that holds class labels. Ids are the column
