@@ -287,7 +287,7 @@ def never() -> nn.Module:
         ({"method": "amnesia"}, ConfigError, "'amnesia'"),
         ({"method": "retrain"}, NotSupportedError, "retrain builds .* pass factory= and recipe="),
         ({"method": "retrain", "factory": never}, NotSupportedError, "pass factory= and recipe="),
-        ({"max_accuracy_drop": 2.0}, InputError, r"max_accuracy_drop in 0..1, got 2.0"),
+        ({"max_accuracy_drop": 2.0}, InputError, r"a share from 0 to 1, got 2.0"),
         ({"model": "a"}, InputError, "str"),
         ({"model": nn.Linear(3, 2)}, InputError, r"\(1, 8, 8\) and 10 classes"),
         ({"model": Own(9)}, InputError, r"\(2, 9\)"),

@@ -273,10 +273,11 @@ def describe_copies(copies: Copies) -> Iterator[str]:
         ("retained", copies.exact_retained, copies.near_retained),
         ("validation", copies.exact_held_out, copies.near_held_out),
     ):
-        advice = "; forget them as well with with_copies (--with-copies)" if where == "retained" else ""
+        advice = ": forget them as well with --with-copies" if where == "retained" else ""
         if exact:
             yield (
-                f"{exact} {where} examples have exactly the inputs of a forgotten example and are not forgotten{advice}."
+                f"{exact} {where} examples have exactly the inputs of a forgotten example and are not forgotten"
+                f"{advice}."
             )
         if near:
             yield (
