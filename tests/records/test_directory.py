@@ -276,7 +276,7 @@ def test_two_threads_that_write_at_once_leave_one_record(tmp_path: Path) -> None
     for number in range(10):
         place, start = tmp_path / str(number), threading.Barrier(2)
         with ThreadPoolExecutor(2) as pool:
-            wrote = list(pool.map(lambda seed, place=place, start=start: write(place, seed, start), (1, 2)))  # type: ignore[misc]
+            wrote = list(pool.map(lambda seed, place=place, start=start: write(place, seed, start), (1, 2)))
         assert sum(wrote) == 1
         assert verify(place).ok
 
