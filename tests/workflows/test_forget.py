@@ -617,7 +617,7 @@ def test_rows_that_were_sorted_anew_are_refused(case: Case, tmp_path: Path) -> N
     first.save(tmp_path / "first")
     order = np.random.default_rng(0).permutation(len(rows))
     anew = un.Examples.of(rows.inputs[order], rows.labels[order])
-    with pytest.raises(InputError, match="'3' was forgotten .* now names other inputs: rows were renumbered"):
+    with pytest.raises(InputError, match=r"'3' was forgotten .* now names other inputs: rows were renumbered"):
         forget(first.model, anew, ["10"], method="finetune", previous=first)
     same = un.Examples.of(rows.inputs[order].astype(np.float64), rows.labels[order], [str(row) for row in order])
     assert forget(first.model, same, ["10"], method="finetune", previous=first).record.requested.retained == 627

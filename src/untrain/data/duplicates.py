@@ -34,7 +34,10 @@ Vectors = npt.NDArray[np.float32]
 def content_digests(examples: Examples) -> list[str]:
     """SHA-256 of the inputs of each example, `[n]`: equal numbers give equal digests, whatever type holds them."""
     arrays = {name: _canonical(array) for name, array in examples.arrays.items()}
-    heads = {name: repr((name, array.dtype.kind, array.shape[1:])).encode() for name, array in arrays.items()}
+    heads = {
+        name: repr((name, array.dtype.kind.replace("u", "i"), array.shape[1:])).encode()
+        for name, array in arrays.items()
+    }
     digests = list[str]()
     for row in range(len(examples)):
         state = hashlib.sha256()
