@@ -114,7 +114,7 @@ def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) 
         ([*ASKED, *KNOWN, "--validation", "digits"], 3, "10 classes digit 0"),
         ([*ASKED, *KNOWN, "--key", "/no/such"], 3, "There is no request key at /no/such"),
         ([*ASKED, *KNOWN, "--key", "ids.txt"], 5, "ids.txt is not JSON"),
-        ([*ASKED, *KNOWN, "--max-accuracy-drop", "7"], 3, "max_accuracy_drop in 0..1, got 7.0"),
+        ([*ASKED, *KNOWN, "--max-accuracy-drop", "7"], 3, "max_accuracy_drop is a share from 0 to 1, got 7.0"),
         ([*ASKED, *KNOWN, "--time-budget", "1e-9"], 3, "(less than 0.1 s); allow more time"),
         ([*ASKED[:-2], *KNOWN], 2, ""),
     ],
@@ -388,7 +388,7 @@ def test_a_request_from_the_hub_and_back(hub: Hub, folder: Path, capsys: pytest.
     assert verify(hub.root / "me/forgotten/main").ok
     assert not (hub.root / "me/forgotten/main/request.key").exists()
     (folder / "forgotten" / "report.html").write_text("other")
-    with pytest.raises(IntegrityError, match=r"page: .*not the page of this record"):
+    with pytest.raises(IntegrityError, match=r"page: .*bytes, and the record says"):
         push_directory("forgotten", "me/forgotten")
 
 

@@ -1,5 +1,6 @@
 """Records made by hand, and directories with them."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from untrain.records import (
     Applied,
     Audit,
     Chain,
+    Copies,
     Ground,
     Membership,
     MemoryLeft,
@@ -52,15 +54,23 @@ def record(
         versions={"untrain": __version__, "python": "3.11.0", "torch": "2.13.0"},
         machine={"device": "cpu", "threads": 2, "platform": "Linux"},
         model=Models(architecture="MLP", before=state_digest(state(before)), after=state_digest(state(after))),
-        requested=commit(ids, KEY, retained=97, validation=20, classes=10),
+        requested=commit(
+            ids, KEY, retained=97, validation=20, classes=10,
+            contents=[hashlib.sha256(name.encode()).hexdigest() for name in ids],
+        ),
+        copies=Copies(
+            exact_taken=1, near_taken=2, exact_retained=0, near_retained=4, exact_held_out=5, near_held_out=6,
+            measure="distance between inputs", threshold=0.25,
+        ),
         applied=Applied(
             method="finetune:default",
             settings={"epochs": 2.0, "optimizer": {"kind": "sgd", "lr": 0.1}, "layers": [1, 2]},
-            origin="untrain Finetune", reason="Few are to be forgotten.", seed=3, seconds=1.25,
+            origin="untrain Finetune", reason="Few are to be forgotten.", seed_commitment="5" * 64, seconds=1.25,
         ),
         utility=Utility(
             on="validation examples", examples=20, before=0.95, after=0.94,
-            change=Estimate(value=-0.01, low=-0.03, high=0.01), bound=0.02,
+            change=Estimate(value=-0.01, low=-0.03, high=0.01),
+            since_first=Estimate(value=-0.01, low=-0.03, high=0.01), bound=0.05,
         ),
         membership=Membership(
             before=Estimate(value=0.71, low=0.6, high=0.8), after=Estimate(value=0.52, low=0.4, high=0.6),

@@ -11,7 +11,8 @@ from tests.records.samples import KEY
 from untrain.errors import InputError, IntegrityError
 from untrain.records import commit, held, new_key, read_key, write_key
 from untrain.records.commitment import check_commitment, commitment, key_check, tag
-from untrain.records.record import Requested, canonical
+from untrain.records.record import Requested
+from untrain.records.serialization import canonical
 
 IDS = ("cat.png", "Grüße", "\ud800", "")
 
@@ -66,7 +67,7 @@ def test_ids_come_once() -> None:
 
 @pytest.mark.parametrize("key", [b"", KEY[:-1], KEY + b"\0"])
 def test_keys_have_one_length(key: bytes) -> None:
-    with pytest.raises(InputError, match=f"expected a key of 32 bytes, got {len(key)}"):
+    with pytest.raises(InputError, match=f"A key has 32 bytes, got {len(key)}"):
         asked(key=key)
 
 
@@ -78,9 +79,9 @@ GOOD = asked()
     [
         ({"tags": GOOD.tags[::-1]}, "not sorted and distinct"),
         ({"tags": (GOOD.tags[0], *GOOD.tags)}, "not sorted and distinct"),
-        ({"forgotten": 5}, "expected a tag for each of 5 examples, got 4"),
-        ({"tags": GOOD.tags[1:], "forgotten": 3}, f"expected commitment {GOOD.commitment}"),
-        ({"commitment": commitment([])}, f"expected commitment {commitment([])} of the tags"),
+        ({"forgotten": 5}, "4 tags for 5 examples"),
+        ({"tags": GOOD.tags[1:], "forgotten": 3}, f"the record says {GOOD.commitment}"),
+        ({"commitment": commitment([])}, f"the record says {commitment([])}"),
     ],
 )
 def test_tags_that_do_not_agree_are_found(changes: dict[str, Any], message: str) -> None:

@@ -1,7 +1,9 @@
 import hashlib
 import itertools
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,22 @@ import pytest
 from tests.records.samples import KEY, chained, record, state, written
 from untrain.core.files import read_arrays
 from untrain.errors import ConfigError, InputError, IntegrityError
-from untrain.records import Chain, Previous, Verdict, new_key, read_chain, read_key, read_record, verify, write_record
+from untrain.records import (
+    Chain,
+    Previous,
+    Verdict,
+    commit,
+    directory,
+    new_key,
+    read_chain,
+    read_key,
+    read_record,
+    verify,
+    write_record,
+)
 from untrain.records.directory import earlier_files
-from untrain.records.record import Outcome, record_bytes
+from untrain.records.record import Outcome
+from untrain.records.serialization import record_bytes
 
 KEPT = Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=())
 
@@ -99,10 +114,10 @@ def test_records_that_follow_each_other_are_accepted(chain: Chain) -> None:
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ((1, 2), "expected record 1 of 2 to follow none, got one that follows the record"),
-        ((0, 2), "expected record 2 of 2 to follow the record .* with 2 .* 4 examples forgotten in all"),
-        ((1, 0, 2), "expected record 1 of 3 to follow none"),
-        ((0, 0), "expected record 2 of 2 to follow .*, got one that follows none"),
+        ((1, 2), "record 1 of 2 must follow none, and it follows the record"),
+        ((0, 2), "record 2 of 2 must follow the record .* with 2 .* 4 examples forgotten in all"),
+        ((1, 0, 2), "record 1 of 3 must follow none"),
+        ((0, 0), "record 2 of 2 must follow .*, and it follows none"),
     ],
 )
 def test_records_in_another_order_are_found(order: tuple[int, ...], message: str, chain: Chain) -> None:
@@ -114,9 +129,9 @@ def test_records_in_another_order_are_found(order: tuple[int, ...], message: str
 @pytest.mark.parametrize(
     ("part", "changes", "message"),
     [
-        ("model", {"before": "0" * 64}, "expected record 2 to continue the model '.*' of .*, got '000"),
-        ("model", {"architecture": "\x1b"}, r"record 2 to continue the architecture 'MLP' of .*, got '\\x1b'"),
-        ("requested", {"key_check": "0" * 64}, "expected record 2 to continue the key "),
+        ("model", {"before": "0" * 64}, "record 2 must continue the model '.*' of .*, and it has '000"),
+        ("model", {"architecture": "\x1b"}, r"record 2 must continue the architecture 'MLP' of .*, and it has '\\x1b'"),
+        ("requested", {"key_check": "0" * 64}, "record 2 must continue the key "),
     ],
 )
 def test_records_that_do_not_continue_each_other_are_found(
@@ -131,7 +146,7 @@ def test_a_wrong_count_along_the_chain_is_found(chain: Chain) -> None:
     link = chain.records[2].previous
     assert link is not None
     broken = replaced(chain, 2, previous=Previous(record=link.record, forgotten=3))
-    with pytest.raises(IntegrityError, match=r"with 4 examples forgotten in all, got one .* with 3 examples"):
+    with pytest.raises(IntegrityError, match=r"with 4 examples forgotten in all, and it follows .* with 3 examples"):
         broken.check()
 
 
@@ -139,10 +154,10 @@ def test_earlier_records_are_all_there_and_nothing_else(tmp_path: Path) -> None:
     last = chained(tmp_path)
     folder = last / "previous"
     (folder / "0002-record.json").rename(folder / "0003-record.json")
-    with pytest.raises(IntegrityError, match=r"expected 0001-record.json to 0002-record.json in .*, got '0003-record"):
+    with pytest.raises(IntegrityError, match=r"0001-record.json to 0002-record.json only, and it holds '0003-record"):
         read_chain(last)
     (folder / "0003-record.json").unlink()
-    with pytest.raises(IntegrityError, match="expected record 2 of 2 to follow"):
+    with pytest.raises(IntegrityError, match="record 2 of 2 must follow"):
         read_chain(last)
     (folder / "0001-record.json").unlink()
     folder.rmdir()
@@ -156,10 +171,10 @@ def test_earlier_records_are_all_there_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recorded", "number", "key", "passed", "message"),
     [
-        (False, 2, KEY, False, "expected the state of the model of the record"),
-        (False, 1, bytes(32), False, "expected the key of the record"),
-        (False, 1, KEY, True, "expected the chain of the record, None, got Previous"),
-        (True, 1, KEY, False, "expected the chain of the record"),
+        (False, 2, KEY, False, "The state of the model does not belong to the record"),
+        (False, 1, bytes(32), False, "The key does not belong to the record"),
+        (False, 1, KEY, True, "The chain does not belong to the record, which has None: got Previous"),
+        (True, 1, KEY, False, "The chain does not belong to the record"),
     ],
 )
 def test_what_does_not_fit_the_record_is_not_written(
@@ -236,3 +251,56 @@ def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / "a" / "previous" / ".0001-record.json.77.tmp").touch()
     write_record(tmp_path / "a", record(("d",), 1, 2, chain), state(2), KEY, chain)
     assert verify(tmp_path / "a").ok
+
+
+def test_of_two_writers_one_is_refused(tmp_path: Path) -> None:
+    """While one holds the directory, another is refused, in this process and in others; nothing is mixed."""
+    place = tmp_path / "a"
+    with directory._alone_in(place), pytest.raises(ConfigError, match=r"Another process is writing to .*a; choose"):
+        write_record(place, record(), state(1), KEY)
+    assert not list(place.iterdir())
+    write_record(place, record(), state(1), KEY)
+    assert verify(place).ok
+
+
+def test_two_threads_that_write_at_once_leave_one_record(tmp_path: Path) -> None:
+    def write(place: Path, seed: int, start: threading.Barrier) -> bool:
+        requested = commit((f"id{seed}",), KEY, retained=9, validation=2, classes=2)
+        start.wait()
+        try:
+            write_record(place, record(after=seed, requested=requested), state(seed), KEY)
+        except ConfigError:
+            return False
+        return True
+
+    for number in range(10):
+        place, start = tmp_path / str(number), threading.Barrier(2)
+        with ThreadPoolExecutor(2) as pool:
+            wrote = list(pool.map(lambda seed, place=place, start=start: write(place, seed, start), (1, 2)))
+        assert sum(wrote) == 1
+        assert verify(place).ok
+
+
+def test_a_chain_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = chained(tmp_path, 2)
+    first = last / "previous" / "0001-record.json"
+    os.truncate(first, 2**40)
+    with pytest.raises(IntegrityError, match="the 2 records of the chain have 1099511"):
+        read_chain(last)
+    monkeypatch.setattr(directory, "LONGEST_CHAIN", 1)
+    with pytest.raises(IntegrityError, match="the chain has 2 records; at most 1 are read"):
+        read_chain(last)
+
+
+def test_nonsense_ends_at_the_first_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last, reads = chained(tmp_path, 3), list[Path]()
+    (last / "previous" / "0001-record.json").write_bytes(b"nonsense")
+
+    def counted(path: Path) -> bytes:
+        reads.append(path)
+        return path.read_bytes()
+
+    monkeypatch.setattr(directory, "read_regular", counted)
+    with pytest.raises(IntegrityError, match=r"0001-record\.json is not JSON"):
+        read_chain(last)
+    assert len(reads) == 1

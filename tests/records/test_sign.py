@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.records.samples import written
 from untrain.errors import InputError, IntegrityError, NotSupportedError
 from untrain.records import read_record, sign, verify
-from untrain.records.record import canonical
+from untrain.records.serialization import canonical
 
 
 def key_pair(folder: Path) -> tuple[Path, Path]:
@@ -86,7 +86,7 @@ def test_keys_of_openssl_sign(directory: Path, tmp_path: Path) -> None:
 
 def test_nothing_damaged_is_signed(directory: Path, pair: tuple[Path, Path]) -> None:
     (directory / "report.html").write_bytes(b"other")
-    with pytest.raises(IntegrityError, match=r"page: .*not the page of this record"):
+    with pytest.raises(IntegrityError, match=r"page: .*has 5 bytes, and the record says"):
         sign(directory, pair[0])
     assert not (directory / "record.dsse.json").exists()
     with pytest.raises(InputError, match="none is not a directory"):
@@ -160,7 +160,7 @@ def refused(directory: Path, public: Path, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(lambda data: data[:-1], "is not in the form"), (lambda data: b" " * (2**20 + 1), "at most 1048576 bytes")],
+    [(lambda data: data[:-1], "is not in the form"), (lambda data: b" " * (2**20 + 1), "at most 1048576 are read")],
 )
 def test_envelopes_of_another_form_are_refused(
     change: Callable[[bytes], bytes], message: str, directory: Path, pair: tuple[Path, Path]

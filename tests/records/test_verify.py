@@ -1,3 +1,4 @@
+import hashlib
 import importlib
 import os
 import shutil
@@ -20,6 +21,7 @@ from untrain.records import (
     Record,
     Verdict,
     Verification,
+    commit,
     directory,
     new_key,
     read_record,
@@ -29,7 +31,8 @@ from untrain.records import (
     write_record,
 )
 from untrain.records.commitment import WRONG_KEY
-from untrain.records.record import Outcome, content, record_bytes, sha256_of_file
+from untrain.records.record import Outcome
+from untrain.records.serialization import content, record_bytes, sha256_of_file
 
 
 def check(found: Verification, what: str) -> tuple[bool | None, str]:
@@ -47,9 +50,9 @@ def test_what_was_written_holds(tmp_path: Path) -> None:
     sign(last, private)
     found = verify(last, key=KEY, ids=np.array(["2-first", "0-second"]), public_key=public)
     assert [each.what for each in found.checks] == [
-        "record", "directory", "weights", "page", "chain", "commitment", "key", "ids", "signature",
+        "record", "directory", "weights", "page", "chain", "commitment", "key", "ids", "subjects", "signature",
     ]  # fmt: skip
-    assert all(each.ok for each in found.checks)
+    assert all(each.ok for each in found.checks if each.what != "subjects")
     assert found.ok
     found.insist()
     assert found.record == read_record(last / "record.json")
@@ -67,9 +70,9 @@ def test_a_verification_is_shown_as_a_line_for_each_check(tmp_path: Path) -> Non
     result = verify(tmp_path / "a")
     lines = str(result).splitlines()
     assert repr(result) == str(result)
-    assert len(lines) == len(result.checks) == 9
+    assert len(lines) == len(result.checks) == 10
     assert lines[2].startswith("ok           weights     ")
-    assert lines[3] == f"FAILED       page        {tmp_path / 'a' / 'report.html'} is not the page of this record"
+    assert lines[3].startswith(f"FAILED       page        {tmp_path / 'a' / 'report.html'} has 5 bytes, and the record")
     assert lines[-1] == "not checked  signature   there is no signature"
 
 
@@ -77,7 +80,7 @@ def test_what_is_not_asked_is_not_checked(tmp_path: Path) -> None:
     (written(tmp_path / "a") / "request.key").unlink()
     found = verify(tmp_path / "a")
     assert found.ok
-    assert [each.what for each in found.checks if each.ok is None] == ["key", "ids", "signature"]
+    assert [each.what for each in found.checks if each.ok is None] == ["key", "ids", "subjects", "signature"]
     assert check(verify(tmp_path / "a", key=KEY), "key") == (True, "belongs to the record")
 
 
@@ -228,6 +231,17 @@ def resealed_with(directory: Path, changes: dict[str, Any], page: bool = True) -
         from untrain.records.directory import page as made
 
         (directory / "report.html").write_bytes(made(read_record(directory / "record.json")))
+        files = {
+            **content(read_record(directory / "record.json"))["files"],
+            "report.html": listed(directory, "report.html"),
+        }
+        (directory / "record.json").write_bytes(resealed({**plain, **changes, "files": files}))
+
+
+def listed(directory: Path, name: str) -> dict[str, Any]:
+    """What a record says of a file."""
+    digest: dict[str, Any] = msgspec.to_builtins(sha256_of_file(directory / name))
+    return digest
 
 
 def test_who_computes_the_digests_anew_is_found_by_the_signature(signed: tuple[Path, Path], tmp_path: Path) -> None:
@@ -258,16 +272,22 @@ def test_exchanged_weights_are_found_by_what_the_record_says(tmp_path: Path) -> 
     shutil.copy(tmp_path / "b" / "model.safetensors", directory)
     ok, words = check(verify(directory), "weights")
     assert ok is False
-    assert words.startswith("expected 'model.safetensors': FileDigest(sha256=")
-    files = {"model.safetensors": msgspec.to_builtins(sha256_of_file(directory / "model.safetensors"))}
+    assert "model.safetensors has the digest " in words
+    files = {name: listed(directory, name) for name in ("model.safetensors", "report.html")}
     resealed_with(directory, {"files": files})
     found = verify(directory)
     assert failed(found) == ["weights"]
-    assert check(found, "weights")[1].startswith(f"expected state {found.record.model.after} in")  # type: ignore[union-attr]
-    resealed_with(directory, {"files": {}})
-    assert check(verify(directory), "weights")[1].startswith("expected no file as in the record, got FileDigest")
-    resealed_with(directory, {"files": {**files, "../other": files["model.safetensors"]}})
-    assert failed(verify(directory)) == ["weights"]
+    assert check(found, "weights")[1].endswith(f"and the record says {found.record.model.after}")  # type: ignore[union-attr]
+    resealed_with(directory, {"files": {"report.html": files["report.html"]}}, page=False)
+    assert check(verify(directory), "weights")[1].endswith("and the record says no such file")
+    resealed_with(directory, {"files": {**files, "../other": files["model.safetensors"]}}, page=False)
+    assert "directory" in failed(verify(directory))
+
+
+def test_a_file_of_another_size_is_not_read(tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    os.truncate(directory / "model.safetensors", 2**40)
+    assert "1099511627776 bytes, and the record says" in check(verify(directory), "weights")[1]
 
 
 @pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F16"])
@@ -276,29 +296,37 @@ def test_weights_that_numpy_does_not_know_are_refused(kind: str, tmp_path: Path)
     header = msgspec.json.encode({"a": {"dtype": kind, "shape": [2], "data_offsets": [0, 2 if "8" in kind else 4]}})
     body = len(header).to_bytes(8, "little") + header + bytes(2 if "8" in kind else 4)
     (directory / "model.safetensors").write_bytes(body)
-    files = {"model.safetensors": msgspec.to_builtins(sha256_of_file(directory / "model.safetensors"))}
+    files = {name: listed(directory, name) for name in ("model.safetensors", "report.html")}
     resealed_with(directory, {"files": files})
     assert failed(verify(directory)) == ["weights"]
 
 
-def test_a_changed_page_is_found_and_another_versions_is_not_judged(tmp_path: Path) -> None:
-    directory = written(tmp_path / "a")
+@pytest.mark.parametrize("version", [__version__, "0.0.9"])
+@pytest.mark.parametrize("forged", [b"<script>x</script>Everything was forgotten", None])
+def test_a_changed_page_is_found_whatever_version_wrote_it(version: str, forged: bytes | None, tmp_path: Path) -> None:
+    directory = written(tmp_path / "a", versions={"untrain": version})
+    assert check(verify(directory), "page") == (True, "the page of this record")
     page = (directory / "report.html").read_bytes()
-    (directory / "report.html").write_bytes(page.replace(b"0.94", b"0.99").replace(b"94.00", b"99.00"))
-    assert check(verify(directory), "page") == (
-        False, f"{directory / 'report.html'} is not the page of this record",
-    )  # fmt: skip
-    resealed_with(directory, {"versions": {"untrain": "0.0.9"}}, page=False)
-    found = verify(directory)
-    assert check(found, "page") == (None, f"written by untrain '0.0.9'; this is {__version__!r}")
-    assert found.ok
+    (directory / "report.html").write_bytes(forged or page.replace(b"94.00", b"99.00"))
+    assert check(verify(directory), "page")[0] is False
+    (tmp_path / "keys").mkdir()
+    with pytest.raises(IntegrityError, match="page: "):
+        sign(directory, key_pair(tmp_path / "keys")[0])
+
+
+def test_who_lists_a_forged_page_is_found_by_drawing_it_again(tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    (directory / "report.html").write_bytes(b"forged")
+    files = {name: listed(directory, name) for name in ("model.safetensors", "report.html")}
+    resealed_with(directory, {"files": files}, page=False)
+    assert check(verify(directory), "page") == (False, f"{directory / 'report.html'} is not the page of this record")
 
 
 def test_a_commitment_that_does_not_fit_is_found(tmp_path: Path) -> None:
     directory = written(tmp_path / "a")
     asked = content(read_record(directory / "record.json"))["requested"]
     resealed_with(directory, {"requested": {**asked, "forgotten": 4}})
-    assert check(verify(directory), "commitment") == (False, "expected a tag for each of 4 examples, got 3")
+    assert check(verify(directory), "commitment") == (False, "the record has 3 tags for 4 examples to forget")
 
 
 def test_keys_and_ids_are_looked_at(tmp_path: Path) -> None:
@@ -335,8 +363,8 @@ def test_what_cannot_be_verified_is_one_sentence(tmp_path: Path) -> None:
         verify(tmp_path / "none")
     directory = written(tmp_path / "a")
     plain = content(read_record(directory / "record.json"))
-    (directory / "record.json").write_bytes(resealed({**plain, "schema": 3}))
-    with pytest.raises(NotSupportedError, match=r"record\.json has schema 3"):
+    (directory / "record.json").write_bytes(resealed({**plain, "schema": 4}))
+    with pytest.raises(NotSupportedError, match=r"record\.json has schema 4"):
         verify(directory)
     (directory / "record.json").unlink()
     found = verify(directory)
@@ -371,7 +399,7 @@ def test_no_id_is_in_anything_that_is_handed_on(tmp_path: Path) -> None:
 
 def test_torch_is_not_needed(signed: tuple[Path, Path]) -> None:
     code = (
-        "import sys\nfrom untrain.records import verify\n"
+        "import sys\nfrom untrain.records import commit, verify\n"
         f"assert verify({str(signed[0])!r}, ids=['0-first'], public_key={str(signed[1])!r}).ok\n"
         "sys.exit('torch' in sys.modules)"
     )
@@ -391,3 +419,75 @@ def test_a_record_of_the_first_version_is_read_verified_and_said_to_mean_less() 
     assert result.record is not None
     assert (result.record.schema, result.record.verdict.outcome) == (1, Outcome.FORGOTTEN)
     assert "untrain 0.1, which called a model forgotten on weaker grounds" in str(result)
+
+
+@pytest.mark.parametrize("name", ["v0_1", "v0_2"])
+def test_an_old_page_is_not_checked_and_nothing_is_signed_with_it(name: str, tmp_path: Path) -> None:
+    directory = tmp_path / "old"
+    shutil.copytree(Path(__file__).parent / name, directory)
+    assert check(verify(directory), "page")[0] is None
+    with pytest.raises(IntegrityError, match=r"page: .* does not know its page; read record\.json instead"):
+        sign(directory, key_pair(tmp_path)[0])
+    assert not (directory / "record.dsse.json").exists()
+
+
+def test_a_record_of_schema_2_and_its_chain_are_verified() -> None:
+    """The directory was written before schema 3, and is never made anew."""
+    result = verify(Path(__file__).parent / "v0_2", ids=["0", "11", "20"])
+    assert result.ok
+    assert result.record is not None
+    assert (result.record.schema, str(result.record.verdict)) == (2, "forgotten by construction")
+    assert check(result, "chain")[1] == "earlier requests: 1, examples forgotten in all: 3"
+
+
+@pytest.mark.parametrize("what", ["ids", "subjects"])
+def test_an_empty_list_is_refused(what: str, tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    asked: dict[str, Any] = {what: []}
+    with pytest.raises(InputError, match=f"The list of {what} is empty; name at least one"):
+        verify(directory, **asked)
+    asked[what] = "a"
+    with pytest.raises(InputError, match=f"{what} must be a list, not the single text 'a'"):
+        verify(directory, **asked)
+
+
+def test_a_request_without_examples_is_no_record(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="names no example"):
+        written(tmp_path / "a", ids=())
+
+
+def digest_of(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def test_rows_that_were_renumbered_are_found(tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    today = {name: digest_of(name) for name in "abcd"}
+    assert check(verify(directory, ids=["abc", "a"], contents=today), "ids")[0] is False
+    ok, words = check(verify(directory, ids=["a", "b"], contents=today), "ids")
+    assert (ok, words.endswith("; the 2 of them that are in the data have the inputs that they had")) == (True, True)
+    gone = check(verify(directory, ids=["a", "b"], contents={"a": digest_of("a")}), "ids")[1]
+    assert gone.endswith("the 1 of them that are in the data have the inputs that they had")
+    sorted_anew = {**today, "a": digest_of("d"), "d": digest_of("a")}
+    assert check(verify(directory, ids=["a", "b"], contents=sorted_anew), "ids") == (
+        False,
+        "1 of the 2 given ids that are in the data name other inputs than those that were forgotten: rows were "
+        "renumbered or changed",
+    )
+    with pytest.raises(InputError, match="pass ids as well"):
+        verify(directory, contents=today)
+    old = Path(__file__).parent / "v0_2"
+    assert "hold no contents" in check(verify(old, ids=["0"], contents=today), "ids")[1]
+
+
+def test_subjects_are_looked_at(tmp_path: Path) -> None:
+    requested = commit(("a",), KEY, retained=9, validation=2, classes=2, subjects=["ann", "bob"])
+    directory = written(tmp_path / "a", requested=requested)
+    assert check(verify(directory, subjects=["bob"]), "subjects") == (
+        True,
+        "all 1 given subjects were named in a request",
+    )
+    assert check(verify(directory, subjects=["bob", "eve"]), "subjects") == (
+        False, "1 of the 2 given subjects were never named in a request",
+    )  # fmt: skip
+    assert b"bob" not in (directory / "record.json").read_bytes()

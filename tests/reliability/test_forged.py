@@ -30,7 +30,7 @@ from tests.reliability.payloads import WRAPPINGS, Call, wrapped
 from tests.reliability.readers import READERS, lay_out
 from untrain.core.files import Arrays, read_arrays, toml_text, write_arrays
 from untrain.models import import_factory
-from untrain.records.record import canonical
+from untrain.records.serialization import canonical
 
 NAME = "canary_of_data"
 _NAMES = (f"{NAME}:build", f"{NAME}.build", NAME)

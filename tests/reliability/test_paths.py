@@ -38,7 +38,7 @@ from untrain.experiments import read_experiment
 from untrain.models.convert import convert
 from untrain.models.weights import read_weights
 from untrain.records import read_key, read_record, sign, verify
-from untrain.records.record import parse_canonical
+from untrain.records.serialization import parse_canonical
 
 _ACCESSED, _MODIFIED, _ATTRIBUTES, _OPENED, _MOVED, _MADE, _REMOVED = 0x1, 0x2, 0x4, 0x20, 0xC0, 0x100, 0x200
 _IS_FOLDER = 0x40000000

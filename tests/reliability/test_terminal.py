@@ -26,7 +26,7 @@ from tests.records.test_record import resealed
 from tests.reliability.children import Ended, run
 from tests.reliability.conftest import Report
 from untrain.cli.main import main
-from untrain.records.record import parse_canonical
+from untrain.records.serialization import parse_canonical
 
 STEERING = "\x1b[2J\x1b]0;owned\x07\x1b]8;;http://evil.example\x1b\\x\x9b31m\x9d\u202etxt.exe\u2066\u200f\u2028\r\b\x7f\x85\x00\n\x1b[1A"
 _NAME = STEERING.replace("\0", "").replace("/", "")

@@ -6,7 +6,8 @@ from tests.records.samples import record
 from tests.report.test_report import HOSTILE, Reader
 from untrain.core.estimate import Estimate
 from untrain.records import FileDigest, Previous, Record, Verdict
-from untrain.records.record import Outcome, content
+from untrain.records.record import Outcome
+from untrain.records.serialization import content
 from untrain.report.record import EVIDENCE, record_page
 
 
@@ -26,13 +27,14 @@ def test_the_page_says_what_the_record_says() -> None:
         "Forgotten, by audit.", "The model is not told from models that never saw the examples.", "3to be forgotten",
         "97stay", "20outside the training set", "10classes", "41forgotten before", made.requested.commitment,
         "finetune:default", "untrain Finetune", "Few are to be forgotten.", '{"kind": "sgd", "lr": 0.1}', "[1, 2]",
-        made.model.before, made.model.after, "Accuracy on 20 validation examples.", "accepted drop was 2.00 % plus",
+        made.model.before, made.model.after, "Accuracy on 20 validation examples.",
+        "not have dropped by more than 5.00 %",
         "95.00 %", "25.00 %", "12.50 %",
         "94.00 %", "-1.00 (-3.00 to +1.00)", "0.71 (0.6 to 0.8)", "0.52 (0.4 to 0.6)",
         "A stronger attack may see more.", "retrained models39", "0.04 (-0.21 to 0.27); its end must be below 0.5",
         "0.400", "0.350", "0.025", "96.00 %, retrained models at least 97.00 %",
         "It says nothing of other models.", "ab" * 32, "cd" * 32,
-        "7001 bytes", content(made)["sha256"], "2026-05-04T03:02:01Z", "2.13.0", "Linux", EVIDENCE,
+        "7001 bytes", "2026-05-04T03:02:01Z", "2.13.0", "Linux", EVIDENCE,
     ):  # fmt: skip
         assert words in reader.text, words
     assert EVIDENCE == "This is evidence of a procedure, not a legal finding."

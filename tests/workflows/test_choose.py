@@ -276,7 +276,7 @@ def test_old_keywords_keep_working(old: str, new: str) -> None:
 def test_old_positional_arguments_keep_working() -> None:
     expected = un.doctor(plain(), EXAMPLES, ["nobody"], validation=HELD_OUT)
     with pytest.warns(DeprecationWarning, match="validation=..."):
-        found = un.doctor(plain(), EXAMPLES, ["nobody"], HELD_OUT)  # type: ignore[call-arg]
+        found = un.doctor(plain(), EXAMPLES, ["nobody"], HELD_OUT)  # type: ignore[call-arg, arg-type]
     assert found == expected
     assert "60 validation examples." in found.facts
 

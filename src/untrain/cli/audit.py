@@ -14,6 +14,7 @@ def audit(
     method: Spec = "auto",
     models: Annotated[int, option("N")] = 32,
     checkpoint_dir: OptionalDirectory = None,
+    with_copies: Flag = False,
     json: Flag = False,
 ) -> None:
     """Compare an unlearning method with retraining, on many models of each kind.
@@ -28,6 +29,7 @@ def audit(
         method: unlearning method, NAME or NAME:PRESET (see `untrain list`)
         models: number of models of each kind; more models detect smaller differences
         checkpoint_dir: checkpoint directory (it holds figures, not models)
+        with_copies: forget copies and near copies of the examples as well
         json: print the figures as JSON
     """
     from untrain.cli.outputs import json_text
@@ -35,7 +37,10 @@ def audit(
 
     with Status() as status:
         model, examples, ids, keywords = request.read(inputs, status)
-        result = audit(model, examples, ids, method=method, models=models, checkpoint_dir=checkpoint_dir, **keywords)
+        result = audit(
+            model, examples, ids,
+            method=method, models=models, checkpoint_dir=checkpoint_dir, with_copies=with_copies, **keywords,
+        )  # fmt: skip
     if json:
         sys.stdout.write(json_text(result))
     else:

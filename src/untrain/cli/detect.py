@@ -43,7 +43,7 @@ def detect(
     check_unanswered(out / REVIEW)
     with Status() as status:
         suspects = _detected(inputs, scorer, noise_ratio, status)
-    content = DetectionFile.of(suspects, inputs.data, inputs.seed, inputs.preparation)
+    content = DetectionFile.of(suspects, inputs.data, inputs.root, inputs.preparation)
     _write(suspects, content, out)
     if json:
         sys.stdout.write(json_text(content))

@@ -1,6 +1,7 @@
 """`untrain forget`: make a model forget examples, and record it."""
 
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,9 +22,13 @@ def forget(
     checkpoint_epoch: OptionalCount = None,
     checkpoint_before_forgotten: Flag = False,
     time_budget: Annotated[float | None, option("SECONDS")] = None,
-    max_accuracy_drop: Annotated[float, option("SHARE")] = 0.02,
+    max_accuracy_drop: Annotated[float, option("SHARE")] = 0.05,
     audit: OptionalCount = None,
     checkpoint_dir: OptionalDirectory = None,
+    with_copies: Flag = False,
+    basis: Annotated[str | None, option("TEXT")] = None,
+    retraining_due: Annotated[str | None, option("YYYY-MM-DD")] = None,
+    descendant: Annotated[tuple[Path, ...], option("FILE")] = (),
     out: Directory = Path("forgotten"),
     json: Flag = False,
 ) -> None:
@@ -35,6 +40,7 @@ def forget(
     Examples:
         untrain forget --ids ids.txt --data train.parquet --weights model.safetensors --validation val.parquet
         untrain forget --ids ids.txt --weights model.safetensors --recipe recipe.toml --audit 32
+        untrain forget --subject-column user --subject 123 --data train.parquet --weights model.safetensors
         untrain forget --ids more.txt --data train.parquet --previous forgotten --out forgotten-2
 
     Args:
@@ -45,9 +51,14 @@ def forget(
         checkpoint_epoch: number of epochs after which the checkpoint was taken
         checkpoint_before_forgotten: declare that no forgotten example had been used by then
         time_budget: time budget of `auto` in seconds; without one, `auto` retrains where it can
-        max_accuracy_drop: largest accepted accuracy drop (0.02 = 2 points), plus one standard error
+        max_accuracy_drop: largest accepted accuracy drop since the first original (0.05 = 5 points), by its upper
+            confidence limit
         audit: number of retrained models that the result is compared with, at least 19; needs --recipe
         checkpoint_dir: checkpoint directory of the audit (it holds figures, not models)
+        with_copies: forget copies and near copies of the examples as well; they are counted in any case
+        basis: why the examples are to be forgotten, such as a legal basis; it is published and should name nobody
+        retraining_due: day of the next training from nothing
+        descendant: files of models that were derived from the original; the record lists their digests
         out: output directory, new or empty
         json: print record.json instead of the verdict
     """
@@ -61,12 +72,14 @@ def forget(
     start = _checkpoint(checkpoint, checkpoint_epoch, checkpoint_before_forgotten)
     if start is not None and inputs.recipe is None:
         raise ConfigError("Rewinding continues the recipe from the checkpoint; pass --recipe.")
+    due = None if retraining_due is None else _day(retraining_due)
     with Status() as status:
         model, examples, ids, keywords = request.read(inputs, status)
         forgotten = forget(
             model, examples, ids,
             method=method, checkpoint=start, time_budget=time_budget, max_accuracy_drop=max_accuracy_drop,
-            audit=audit, checkpoint_dir=checkpoint_dir, **keywords,
+            audit=audit, checkpoint_dir=checkpoint_dir, with_copies=with_copies, basis=basis, retraining_due=due,
+            descendants=descendant, **{**keywords, "seed": inputs.seed},  # type: ignore[arg-type]
         )  # fmt: skip
     forgotten.save(out)
     if json:
@@ -96,6 +109,13 @@ def _checkpoint(path: Path | None, epoch: int | None, before_forgotten: bool) ->
     from untrain.methods import Checkpoint
 
     return Checkpoint(path=str(path), epoch=epoch, before_forgotten=before_forgotten)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--retraining-due must be a day such as 2027-01-31, got {text!r}.") from error
 
 
 def _check_out(out: Path) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import tyro
 
 from untrain.cli.options import (
-    File,
     OptionalCount,
     OptionalDirectory,
     OptionalFile,
@@ -47,6 +46,7 @@ class Training(TypedDict):
 class RequestKeywords(Training):
     """The keywords of every verb that takes a request."""
 
+    subjects: tuple[str, ...] | None
     validation: "Examples | None"
     previous: Path | None
     key: bytes | None
@@ -61,6 +61,7 @@ class Inputs:
             class, a folder in the layout of CASIA-SURF, or a .parquet, .csv or .tsv table
         data_dir: folder of the parquet files or of CASIA-SURF; default: the environment variable UNTRAIN_DATA
         limit: number of examples to draw at random; default: all
+        group: group column of a table
         label: label column of a table; default: label, labels, or the only column of class labels
         inputs: input columns of a table, separated by commas; default: the pictures, the lists, or all numbers
         size: height and width that pictures are resized to, as HEIGHTxWIDTH or one number; default: as they are
@@ -72,7 +73,7 @@ class Inputs:
         strip_prefix: read only weights whose names begin with this, without it; default: module., _orig_mod. or model.
             where all names begin so
         recipe: training recipe of the network, a .toml file
-        seed: root of all random numbers
+        seed: root of all random numbers; default 0, and for `untrain forget` one that only the key tells
     """
 
     data: Source = "digits"
@@ -84,11 +85,17 @@ class Inputs:
     mean: Annotated[str | None, option("NUMBERS")] = None
     std: Annotated[str | None, option("NUMBERS")] = None
     memory_limit: Annotated[float, option("GB")] = 4.0
+    group: tyro.conf.Suppress[str | None] = None
     model: Annotated[str | None, option("NETWORK")] = None
     weights: Annotated[str | None, option("FILE")] = None
     strip_prefix: Annotated[str | None, option("PREFIX")] = None
     recipe: OptionalFile = None
-    seed: Annotated[int, option("N")] = 0
+    seed: Annotated[int | None, option("N")] = None
+
+    @property
+    def root(self) -> int:
+        """The seed, or its default."""
+        return 0 if self.seed is None else self.seed
 
     def examples(self, status: Status) -> "Examples":
         """Read the data."""
@@ -100,10 +107,11 @@ class Inputs:
             data_dir=self.data_dir,
             limit=self.limit,
             label=self.label,
+            group=self.group,
             inputs=None if self.inputs is None else self.inputs.split(","),
             transform=self.preparation,
             memory_limit=self.memory_limit,
-            seed=self.seed,
+            seed=self.root,
         )
 
     @property
@@ -156,7 +164,7 @@ class Inputs:
         given = None if self.recipe is None else read_recipe(self.recipe)
         factory, suited = _factory(self.model, examples)
         module = _built(factory, examples)
-        training = Training(factory=factory, recipe=given, seed=self.seed, progress=status.show)
+        training = Training(factory=factory, recipe=given, seed=self.root, progress=status.show)
         if self.weights is None:
             return None, {**training, "recipe": given or suited}
         prefix = load_weights(module, _local(self.weights), strip_prefix=self.strip_prefix)
@@ -213,12 +221,16 @@ class RequestInputs:
 
     Attributes:
         ids: text file with the ids of the examples to forget, one per line
+        subject_column: column of the table that says whom or what a row belongs to; default: group
+        subject: persons or things all of whose rows are to be forgotten, besides those in --ids
         validation: validation data outside the training set, given like --data
         previous: directory of the previous request, whose model is to forget more
         key: request.key of the previous requests, if it is not in their directory
     """
 
-    ids: File
+    ids: OptionalFile = None
+    subject_column: Annotated[str | None, option("NAME")] = None
+    subject: Annotated[tuple[str, ...], option("NAME")] = ()
     validation: OptionalSource = None
     previous: OptionalDirectory = None
     key: OptionalFile = None
@@ -242,12 +254,26 @@ class RequestInputs:
         inputs.check()
         if self.validation is not None:
             check_source(self.validation)
-        ids, key = read_ids(self.ids), None if self.key is None else read_key(self.key)
+        if self.ids is None and not self.subject:
+            raise ConfigError("Nothing is named that is to be forgotten; pass --ids or --subject.")
+        ids, key = [] if self.ids is None else read_ids(self.ids), None if self.key is None else read_key(self.key)
+        inputs = dataclasses.replace(inputs, group=self.subject_column)
         examples = inputs.examples(status)
         validation = None if self.validation is None else _validation(self.validation, inputs, status)
         module, training = inputs.network(examples, status)
         assert module is not None  # noqa: S101 (there are weights)
-        return module, examples, ids, {**training, "validation": validation, "previous": self.previous, "key": key}
+        return (
+            module,
+            examples,
+            ids,
+            {
+                **training,
+                "subjects": self.subject or None,
+                "validation": validation,
+                "previous": self.previous,
+                "key": key,
+            },
+        )
 
 
 def _validation(source: str, inputs: Inputs, status: Status) -> "Examples":

@@ -1,6 +1,10 @@
 """Examples, where they come from, and how they are split. No torch here."""
 
 from untrain.data.adapters import as_examples as as_examples
+from untrain.data.duplicates import Nearness as Nearness
+from untrain.data.duplicates import content_digests as content_digests
+from untrain.data.duplicates import contents as contents
+from untrain.data.duplicates import find_copies as find_copies
 from untrain.data.examples import Examples as Examples
 from untrain.data.noise import Noisy as Noisy
 from untrain.data.noise import human_noise as human_noise
@@ -21,4 +25,5 @@ from untrain.data.splits import forget_ratio as forget_ratio
 from untrain.data.splits import forget_subjects as forget_subjects
 from untrain.data.splits import read_ids as read_ids
 from untrain.data.splits import split as split
+from untrain.data.subjects import ids_of_subjects as ids_of_subjects
 from untrain.data.surf.synthesize import synthesize_surf as synthesize_surf

@@ -25,6 +25,7 @@ class Selection:
         label: the label column; default `label`, else `labels`, else the only one of class labels.
         inputs: the input columns; default what the kinds of the columns say.
         not_inputs: further columns that are no inputs.
+        group: the group column; default `group`.
         transform: makes the input of one example from its picture, row or value.
         memory_limit: largest size of the decoded examples in GB.
     """
@@ -32,6 +33,7 @@ class Selection:
     label: str | None = None
     inputs: tuple[str, ...] = ()
     not_inputs: tuple[str, ...] = ()
+    group: str | None = None
     transform: Callable[[Any], object] | None = None
     memory_limit: float = MEMORY_LIMIT
 
@@ -53,7 +55,12 @@ class Selection:
             InputError: a column is missing.
         """
         names, named = list(names), list(named)
-        for name in (*([] if self.label is None else [self.label]), *self.inputs, *self.not_inputs):
+        for name in (
+            *([] if self.label is None else [self.label]),
+            *self.inputs,
+            *self.not_inputs,
+            *([] if self.group is None else [self.group]),
+        ):
             if name not in names:
                 raise InputError(
                     f"There is no column {name!r} in {source}, only {some(names)}: name one of them"

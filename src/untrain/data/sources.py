@@ -50,6 +50,7 @@ def load(
     not_inputs: Sequence[str] = (),
     transform: Callable[[Any], object] | None = None,
     memory_limit: float = MEMORY_LIMIT,
+    group: str | None = None,
     seed: int = 0,
 ) -> Examples:
     """Read examples by the name of a data set, or from a folder or parquet table of one's own.
@@ -84,6 +85,7 @@ def load(
         transform: makes the input of one example from its picture (of Pillow, upright) or its array; returns a picture,
             numbers, or a dictionary of numbers. It must not be random. `Prepare` resizes and normalizes.
         memory_limit: largest size of the decoded examples in GB (10 ** 9 bytes).
+        group: group column of such a table, such as the person that a row belongs to; default `group`.
         seed: seed of the draws.
 
     Raises:
@@ -95,14 +97,14 @@ def load(
     """
     choice = _Choice(limit, None if classes is None else tuple(classes), per_class, Streams(seed).child("limit", part))
     selection = Selection.of(
-        label, inputs, not_inputs=tuple(not_inputs), transform=transform, memory_limit=memory_limit
+        label, inputs, group=group, not_inputs=tuple(not_inputs), transform=transform, memory_limit=memory_limit
     )
     path, name = Path(source), str(source)
     check_source(name)
     if path.is_file():
         read = from_parquet([path], selection) if path.suffix == ".parquet" else from_delimited(path, selection)
         columns = read.read(selection).with_ids(f"{path.stem}/", digits=5)
-    elif label not in (None, "label") or not_inputs or inputs is not None:
+    elif label not in (None, "label") or not_inputs or inputs is not None or group is not None:
         raise InputError(f"Columns can be chosen of a table only (.parquet, .csv or .tsv), got {name!r}.")
     else:
         columns = _read(name, part, data_dir, selection)

@@ -57,7 +57,8 @@ class Table:
         indices = [name for name, cells in self.columns.items() if is_index(name, _listed(cells))]
         indices = [name for name in indices if name not in (label, *selection.inputs)]
         index = scalars(self.columns[indices[0]], "the index") if indices and self.index is None else self.index
-        others = {label, *SPECIAL, *selection.not_inputs, *indices}
+        group = selection.group or "group"
+        others = {label, *SPECIAL, *selection.not_inputs, *indices, group}
         names = selection.inputs or [
             name for name in self.columns if name not in others and not name.endswith("_label")
         ]
@@ -68,7 +69,7 @@ class Table:
             inputs,
             scalars(self.columns[label], f"column {label!r}"),
             scalars(self.columns["id"], "column 'id'") if "id" in self.columns else index,
-            scalars(self.columns["group"], "column 'group'") if "group" in self.columns else None,
+            scalars(self.columns[group], f"column {group!r}") if group in self.columns else None,
             self.class_names.get(label),
         )
 

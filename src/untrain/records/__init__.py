@@ -14,6 +14,7 @@ from untrain.records.directory import read_chain as read_chain
 from untrain.records.directory import write_record as write_record
 from untrain.records.record import Applied as Applied
 from untrain.records.record import Audit as Audit
+from untrain.records.record import Copies as Copies
 from untrain.records.record import FileDigest as FileDigest
 from untrain.records.record import Ground as Ground
 from untrain.records.record import Membership as Membership
@@ -28,8 +29,9 @@ from untrain.records.record import Unchanged as Unchanged
 from untrain.records.record import Utility as Utility
 from untrain.records.record import Verdict as Verdict
 from untrain.records.record import now as now
-from untrain.records.record import read_record as read_record
-from untrain.records.record import state_digest as state_digest
+from untrain.records.serialization import read_record as read_record
+from untrain.records.serialization import sha256_of_file as sha256_of_file
+from untrain.records.serialization import state_digest as state_digest
 from untrain.records.sign import sign as sign
 from untrain.records.verify import Check as Check
 from untrain.records.verify import Verification as Verification

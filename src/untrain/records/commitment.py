@@ -1,6 +1,8 @@
-r"""A keyed commitment to the forgotten ids: a record can prove which ids it covers without containing them.
+r"""A keyed commitment to the forgotten examples: a record can prove which ones it covers without containing them.
 
-The tag of an id is its HMAC-SHA256 under a secret key of 32 random bytes. A record contains the sorted tags.
+The tag of an id is its HMAC-SHA256 under a secret key of 32 random bytes. A record contains the sorted tags of the ids,
+of the contents (the inputs of the examples, so that they are known under another id), of the subjects that were named,
+and of the seed.
 
 What it proves: the holder of the key and the ids can show that the request named exactly these ids. A second id with
 the same tag, or a second key that gives other ids these tags, would be a collision of SHA-256. (All keys have the same
@@ -13,13 +15,16 @@ confidential as the ids.
 What it does not hide: the number of ids is public. All requests of a chain share one key, so it is visible whether two
 records name the same id, but not which one.
 
+The seed is not published: forgetting is deterministic, so with data, recipe and seed anybody could try which ids give
+the model of the record. A seed that can be guessed is no secret either; `secret_seed` derives one from the key.
+
 What it does not prove: a tag shows that an id was named, not that the model forgot it, nor who the id belongs to.
 """
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,10 +32,15 @@ import msgspec
 
 from untrain.core.files import write_file
 from untrain.errors import InputError, IntegrityError
-from untrain.records.record import Requested, canonical, parse_canonical, read_regular
+from untrain.records.record import Requested
+from untrain.records.serialization import canonical, parse_canonical, read_regular
 
 KEY_BYTES = 32
 _ID = b"untrain forget 1\0"
+_CONTENT = b"untrain content 1\0"
+_SUBJECT = b"untrain subject 1\0"
+_SEED = b"untrain seed 1\0"
+_DERIVED_SEED = b"untrain derive seed 1\0"
 _CHECK = b"untrain key 1\0"
 
 WRONG_KEY = "The key does not belong to this record; pass the request.key that was written with it."
@@ -51,6 +61,31 @@ def tag(key: bytes, name: str) -> str:
     return _mac(key, _ID + name.encode("utf-8", "surrogatepass"))
 
 
+def content_tag(key: bytes, digest: str) -> str:
+    """The tag of a content, given by its SHA-256."""
+    return _mac(key, _CONTENT + bytes.fromhex(digest))
+
+
+def subject_tag(key: bytes, name: str) -> str:
+    """The tag of a subject."""
+    return _mac(key, _SUBJECT + name.encode("utf-8", "surrogatepass"))
+
+
+def seed_commitment(key: bytes, seed: int) -> str:
+    """The tag of a seed."""
+    return _mac(key, _SEED + str(seed).encode())
+
+
+def secret_seed(key: bytes, earlier: int) -> int:
+    """A seed that only the owner of the key knows: another one for each request of a chain.
+
+    Args:
+        key: of the chain.
+        earlier: number of earlier requests.
+    """
+    return int(_mac(key, _DERIVED_SEED + str(earlier).encode())[:15], 16)
+
+
 def key_check(key: bytes) -> str:
     """A fingerprint of the key. It tells, without any id, whether a key belongs to a record."""
     return _mac(key, _CHECK)
@@ -58,16 +93,27 @@ def key_check(key: bytes) -> str:
 
 def _mac(key: bytes, message: bytes) -> str:
     if len(key) != KEY_BYTES:
-        raise InputError(f"expected a key of {KEY_BYTES} bytes, got {len(key)}")
+        raise InputError(f"A key has {KEY_BYTES} bytes, got {len(key)}; pass the one of `read_key`.")
     return hmac.digest(key, message, "sha256").hex()
 
 
-def commitment(tags: Iterable[str]) -> str:
-    """SHA-256 of the tags, in the given order."""
-    return hashlib.sha256("".join(tags).encode("ascii")).hexdigest()
+def commitment(tags: Iterable[str], contents: Iterable[str] = (), subjects: Iterable[str] = ()) -> str:
+    """SHA-256 of all tags, in the given order; tags of contents and subjects have a letter before them."""
+    parts = (*tags, *(f"c{tag}" for tag in contents), *(f"s{tag}" for tag in subjects))
+    return hashlib.sha256("".join(parts).encode("ascii")).hexdigest()
 
 
-def commit(ids: Iterable[str], key: bytes, *, retained: int, validation: int, classes: int) -> Requested:
+def commit(
+    ids: Iterable[str],
+    key: bytes,
+    *,
+    retained: int,
+    validation: int,
+    classes: int,
+    contents: Iterable[str] = (),
+    subjects: Iterable[str] = (),
+    basis: str | None = None,
+) -> Requested:
     """Describe a request, with a commitment in place of its ids.
 
     Args:
@@ -76,6 +122,9 @@ def commit(ids: Iterable[str], key: bytes, *, retained: int, validation: int, cl
         retained: number of training examples that stay.
         validation: number of validation examples.
         classes: number of classes.
+        contents: SHA-256 of the inputs of the examples to forget, in hexadecimal.
+        subjects: names of the persons or things that the request is about.
+        basis: why the examples are to be forgotten. It is published, so it should name nobody.
 
     Raises:
         InputError: an id occurs twice, or the key has the wrong length.
@@ -85,6 +134,8 @@ def commit(ids: Iterable[str], key: bytes, *, retained: int, validation: int, cl
     if len(tags) != len(names):
         repeated = len(names) - len(tags)
         raise InputError(f"{repeated} of the {len(names)} ids to forget are repeated; name each id once.")
+    content_tags = tuple(sorted({content_tag(key, digest) for digest in contents}))
+    subject_tags = tuple(sorted({subject_tag(key, str(name)) for name in subjects}))
     return Requested(
         forgotten=len(tags),
         retained=retained,
@@ -92,7 +143,10 @@ def commit(ids: Iterable[str], key: bytes, *, retained: int, validation: int, cl
         classes=classes,
         key_check=key_check(key),
         tags=tags,
-        commitment=commitment(tags),
+        contents=content_tags,
+        subjects=subject_tags,
+        basis=basis,
+        commitment=commitment(tags, content_tags, subject_tags),
     )
 
 
@@ -102,12 +156,36 @@ def held(requests: Iterable[Requested], key: bytes, ids: Iterable[str]) -> set[s
     Raises:
         InputError: the key does not belong to a request.
     """
-    tags, check = set[str](), key_check(key)
+    tags = {own for requested in _belonging(requests, key) for own in requested.tags}
+    return {name for name in map(str, ids) if tag(key, name) in tags}
+
+
+def contents_held(requests: Iterable[Requested], key: bytes, contents: Iterable[str]) -> set[str]:
+    """The subset of `contents`, given by their SHA-256, that the requests name. Records of schema 1 and 2 name none.
+
+    Raises:
+        InputError: the key does not belong to a request.
+    """
+    tags = {own for requested in _belonging(requests, key) for own in requested.contents}
+    return {digest for digest in contents if content_tag(key, digest) in tags} if tags else set()
+
+
+def subjects_held(requests: Iterable[Requested], key: bytes, subjects: Iterable[str]) -> set[str]:
+    """The subset of `subjects` that the requests name.
+
+    Raises:
+        InputError: the key does not belong to a request.
+    """
+    tags = {own for requested in _belonging(requests, key) for own in requested.subjects}
+    return {name for name in map(str, subjects) if subject_tag(key, name) in tags}
+
+
+def _belonging(requests: Iterable[Requested], key: bytes) -> Iterator[Requested]:
+    check = key_check(key)
     for requested in requests:
         if requested.key_check != check:
             raise InputError(WRONG_KEY)
-        tags.update(requested.tags)
-    return {name for name in map(str, ids) if tag(key, name) in tags}
+        yield requested
 
 
 def check_commitment(requested: Requested) -> None:
@@ -116,12 +194,15 @@ def check_commitment(requested: Requested) -> None:
     Raises:
         IntegrityError: they do not agree.
     """
-    if list(requested.tags) != sorted(set(requested.tags)):
+    lists = (requested.tags, requested.contents, requested.subjects)
+    if any(list(tags) != sorted(set(tags)) for tags in lists):
         raise IntegrityError("the tags of the record are not sorted and distinct")
     if len(requested.tags) != requested.forgotten:
-        raise IntegrityError(f"expected a tag for each of {requested.forgotten} examples, got {len(requested.tags)}")
-    if (computed := commitment(requested.tags)) != requested.commitment:
-        raise IntegrityError(f"expected commitment {requested.commitment} of the tags, got {computed}")
+        raise IntegrityError(f"the record has {len(requested.tags)} tags for {requested.forgotten} examples to forget")
+    if len(requested.contents) > requested.forgotten:
+        raise IntegrityError(f"the record has {len(requested.contents)} contents for {requested.forgotten} examples")
+    if (computed := commitment(*lists)) != requested.commitment:
+        raise IntegrityError(f"the commitment to the tags is {computed}, and the record says {requested.commitment}")
 
 
 def write_key(path: Path, key: bytes) -> None:

@@ -5,7 +5,11 @@ records of earlier requests, oldest first, as `previous/0001-record.json` and so
 signature. Each record contains the SHA-256 of the previous record file, so a directory can be verified on its own.
 """
 
+import contextlib
+import errno
+import fcntl
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,13 +17,13 @@ from pathlib import Path
 
 import msgspec
 
-from untrain.core.files import Arrays, others_in, sweep, write_arrays, write_file
+from untrain.core.files import Arrays, check_writable, others_in, sweep, write_arrays, write_file
 from untrain.errors import ConfigError, InputError, IntegrityError
-from untrain.records.commitment import held, key_check, write_key
-from untrain.records.record import (
-    Outcome,
-    Previous,
-    Record,
+from untrain.records.commitment import contents_held, held, key_check, subjects_held, write_key
+from untrain.records.record import Previous, Record
+from untrain.records.serialization import (
+    LARGEST,
+    check_regular,
     content,
     parse_record,
     read_regular,
@@ -34,6 +38,11 @@ PAGE = "report.html"
 KEY = "request.key"
 ENVELOPE = "record.dsse.json"
 PREVIOUS = "previous"
+
+LARGEST_CHAIN = 2 * LARGEST
+"""Most bytes of all records of a chain together, and so a bound on the memory that it takes to read them."""
+LONGEST_CHAIN = 2000
+"""Most records of a chain."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,22 @@ class Chain:
         """
         return held((record.requested for record in self._carried_out()), key, ids)
 
+    def contents_forgotten_before(self, key: bytes, contents: Iterable[str]) -> set[str]:
+        """The subset of `contents`, given by their SHA-256, that was forgotten.
+
+        Raises:
+            InputError: the key does not belong to the chain.
+        """
+        return contents_held((record.requested for record in self._carried_out()), key, contents)
+
+    def subjects_named(self, key: bytes, subjects: Iterable[str]) -> set[str]:
+        """The subset of `subjects` that was requested, whatever the outcome.
+
+        Raises:
+            InputError: the key does not belong to the chain.
+        """
+        return subjects_held((record.requested for record in self.records), key, subjects)
+
     def named(self, key: bytes, ids: Iterable[str]) -> set[str]:
         """The subset of `ids` that was requested, whatever the outcome.
 
@@ -74,21 +99,26 @@ class Chain:
         return held((record.requested for record in self.records), key, ids)
 
     def _carried_out(self) -> Iterator[Record]:
-        return (record for record in self.records if record.verdict.outcome != Outcome.KEPT_ORIGINAL)
+        return (record for record in self.records if record.carried_out)
 
     def check(self) -> None:
         """Check that each record continues the previous one.
 
         Raises:
             IntegrityError: a record does not.
+
+        Cost: linear in the number of tags.
         """
-        for number, record in enumerate(self.records):
-            expected = Chain(self.files[:number], self.records[:number]).link() if number else None
+        expected, forgotten = None, set[str]()
+        for number, (data, record) in enumerate(zip(self.files, self.records, strict=True), 1):
             if record.previous != expected:
                 raise IntegrityError(
-                    f"expected record {number + 1} of {len(self.records)} to follow {_described(expected)}, "
-                    f"got one that follows {_described(record.previous)}"
+                    f"record {number} of {len(self.records)} must follow {_described(expected)}, "
+                    f"and it follows {_described(record.previous)}"
                 )
+            if record.carried_out:
+                forgotten.update(record.requested.tags)
+            expected = Previous(record=hashlib.sha256(data).hexdigest(), forgotten=len(forgotten))
         for number, (earlier, later) in enumerate(pairwise(self.records), 2):
             for what, before, after in (
                 ("model", earlier.model.after, later.model.before),
@@ -97,7 +127,7 @@ class Chain:
             ):
                 if before != after:
                     raise IntegrityError(
-                        f"expected record {number} to continue the {what} {before!r} of the one before, got {after!r}"
+                        f"record {number} must continue the {what} {before!r} of the one before, and it has {after!r}"
                     )
 
 
@@ -119,10 +149,27 @@ def read_chain(directory: str | Path) -> Chain:
     if not last.exists():
         raise InputError(f"There is no {RECORD} in {directory}; `untrain forget` writes one.")
     paths = [*earlier_files(Path(directory)), last]
-    files = tuple(read_regular(path) for path in paths)
-    chain = Chain(files, tuple(parse_record(data, path) for data, path in zip(files, paths, strict=True)))
+    _check_size(paths)
+    files, records = list[bytes](), list[Record]()
+    for path in paths:  # one after the other, so that a long chain of nonsense ends at the first
+        files.append(read_regular(path))
+        records.append(parse_record(files[-1], path))
+    chain = Chain(tuple(files), tuple(records))
     chain.check()
     return chain
+
+
+def _check_size(paths: list[Path]) -> None:
+    """Refuse a chain that is too large, before anything is read."""
+    if len(paths) > LONGEST_CHAIN:
+        raise IntegrityError(f"the chain has {len(paths)} records; at most {LONGEST_CHAIN} are read")
+    for path in paths:
+        check_regular(path)
+    size = sum(path.lstat().st_size for path in paths)
+    if size > LARGEST_CHAIN:
+        raise IntegrityError(
+            f"the {len(paths)} records of the chain have {size} bytes; at most {LARGEST_CHAIN} are read"
+        )
 
 
 def earlier_files(directory: Path) -> list[Path]:
@@ -138,7 +185,7 @@ def earlier_files(directory: Path) -> list[Path]:
     expected = [_earlier_name(number) for number in range(1, len(names) + 1)]
     if names != sorted(expected):
         other = next(name for name in names if name not in expected)
-        raise IntegrityError(f"expected {expected[0]} to {expected[-1]} in {folder}, got {other!r}")
+        raise IntegrityError(f"{folder} must hold {expected[0]} to {expected[-1]} only, and it holds {other!r}")
     return [folder / name for name in expected]
 
 
@@ -163,20 +210,47 @@ def write_record(
 
     Raises:
         InputError: a file cannot be written; or state, key or chain do not belong to the record.
-        ConfigError: the directory already contains a record or other files.
+        ConfigError: the directory already contains a record or other files, or another process writes there.
     """
     directory = Path(directory)
     _check_fits(record, state, key, chain)
     record_bytes(record)
-    _check_empty(directory, chain)
-    write_key(directory / KEY, key)
-    write_arrays(directory / MODEL, state, {})
-    record = msgspec.structs.replace(record, files={MODEL: sha256_of_file(directory / MODEL)})
-    for number, data in enumerate(chain.files if chain else (), 1):
-        write_file(directory / PREVIOUS / _earlier_name(number), data)
-    write_file(directory / PAGE, page(record))
-    write_file(directory / RECORD, record_bytes(record))
+    check_writable(directory)
+    with _alone_in(directory):
+        _check_empty(directory, chain)
+        write_key(directory / KEY, key)
+        write_arrays(directory / MODEL, state, {})
+        record = msgspec.structs.replace(record, files={MODEL: sha256_of_file(directory / MODEL)})
+        for number, data in enumerate(chain.files if chain else (), 1):
+            write_file(directory / PREVIOUS / _earlier_name(number), data)
+        write_file(directory / PAGE, page(record))
+        record = msgspec.structs.replace(record, files={**record.files, PAGE: sha256_of_file(directory / PAGE)})
+        write_file(directory / RECORD, record_bytes(record))
     return record
+
+
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Hold a lock on a directory, which is made if it is not there. The lock ends with the process, however it ends.
+
+    Raises:
+        ConfigError: another writer holds it.
+        InputError: the directory cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        place = os.open(directory, os.O_RDONLY)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {directory}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise ConfigError(f"Another process is writing to {directory}; choose another directory.") from error
+        yield  # also on a file system without locks
+    finally:
+        os.close(place)
 
 
 def _check_fits(record: Record, state: Arrays, key: bytes, chain: Chain | None) -> None:
@@ -186,7 +260,7 @@ def _check_fits(record: Record, state: Arrays, key: bytes, chain: Chain | None) 
         ("chain", record.previous, chain.link() if chain else None),
     ):
         if expected != got:
-            raise InputError(f"expected the {what} of the record, {expected}, got {got}")
+            raise InputError(f"The {what} does not belong to the record, which has {expected}: got {got}.")
 
 
 def check_unclaimed(directory: Path) -> None:
@@ -215,7 +289,11 @@ def _check_empty(directory: Path, chain: Chain | None) -> None:
 
 
 def page(record: Record) -> bytes:
-    """The page of a record. The same record and version of untrain give the same bytes."""
+    """The page of a record. The same record and version of untrain give the same bytes.
+
+    The record holds the digest of the page, so the page holds neither that nor the digest of the record.
+    """
     from untrain.report.record import record_page
 
-    return record_page(content(record))
+    files = {name: digest for name, digest in record.files.items() if name != PAGE}
+    return record_page(content(msgspec.structs.replace(record, files=files)))

@@ -17,7 +17,8 @@ import msgspec
 
 from untrain.core.extras import extra
 from untrain.errors import InputError, IntegrityError
-from untrain.records.record import Plain, Record, canonical, parse_canonical
+from untrain.records.record import Plain, Record
+from untrain.records.serialization import canonical, parse_canonical
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey

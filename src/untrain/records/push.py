@@ -5,7 +5,7 @@ from pathlib import Path
 from untrain.core.extras import extra
 from untrain.errors import InputError, first_line
 from untrain.records.directory import KEY
-from untrain.records.verify import verify
+from untrain.records.verify import PAGE_CHECK, verify
 
 
 def push_directory(directory: str | Path, repository: str, *, private: bool = True) -> str:
@@ -25,7 +25,7 @@ def push_directory(directory: str | Path, repository: str, *, private: bool = Tr
         NotSupportedError: the extra is not installed.
     """
     hub = extra("hub", "huggingface_hub")
-    verify(directory).insist()
+    verify(directory).insist(PAGE_CHECK)
     try:
         hub.create_repo(repository, private=private, exist_ok=True)
         commit = hub.upload_folder(repo_id=repository, folder_path=str(directory), ignore_patterns=[KEY, ".*"])

@@ -1,36 +1,24 @@
-"""`Record`: what was requested, done and measured when a model was made to forget, and the file it is stored in.
+"""`Record`: what was requested, found, done and measured when a model was made to forget.
 
-The file is JSON in a canonical form: sorted keys, an indent of one space, ASCII, a final newline. Its field `sha256` is
-the digest of the canonical form of all other fields. A reader serializes what it read and compares the bytes, so any
-change is found, even of a space. This detects accidents. Someone who can write the file can also recompute the digest;
-a signature protects against that.
+The file that holds it is described in `untrain.records.serialization`; `untrain.records.consistency` says which records
+contradict themselves.
 """
 
 import enum
-import hashlib
-import json
-import stat
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 
 from untrain.core.estimate import Estimate
-from untrain.core.files import Arrays, digest
-from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT, RETAIN_MARGIN
 from untrain.core.text import percent
-from untrain.errors import InputError, IntegrityError, NotSupportedError
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the record format."""
-LARGEST = 64 * 2**20
-"""Largest record in bytes, enough for about 900,000 forgotten examples."""
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Date = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
 Plain = dict[str, Any]
 """A JSON object."""
 
@@ -62,8 +50,11 @@ class Requested(_Part, frozen=True, kw_only=True):
         validation: number of validation examples.
         classes: number of classes.
         key_check: fingerprint of the key, which tells whether a key belongs to the record.
-        tags: sorted tags, one for each example to forget. They reveal nothing without the key.
-        commitment: SHA-256 of the tags.
+        tags: sorted tags of the ids, one for each example to forget. They reveal nothing without the key.
+        contents: sorted distinct tags of the inputs of these examples; empty in records of schema 1 and 2.
+        subjects: sorted tags of the persons or things that the request names, if it names any.
+        basis: why the examples are to be forgotten, in words such as "erasure, GDPR Art. 17(1)(b)", or None.
+        commitment: SHA-256 of all tags.
     """
 
     forgotten: Count
@@ -72,7 +63,34 @@ class Requested(_Part, frozen=True, kw_only=True):
     classes: Count
     key_check: Sha256
     tags: tuple[Sha256, ...]
+    contents: tuple[Sha256, ...] = ()
+    subjects: tuple[Sha256, ...] = ()
+    basis: str | None = None
     commitment: Sha256
+
+
+class Copies(_Part, frozen=True, kw_only=True):
+    """Copies of the examples to be forgotten, found among the others.
+
+    Attributes:
+        exact_taken: examples with exactly the same inputs that are forgotten as well.
+        near_taken: near copies that are forgotten as well.
+        exact_retained: examples with exactly the same inputs that stay in the training set.
+        near_retained: near copies that stay in the training set.
+        exact_held_out: validation examples with exactly the same inputs.
+        near_held_out: validation examples that are near copies.
+        measure: what the distance between two examples is, or why near copies were not looked for.
+        threshold: largest distance of a near copy; None if near copies were not looked for.
+    """
+
+    exact_taken: Count
+    near_taken: Count
+    exact_retained: Count
+    near_retained: Count
+    exact_held_out: Count
+    near_held_out: Count
+    measure: str
+    threshold: float | None
 
 
 class Applied(_Part, frozen=True, kw_only=True):
@@ -83,7 +101,9 @@ class Applied(_Part, frozen=True, kw_only=True):
         settings: all hyperparameters.
         origin: distribution and class of the method.
         reason: why this method was chosen.
-        seed: root of all random numbers.
+        seed: root of all random numbers, in records of schema 1 and 2. With the training data, it would let anybody
+            find the forgotten ids by trial, so later records commit to it.
+        seed_commitment: keyed tag of the seed; None in records of schema 1 and 2.
         seconds: running time.
     """
 
@@ -91,7 +111,8 @@ class Applied(_Part, frozen=True, kw_only=True):
     settings: Plain
     origin: str
     reason: str
-    seed: int
+    seed: int | None = None
+    seed_commitment: Sha256 | None = None
     seconds: float
 
 
@@ -103,8 +124,9 @@ class Utility(_Part, frozen=True, kw_only=True):
         examples: number of these examples.
         before: accuracy of the original model, in 0..1.
         after: accuracy of the model that forgot.
-        change: `after - before`.
-        bound: largest accepted accuracy drop.
+        change: `after - before`, with its 95 % interval.
+        since_first: the same since the first original of the chain; None in records of schema 1 and 2.
+        bound: largest accepted accuracy drop. The lower end of `since_first` must not be below `-bound`.
     """
 
     on: str
@@ -112,6 +134,7 @@ class Utility(_Part, frozen=True, kw_only=True):
     before: float
     after: float
     change: Estimate
+    since_first: Estimate | None = None
     bound: float
 
 
@@ -295,6 +318,7 @@ class Record(_Part, frozen=True, kw_only=True):
         machine: device, processor, threads and platform.
         model: digests of the model.
         requested: the request.
+        copies: copies of the examples to be forgotten; None in records of schema 1 and 2.
         applied: the method.
         utility: accuracy before and after.
         membership: a membership attack, which needs no retraining, or None.
@@ -302,6 +326,10 @@ class Record(_Part, frozen=True, kw_only=True):
         audit: the comparison with retrained models, or None.
         verdict: the outcome.
         limits: what this record does not show, in sentences.
+        reply: an answer for the person who made the request, in sentences.
+        retraining_due: when the next training from nothing is due, as YYYY-MM-DD, or None.
+        descendants: files of models that were derived from the original before the request, by name. They are not
+            changed by it.
         previous: the previous request, or None.
         files: the files next to the record, by name; `write_record` fills it.
         schema: version of the format.
@@ -312,6 +340,7 @@ class Record(_Part, frozen=True, kw_only=True):
     machine: dict[str, str | int]
     model: Models
     requested: Requested
+    copies: Copies | None = None
     applied: Applied
     utility: Utility
     membership: Membership | None = None
@@ -319,9 +348,17 @@ class Record(_Part, frozen=True, kw_only=True):
     audit: Audit | None = None
     verdict: Verdict
     limits: tuple[str, ...]
+    reply: tuple[str, ...] = ()
+    retraining_due: Date | None = None
+    descendants: dict[str, FileDigest] = {}
     previous: Previous | None = None
     files: dict[str, FileDigest] = {}
-    schema: int = SCHEMA
+    schema: Annotated[int, msgspec.Meta(ge=1)] = SCHEMA
+
+    @property
+    def carried_out(self) -> bool:
+        """Whether the model was changed; a request that kept the original forgot nothing."""
+        return self.verdict.outcome is not Outcome.KEPT_ORIGINAL
 
     def __str__(self) -> str:
         """The record in three lines."""
@@ -342,189 +379,3 @@ def now() -> str:
     (20, 'Z')
     """
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def state_digest(state: Arrays) -> str:
-    """SHA-256 of the names, types, shapes and bytes of a model's arrays."""
-    return digest(state, {})
-
-
-def content(record: Record) -> Plain:
-    """The JSON object of a record, with its digest.
-
-    Raises:
-        InputError: a value has the wrong type or is not finite.
-    """
-    try:
-        plain = msgspec.to_builtins(record, str_keys=True, enc_hook=_listed)
-        data = canonical(msgspec.to_builtins(msgspec.convert(plain, Record)))
-        return {**json.loads(data), "sha256": hashlib.sha256(data).hexdigest()}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"expected a record of finite JSON values, got: {error}") from error
-
-
-def _listed(value: object) -> object:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    raise TypeError(f"{value!r} of type {type(value).__name__}")
-
-
-def canonical(plain: Mapping[str, object]) -> bytes:
-    """The canonical form of a JSON object."""
-    return (json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
-
-
-def record_bytes(record: Record) -> bytes:
-    """The content of a record file. The same record gives the same bytes.
-
-    Raises:
-        InputError: see `content`; or the record is too large to be read again.
-    """
-    data = canonical(content(record))
-    if reason := contradiction(record):
-        raise InputError(f"The record contradicts itself: {reason}.")
-    if len(data) > LARGEST:
-        raise InputError(
-            f"expected a record of at most {LARGEST} bytes, got {len(data)}: forget fewer examples in one request"
-        )
-    return data
-
-
-def parse_record(data: bytes, where: str | Path) -> Record:
-    """Parse the content of a record file.
-
-    Args:
-        data: content of the file.
-        where: name of the file, for error messages.
-
-    Raises:
-        IntegrityError: `record_bytes` did not make this content.
-        NotSupportedError: the record has a later schema.
-    """
-    plain = parse_canonical(data, where)
-    expected = plain.pop("sha256", "none")
-    if (computed := hashlib.sha256(canonical(plain)).hexdigest()) != expected:
-        raise IntegrityError(f"expected digest {expected!r} of {where}, got {computed}: the record changed")
-    if isinstance(schema := plain.get("schema"), int) and schema > SCHEMA:
-        raise NotSupportedError(f"{where} has schema {schema}; this version of untrain reads {SCHEMA}: upgrade untrain")
-    try:
-        record = msgspec.convert(plain, Record)
-    except ValueError as error:  # also for escapes that are not valid text
-        raise IntegrityError(f"{where} is not a record: {error}") from error
-    if reason := contradiction(record):
-        raise IntegrityError(f"{where} contradicts itself: {reason}")
-    return record
-
-
-def contradiction(record: Record) -> str | None:
-    """Why the outcome of a record cannot be what its figures say, or None."""
-    verdict, memory = record.verdict, None if record.audit is None else record.audit.memory
-    same_model = record.model.before == record.model.after
-    if same_model != (verdict.outcome is Outcome.KEPT_ORIGINAL):
-        return f"its outcome is {verdict.outcome}, and the model {'did not change' if same_model else 'changed'}"
-    if record.schema == 1:
-        later = verdict.ground is not None or record.unchanged is not None or memory is not None
-        return "schema 1 has no ground and no memory left" if later else None
-    if verdict.outcome is Outcome.DOUBTFUL:
-        return "the outcome doubtful belongs to schema 1"
-    if (verdict.ground is not None) != (verdict.outcome is Outcome.FORGOTTEN):
-        return f"its outcome is {verdict.outcome}, and its ground {verdict.ground}"
-    if verdict.ground is Ground.BY_AUDIT:
-        if memory is None or record.audit is None:
-            return "it is said to be forgotten by audit, and holds no audit"
-        if record.audit.models < FEWEST_MODELS or memory.p_value <= ALPHA or memory.different_p_value <= ALPHA:
-            return "it is said to be forgotten by audit, and the audit tells the model apart"
-        if memory.retain_accuracy < memory.lowest_retrained - RETAIN_MARGIN:
-            return "it is said to be forgotten by audit, and its retain accuracy is below that of every retrained model"
-        trace = max(memory.original_p_value, memory.trace_p_value) <= ALPHA
-        if memory.left.high >= min(memory.limit, MEMORY_LIMIT) or not trace:
-            return "it is said to be forgotten by audit, and the audit does not show it"
-    remembers = memory is not None and memory.p_value <= ALPHA
-    if verdict.outcome is Outcome.FORGOTTEN and memory is not None and remembers and memory.left.value >= MEMORY_LIMIT:
-        return "it is said to be forgotten, and the audit finds memory of the examples"
-    recognized = record.membership is not None and record.membership.after.low > 0.5
-    if verdict.outcome is Outcome.REMEMBERED and not (remembers or recognized):
-        return "it is said to be remembered, and neither audit nor membership attack says so"
-    if verdict.outcome is Outcome.DIFFERENT and memory is None:
-        return "it is said to be different, and holds no audit"
-    if verdict.outcome is Outcome.FORGOTTEN and recognized:
-        return "it is said to be forgotten, and the membership attack recognizes the examples"
-    return None
-
-
-def parse_canonical(data: bytes, where: str | Path) -> Plain:
-    """Parse a JSON object in canonical form.
-
-    Raises:
-        IntegrityError: the data are not a JSON object in canonical form.
-    """
-    try:
-        plain = json.loads(data.decode("ascii"))
-        same = isinstance(plain, dict) and canonical(plain) == data
-    except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{where} is not JSON: {error}") from error
-    if not same:
-        raise IntegrityError(f"{where} is not in the form that untrain writes: it changed")
-    return dict(plain)
-
-
-def read_record(path: str | Path) -> Record:
-    """Read a record file that `write_record` wrote.
-
-    Raises:
-        InputError: the file does not exist.
-        IntegrityError: the file is not a record, or any bit of it changed.
-        NotSupportedError: the record has a later schema.
-    """
-    if not Path(path).exists():
-        raise InputError(f"There is no record at {path}.")
-    return parse_record(read_regular(Path(path)), path)
-
-
-def read_regular(path: Path, most: int = LARGEST) -> bytes:
-    """Read a regular file: no link, and nothing that could block.
-
-    Raises:
-        IntegrityError: the file is missing, not regular, or larger than `most` bytes.
-        InputError: the file cannot be read.
-    """
-    check_regular(path)
-    if (size := path.lstat().st_size) > most:
-        raise IntegrityError(f"expected at most {most} bytes in {path}, got {size}")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def check_regular(path: Path) -> None:
-    """Refuse a path that is not a regular file.
-
-    Raises:
-        IntegrityError: the path is missing, a link, a directory or a device.
-    """
-    try:
-        mode = path.lstat().st_mode
-    except (OSError, ValueError):
-        raise IntegrityError(f"there is no file {path}") from None
-    if not stat.S_ISREG(mode):
-        raise IntegrityError(f"expected a regular file at {path}, got {_KINDS.get(stat.S_IFMT(mode), 'a device')}")
-
-
-_KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe"}
-
-
-def sha256_of_file(path: Path) -> FileDigest:
-    """Size and SHA-256 of a file.
-
-    Raises:
-        IntegrityError: the path is not a regular file.
-        InputError: the file cannot be read.
-    """
-    check_regular(path)
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return FileDigest(sha256=sha256, bytes=file.tell())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error

@@ -5,8 +5,8 @@ from pathlib import Path
 from untrain.core.files import sweep, write_file
 from untrain.records.directory import ENVELOPE, RECORD
 from untrain.records.dsse import signed, statement
-from untrain.records.record import parse_record, read_regular, sha256_of_file
-from untrain.records.verify import ALWAYS, verify
+from untrain.records.serialization import parse_record, read_regular, sha256_of_file
+from untrain.records.verify import ALWAYS, PAGE_CHECK, verify
 
 
 def sign(directory: str | Path, private_key: str | Path) -> Path:
@@ -21,12 +21,12 @@ def sign(directory: str | Path, private_key: str | Path) -> Path:
 
     Raises:
         InputError: the directory or the key does not exist, or the envelope cannot be written.
-        IntegrityError: the directory changed after it was written; nothing is signed.
+        IntegrityError: the directory changed after it was written, or its page cannot be checked; nothing is signed.
         NotSupportedError: the extra is not installed.
     """
     directory = Path(directory)
     sweep(directory, [ENVELOPE])
-    verify(directory).insist()
+    verify(directory).insist(PAGE_CHECK)
     record = parse_record(read_regular(directory / RECORD), directory / RECORD)
     digests = {name: sha256_of_file(directory / name).sha256 for name in ALWAYS}
     path = directory / ENVELOPE

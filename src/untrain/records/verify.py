@@ -1,7 +1,7 @@
 """Verify that a record, its files and the earlier records are unchanged. Nothing is recomputed; torch is not needed."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from untrain.core.files import read_arrays
 from untrain.core.version import __version__
 from untrain.errors import InputError, IntegrityError
-from untrain.records.commitment import WRONG_KEY, check_commitment, held, key_check, read_key
+from untrain.records.commitment import WRONG_KEY, check_commitment, contents_held, held, key_check, read_key
 from untrain.records.directory import ENVELOPE, KEY, MODEL, PAGE, PREVIOUS, RECORD, Chain, page, read_chain
 from untrain.records.dsse import (
     LARGEST_ENVELOPE,
@@ -19,21 +19,16 @@ from untrain.records.dsse import (
     read_public_key,
     statement,
 )
-from untrain.records.record import (
-    FileDigest,
-    Record,
-    check_regular,
-    parse_record,
-    read_regular,
-    sha256_of_file,
-    state_digest,
-)
+from untrain.records.record import FileDigest, Record
+from untrain.records.serialization import check_regular, parse_record, read_regular, sha256_of_file, state_digest
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
 
 ALWAYS = (MODEL, RECORD, PAGE)
 """Files in every directory of a request; a signature covers them."""
+PAGE_CHECK = "page"
+"""Name of the check of the page, without which nothing is signed or uploaded."""
 _OPTIONAL = (KEY, ENVELOPE)
 _MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 
@@ -78,14 +73,17 @@ class Verification:
 
     __repr__ = __str__
 
-    def insist(self) -> None:
+    def insist(self, *needed: str) -> None:
         """Raise an error if a check failed.
 
+        Args:
+            needed: names of checks that must also have been made.
+
         Raises:
-            IntegrityError: a check failed; the message names the first one.
+            IntegrityError: a check failed, or was needed and not made; the message names the first one.
         """
         for check in self.checks:
-            if check.ok is False:
+            if check.ok is False or (check.ok is None and check.what in needed):
                 raise IntegrityError(f"{check.what}: {check.words}")
 
 
@@ -94,6 +92,8 @@ def verify(
     *,
     key: bytes | None = None,
     ids: Iterable[str] | None = None,
+    contents: Mapping[str, str] | None = None,
+    subjects: Iterable[str] | None = None,
     public_key: str | Path | None = None,
 ) -> Verification:
     """Verify the directory of a request.
@@ -105,35 +105,55 @@ def verify(
         directory: a directory that `write_record` wrote.
         key: key of the request; default: `request.key` in the directory.
         ids: ids that this request or an earlier one should name.
+        contents: SHA-256 of the inputs of each example by id, as `untrain.data.contents` gives them for today's
+            training data. It is checked that each of `ids` still names what was forgotten.
+        subjects: persons or things that this request or an earlier one should name.
         public_key: PEM file with the ed25519 public key of the expected signer.
 
     Raises:
-        InputError: the directory or the public key does not exist; or `ids` without a key.
+        InputError: the directory or the public key does not exist; ids or subjects are an empty list, or are given
+            without a key; or contents without ids.
         NotSupportedError: the record has a later schema; or a signature cannot be checked without the extra.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"{directory} is not a directory; pass the directory that `untrain forget` wrote.")
-    if ids is not None and key is None and not (directory / KEY).exists():
-        raise InputError(f"There is no {KEY} in {directory}; pass the key of the request to look for ids.")
+    names, persons = _names(ids, "ids"), _names(subjects, "subjects")
+    if names is None and contents is not None:
+        raise InputError("Contents are compared for ids; pass ids as well.")
+    if (names or persons) and key is None and not (directory / KEY).exists():
+        raise InputError(f"There is no {KEY} in {directory}; pass the key of the request to look for ids or subjects.")
     signer = None if public_key is None else read_public_key(public_key)
     try:
         record = parse_record(read_regular(directory / RECORD), directory / RECORD)
     except IntegrityError as error:
         return Verification((Check("record", False, str(error)),), None)
-    subject = _Subject(directory, record, key, None if ids is None else {str(name) for name in ids}, signer)
+    subject = _Directory(directory, record, key, names, contents, persons, signer)
     checks = {
         "record": subject.summary,
         "directory": subject.names,
         "weights": subject.weights,
-        "page": subject.page,
+        PAGE_CHECK: subject.page,
         "chain": subject.links,
         "commitment": subject.commitment,
         "key": subject.keys,
         "ids": subject.named,
+        "subjects": subject.subjects_named,
         "signature": subject.signature,
     }
     return Verification(tuple(_checked(what, check) for what, check in checks.items()), record)
+
+
+def _names(given: Iterable[str] | None, what: str) -> set[str] | None:
+    """A list of names as a set; an empty list would be found in every record."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        raise InputError(f"{what} must be a list, not the single text {given!r}.")
+    names = {str(name) for name in given}
+    if not names:
+        raise InputError(f"The list of {what} is empty; name at least one.")
+    return names
 
 
 _OLD = " (untrain 0.1, which called a model forgotten on weaker grounds)"
@@ -155,18 +175,36 @@ def _checked(what: str, check: Callable[[], str]) -> Check:
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _Directory:
     """A directory with a readable record. Each check returns its result in words, or raises why it failed."""
 
     directory: Path
     record: Record
     key: bytes | None = field(repr=False)
     ids: set[str] | None = field(repr=False)
+    contents: Mapping[str, str] | None = field(repr=False)
+    subjects: set[str] | None = field(repr=False)
     signer: "SSlibKey | None"
+    _known: dict[str, FileDigest] = field(default_factory=dict, repr=False)
 
-    @functools.cached_property
-    def _digests(self) -> dict[str, FileDigest]:
-        return {name: sha256_of_file(self.directory / name) for name in ALWAYS}
+    def _digest(self, name: str) -> FileDigest:
+        """Digest of a file, if it is as large as the record says: another one is not read."""
+        path, recorded = self.directory / name, self.record.files.get(name)
+        check_regular(path)
+        size = path.lstat().st_size
+        if recorded is not None and recorded.bytes != size:
+            raise IntegrityError(f"{path} has {size} bytes, and the record says {recorded.bytes}")
+        if name not in self._known:
+            self._known[name] = sha256_of_file(path)
+        return self._known[name]
+
+    def _unchanged(self, name: str) -> FileDigest:
+        """The digest of a file, which must be the one in the record."""
+        digest, recorded = self._digest(name), self.record.files.get(name)
+        if digest != recorded:
+            said = "no such file" if recorded is None else recorded.sha256
+            raise IntegrityError(f"{self.directory / name} has the digest {digest.sha256}, and the record says {said}")
+        return digest
 
     @functools.cached_property
     def _chain(self) -> Chain:
@@ -181,6 +219,8 @@ class _Subject:
 
     def names(self) -> str:
         names = {path.name for path in self.directory.iterdir()}
+        if others := sorted(self.record.files.keys() - {MODEL, PAGE}):
+            raise IntegrityError(f"the record lists {others[0]!r}, which does not belong to a request")
         expected = {*ALWAYS, *([PREVIOUS] if self.record.previous else [])}
         if missing := sorted(expected - names):
             raise IntegrityError(f"{missing[0]} is missing in {self.directory}")
@@ -191,19 +231,21 @@ class _Subject:
         return "all files of the request, and no others"
 
     def weights(self) -> str:
-        path, digest = self.directory / MODEL, self._digests[MODEL]
-        if self.record.files != {MODEL: digest}:
-            raise IntegrityError(f"expected {_listed(self.record)} as in the record, got {digest} in {path}")
+        path, digest = self.directory / MODEL, self._unchanged(MODEL)
         if (after := state_digest(read_arrays(path)[0])) != self.record.model.after:
-            raise IntegrityError(f"expected state {self.record.model.after} in {path}, got {after}")
+            raise IntegrityError(f"{path} has the state {after}, and the record says {self.record.model.after}")
         return f"{digest.bytes} bytes, state {self.record.model.after}"
 
     def page(self) -> str:
-        written = read_regular(self.directory / PAGE)
-        if (version := self.record.versions.get("untrain")) != __version__:
-            raise _NotCheckedError(f"written by untrain {version!r}; this is {__version__!r}")
-        if written != page(self.record):
-            raise IntegrityError(f"{self.directory / PAGE} is not the page of this record")
+        path = self.directory / PAGE
+        written = read_regular(path)
+        if self.record.schema < 3:
+            raise _NotCheckedError(
+                f"a record of schema {self.record.schema} does not know its page; read record.json instead"
+            )
+        self._unchanged(PAGE)
+        if self.record.versions.get("untrain") == __version__ and written != page(self.record):
+            raise IntegrityError(f"{path} is not the page of this record")
         return "the page of this record"
 
     def links(self) -> str:
@@ -236,10 +278,37 @@ class _Subject:
             raise _NotCheckedError(str(error)) from error
         if missing := len(self.ids - named):
             raise IntegrityError(f"{missing} of the {len(self.ids)} given ids were never requested")
+        unchanged = "" if self.contents is None else f"; {self._same_contents(key, self.contents)}"
         kept = f", {len(named - before)} of them not forgotten since the original was kept" if named - before else ""
         rest = self.record.requested.forgotten - len(held([self.record.requested], key, self.ids))
         more = f"this request names {rest} more" if rest else "this request names no others"
-        return f"all {len(named)} given ids were requested{kept}; {more}"
+        return f"all {len(named)} given ids were requested{kept}; {more}{unchanged}"
+
+    def _same_contents(self, key: bytes, contents: Mapping[str, str]) -> str:
+        """Check that the ids still name what was forgotten, where they name anything."""
+        still = {name: contents[name] for name in self.ids or () if name in contents}
+        if not any(record.requested.contents for record in self._chain.records):
+            raise IntegrityError("the records hold no contents, so it is not known whether rows were renumbered")
+        requests = [record.requested for record in self._chain.records]
+        known = contents_held(requests, key, still.values())
+        if changed := sum(digest not in known for digest in still.values()):
+            raise IntegrityError(
+                f"{changed} of the {len(still)} given ids that are in the data name other inputs than those that were "
+                "forgotten: rows were renumbered or changed"
+            )
+        return f"the {len(still)} of them that are in the data have the inputs that they had"
+
+    def subjects_named(self) -> str:
+        if self.subjects is None:
+            raise _NotCheckedError("no subjects were given")
+        try:
+            key = self.key if self.key is not None else read_key(self.directory / KEY)
+            named = self._chain.subjects_named(key, self.subjects)
+        except (IntegrityError, InputError) as error:
+            raise _NotCheckedError(str(error)) from error
+        if missing := len(self.subjects - named):
+            raise IntegrityError(f"{missing} of the {len(self.subjects)} given subjects were never named in a request")
+        return f"all {len(named)} given subjects were named in a request"
 
     def signature(self) -> str:
         path = self.directory / ENVELOPE
@@ -248,13 +317,9 @@ class _Subject:
                 raise IntegrityError(f"there is no signature {path}")
             raise _NotCheckedError("there is no signature")
         envelope = parse_envelope(read_regular(path, LARGEST_ENVELOPE), path)
-        digests = {name: digest.sha256 for name, digest in self._digests.items()}
+        digests = {name: self._digest(name).sha256 for name in ALWAYS}
         check_statement(envelope, statement(self.record, digests), path)
         if self.signer is None:
             raise _NotCheckedError("fits the files; no public key was given to check the signer")
         check_signature(envelope, self.signer, path)
         return f"by the key {self.signer.keyid}"
-
-
-def _listed(record: Record) -> str:
-    return ", ".join(f"{name!r}: {listed}" for name, listed in record.files.items()) or "no file"

@@ -1,6 +1,7 @@
 """The page of a record: no script, nothing is fetched, every text is escaped, and no id is shown."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,6 +21,41 @@ _HEADINGS = {
     "forgotten": "Forgotten, in the words of untrain 0.1, which asked for less",
     "doubtful": "Doubtful",
 }
+
+
+_ANSWERS = {
+    "forgotten by construction": "A new model was trained without your data, so nothing in it comes from them.",
+    "forgotten by audit": (
+        "The model was changed so that it forgets your data, and a statistical test does not tell it from models that "
+        "were trained without them."
+    ),
+    "different": (
+        "The model was changed so that it forgets your data. A statistical test finds no memory of them, but it does "
+        "tell the model from models that were trained without them."
+    ),
+    "not shown": "The model was changed so that it forgets your data. It was not shown that it has forgotten them.",
+    "remembered": "The model was changed so that it forgets your data, but a test still recognizes some of them.",
+    "kept original": "The model was not changed: every change that was tried made it too inaccurate or had no effect.",
+}
+
+
+def reply(content: dict[str, Any]) -> Iterator[str]:
+    """An answer for the person who made the request, in sentences.
+
+    Args:
+        content: of a record; its field `reply` is not read.
+    """
+    requested, copies, verdict = content["requested"], content["copies"], content["verdict"]
+    yield f"Your request concerns {requested['forgotten']} of the examples that the model was trained on."
+    if taken := copies["exact_taken"] + copies["near_taken"]:
+        yield f"{taken} of them are copies, or nearly, that we found beside the examples you named."
+    yield _ANSWERS[" ".join(filter(None, (verdict["outcome"], verdict.get("ground"))))]
+    if left := copies["exact_retained"] + copies["near_retained"]:
+        yield f"{left} other training examples are copies of yours, or nearly, and are still used."
+    if content["descendants"]:
+        yield f"{len(content['descendants'])} models that were made from the earlier model were not changed by this."
+    if content["retraining_due"]:
+        yield f"The next training from nothing, without your data, is due on {content['retraining_due']}."
 
 
 def record_page(content: dict[str, Any]) -> bytes:

@@ -35,8 +35,10 @@ FEWEST = GROUPS
 def audit(
     model: nn.Module | Population,
     examples: object,
-    ids: Iterable[str],
+    ids: Iterable[str] = (),
     *,
+    subjects: Iterable[str] | None = None,
+    with_copies: bool = False,
     method: str = "auto",
     validation: object | None = None,
     factory: Factory | None = None,
@@ -54,6 +56,8 @@ def audit(
         model: the original, not changed; see `untrain.forget` for this and the other arguments.
         examples: everything that the model was trained on.
         ids: ids of the examples to be forgotten.
+        subjects: persons or things whose examples are to be forgotten.
+        with_copies: whether their copies and near copies are to be forgotten as well.
         method: `name` or `name:preset`; `auto` audits the method that `auto` would try first.
         validation: examples outside the training set, to compare accuracy on.
         factory: builds a new model; required, unless the model is a population that has one.
@@ -78,11 +82,14 @@ def audit(
     """
     say = progress or (lambda _: None)
     if models < FEWEST:
-        raise InputError(f"expected at least {FEWEST} models of each kind, got {models}")
+        raise InputError(f"An audit of a method needs at least {FEWEST} models of each kind, got {models}.")
     if checkpoint_dir is not None:
         check_writable(Path(checkpoint_dir))
     history = read_history(previous, key)
-    case = check_request(model, examples, ids, validation, history, factory=factory, recipe=recipe, seed=seed)
+    case = check_request(
+        model, examples, ids, validation, history,
+        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies,
+    )  # fmt: skip
     resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     spec = _first_choice(case) if method == "auto" else method
     unlearning = resolve_method(spec, case.can_retrain, case.recipe)

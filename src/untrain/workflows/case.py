@@ -1,6 +1,6 @@
 """A request to forget, checked: what is forgotten, retained and compared on, and the requests before it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,17 +9,18 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from untrain.core.estimate import Estimate
 from untrain.core.randomness import Streams
-from untrain.data import Examples, as_examples, forget_ids
+from untrain.data import Examples, Nearness, as_examples, contents, find_copies, forget_ids, ids_of_subjects
 from untrain.errors import InputError
 from untrain.methods import Request
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled, suited
-from untrain.records import Chain, Outcome, new_key, read_chain, read_key, state_digest
-from untrain.records.commitment import key_check
+from untrain.records import Chain, Copies, Record, new_key, read_chain, read_key, state_digest
+from untrain.records.commitment import held, key_check, secret_seed
 from untrain.records.directory import KEY
-from untrain.workflows.compare import check_validation, find_copies, logits_of
+from untrain.workflows.compare import check_validation, logits_of
 from untrain.workflows.factory import check_factory
 
 
@@ -56,16 +57,44 @@ class History:
 
     @property
     def remaining(self) -> int | None:
-        """Number of examples that the previous request left to train on; None without one."""
+        """Number of examples that the previous request left, without copies of what it forgot; None without one."""
         if self.chain is None:
             return None
         last = self.chain.records[-1]
-        kept_original = last.verdict.outcome is Outcome.KEPT_ORIGINAL
-        return last.requested.retained + (last.requested.forgotten if kept_original else 0)
+        if not last.carried_out:
+            return last.requested.retained + last.requested.forgotten
+        return last.requested.retained - (0 if last.copies is None else last.copies.exact_retained)
 
-    def forgotten(self, ids: npt.NDArray[np.str_]) -> set[str]:
-        """Those of `ids` that were forgotten earlier."""
-        return set() if self.chain is None else self.chain.forgotten_before(self.key, ids.tolist())
+    @property
+    def carried_out(self) -> list[Record]:
+        """Records of the earlier requests that changed the model."""
+        return [record for record in (self.chain.records if self.chain else ()) if record.carried_out]
+
+    @property
+    def changes(self) -> list[Estimate]:
+        """How each earlier request changed accuracy."""
+        return [record.utility.change for record in self.carried_out]
+
+    def forgotten(self, examples: Examples) -> set[str]:
+        """Ids of the examples that were forgotten earlier: by their id, or by their inputs under another id.
+
+        Raises:
+            InputError: an id names other inputs than it did.
+        """
+        if self.chain is None:
+            return set()
+        digests = contents(examples)
+        known = self.chain.contents_forgotten_before(self.key, digests.values())
+        same_inputs = {name for name, digest in digests.items() if digest in known}
+        with_contents = [record.requested for record in self.carried_out if record.requested.contents]
+        renumbered = sorted(held(with_contents, self.key, digests) - same_inputs)
+        if renumbered:
+            raise InputError(
+                f"The id {renumbered[0]!r} was forgotten by an earlier request and now names other inputs: rows were "
+                "renumbered, or inputs are prepared in another way. Give every example the id and the inputs that it "
+                "had then."
+            )
+        return self.chain.forgotten_before(self.key, digests) | same_inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +109,11 @@ class Case:
         correct: which of them the original classifies correctly, `[n]`.
         recipe: how the original was trained, or None if that is not known.
         seed: root of all random draws.
+        given_seed: the seed that was asked for; None where `seed` was derived from the key.
         history: the earlier requests.
+        subjects: persons or things that were named.
+        taken: number of exact and of near copies that are forgotten although nobody named them.
+        nearness: when two examples are near copies.
     """
 
     original: Population
@@ -90,7 +123,11 @@ class Case:
     correct: npt.NDArray[np.bool_]
     recipe: Recipe | None
     seed: int
+    given_seed: int | None
     history: History
+    subjects: tuple[str, ...]
+    taken: tuple[int, int]
+    nearness: Nearness
 
     @cached_property
     def digest(self) -> str:
@@ -113,6 +150,26 @@ class Case:
         validation = self.request.validation
         return np.zeros(0, np.bool_) if validation is None else find_copies(self.request.training_set, validation)
 
+    @cached_property
+    def copies(self) -> Copies:
+        """Copies of the forgotten examples among the others, in numbers."""
+        forget, retain, validation = self.request.forget, self.request.retain, self.request.validation
+        exact = int(self.retained_copies.sum())
+        exact_held_out = near_held_out = 0
+        if validation is not None:
+            exact_held_out = int(find_copies(forget, validation).sum())
+            near_held_out = int(self.nearness.find(forget, validation).sum()) - exact_held_out
+        return Copies(
+            exact_taken=self.taken[0],
+            near_taken=self.taken[1],
+            exact_retained=exact,
+            near_retained=int(self.nearness.find(forget, retain).sum()) - exact,
+            exact_held_out=exact_held_out,
+            near_held_out=near_held_out,
+            measure=self.nearness.measure,
+            threshold=self.nearness.threshold,
+        )
+
 
 def check_request(
     model: nn.Module | Population,
@@ -123,7 +180,9 @@ def check_request(
     *,
     factory: Factory | None,
     recipe: Recipe | None,
-    seed: int,
+    seed: int | None,
+    subjects: Iterable[str] | None = None,
+    with_copies: bool = False,
 ) -> Case:
     """Check a request before anything is computed; see `untrain.workflows.forget.forget` for the arguments.
 
@@ -135,7 +194,15 @@ def check_request(
     examples = as_examples(data)
     if validation is not None:
         validation = as_examples(validation, classes=examples.classes, prefix="validation/")
-    forget, retain = _split(examples, ids, validation, history)
+    if isinstance(ids, str | bytes):
+        raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
+    wanted, named = [str(name) for name in ids], () if subjects is None else tuple(map(str, subjects))
+    if subjects is not None:
+        wanted = list(dict.fromkeys([*wanted, *ids_of_subjects(examples, named)]))
+    forget, retain = _split(examples, wanted, validation, history)
+    nearness, taken = Nearness(examples), (0, 0)
+    if with_copies:
+        forget, retain, taken = _take_copies(forget, retain, nearness)
     models = settled(as_population(model, factory=factory))
     check_fits(models, examples)
     if not any(parameter.requires_grad for parameter in models.skeleton.parameters()):
@@ -146,7 +213,8 @@ def check_request(
     evaluation_set, measured_on = _evaluation_set(request)
     logits = logits_of(models, evaluation_set)
     check_logits(logits, evaluation_set)
-    original = models.repeat(1, streams=Streams(seed).child("forget"))
+    root = secret_seed(history.key, len(history.chain.records) if history.chain else 0) if seed is None else seed
+    original = models.repeat(1, streams=Streams(root).child("forget"))
     original.engine = models.engine
     case = Case(
         original,
@@ -155,8 +223,12 @@ def check_request(
         measured_on,
         correct=logits.argmax(1) == evaluation_set.labels,
         recipe=recipe,
-        seed=seed,
+        seed=root,
+        given_seed=seed,
         history=history,
+        subjects=named,
+        taken=taken,
+        nearness=nearness,
     )
     if case.can_retrain:
         check_factory(original, retain)
@@ -164,16 +236,13 @@ def check_request(
 
 
 def _split(
-    examples: Examples, ids: Iterable[str], validation: Examples | None, history: History
+    examples: Examples, wanted: list[str], validation: Examples | None, history: History
 ) -> tuple[Examples, Examples]:
     """Forget and retain set; what was forgotten earlier is in neither."""
-    if isinstance(ids, str | bytes):
-        raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
-    wanted = [str(name) for name in examples.ids[examples.positions(ids)]]
     if validation is not None:
         _check_leaks(examples, wanted, validation, history)
     parts = forget_ids(examples, wanted)
-    earlier = history.forgotten(examples.ids)
+    earlier = history.forgotten(examples)
     if history.remaining is not None and (count := len(examples) - len(earlier)) != history.remaining:
         raise InputError(
             f"The previous request left {history.remaining} examples, but {count} of those given were not forgotten "
@@ -185,13 +254,45 @@ def _split(
     return parts.forget, parts.retain.select(np.flatnonzero(remaining))
 
 
+def _take_copies(forget: Examples, retain: Examples, nearness: Nearness) -> tuple[Examples, Examples, tuple[int, int]]:
+    """Forget set with all copies of it, what is left of the retain set, and the number of exact and near copies."""
+    exact, copies = find_copies(forget, retain), nearness.find(forget, retain)
+    if copies.all():
+        raise InputError(
+            f"All {len(retain)} other training examples are copies of those to be forgotten, or nearly; nothing would "
+            "be left. Forget without their copies."
+        )
+    both = Examples.concatenate([forget, retain.select(np.flatnonzero(copies))])
+    numbers = int(exact.sum()), int(copies.sum()) - int(exact.sum())
+    return both, retain.select(np.flatnonzero(~copies)), numbers
+
+
+def describe_copies(copies: Copies) -> Iterator[str]:
+    """What a person should know about copies of the examples to be forgotten, in sentences."""
+    for where, exact, near in (
+        ("retained", copies.exact_retained, copies.near_retained),
+        ("validation", copies.exact_held_out, copies.near_held_out),
+    ):
+        advice = ": forget them as well with --with-copies" if where == "retained" else ""
+        if exact:
+            yield (
+                f"{exact} {where} examples have exactly the inputs of a forgotten example and are not forgotten"
+                f"{advice}."
+            )
+        if near:
+            yield (
+                f"{near} {where} examples are near copies of a forgotten example and are not forgotten "
+                f"({copies.measure}: at most {copies.threshold:.3g}){advice}."
+            )
+
+
 def _check_leaks(examples: Examples, wanted: list[str], validation: Examples, history: History) -> None:
     """Refuse validation examples that the model was trained on, now or before an earlier request."""
     leaks = np.intersect1d(np.asarray(wanted, dtype=np.str_), validation.ids)
     if len(leaks):
         raise InputError(f"The example {str(leaks[0])!r} is to be forgotten and in the validation set; leave one out.")
     check_validation(examples, validation)
-    if forgotten := sorted(history.forgotten(validation.ids)):
+    if forgotten := sorted(history.forgotten(validation)):
         raise InputError(
             f"The validation example {forgotten[0]!r} was trained on, since an earlier request of this chain has "
             "forgotten it; leave it out."

@@ -1,11 +1,13 @@
 """A model before and after: accuracy on the same examples, and whether the validation examples may be used."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from untrain.core.estimate import Estimate
 from untrain.data import Examples
 from untrain.errors import InputError
 from untrain.population import Population
@@ -64,6 +66,26 @@ class Comparison:
         half = _CONFIDENT * math.sqrt((lost + won - (won - lost) ** 2) / count)
         return max(-1.0, won - lost - half), min(1.0, won - lost + half)
 
+    @property
+    def change(self) -> Estimate:
+        """`after - before` with its interval."""
+        return Estimate(self.after - self.before, *self.interval())
+
+
+def added_up(change: Estimate, earlier: Iterable[Estimate]) -> Estimate:
+    """A change of accuracy since the first of several requests, with an interval that covers 95 % or more.
+
+    Changes add up, and so do the squares of half the widths of their intervals: exactly where the requests were
+    compared on different examples, and as an upper limit on the same ones, since the examples that the first and the
+    last model classify differently are at most those that any two in between do.
+    """
+    changes = [change, *earlier]
+    if len(changes) == 1:
+        return change
+    center = sum((one.low + one.high) / 2 for one in changes)
+    half = math.sqrt(sum(((one.high - one.low) / 2) ** 2 for one in changes))
+    return Estimate(sum(one.value for one in changes), max(-1.0, center - half), min(1.0, center + half))
+
 
 def logits_of(models: Population, examples: Examples) -> npt.NDArray[np.float32]:
     """Logits of a population of one, `[n, C]`, as NumPy floats whatever type the model computes in."""
@@ -93,9 +115,3 @@ def check_validation(examples: Examples, validation: Examples) -> None:
     leaks = np.intersect1d(examples.ids, validation.ids)
     if len(leaks):
         raise InputError(f"The validation example {str(leaks[0])!r} is also in the training set; leave it out of one.")
-
-
-def find_copies(of: Examples, among: Examples) -> npt.NDArray[np.bool_]:
-    """Which examples `among` others have exactly the inputs of one `of` the first, `[n]`."""
-    known = set(of.input_bytes())
-    return np.asarray([row in known for row in among.input_bytes()], dtype=np.bool_)

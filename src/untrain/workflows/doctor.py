@@ -10,13 +10,13 @@ from torch import nn
 
 from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
-from untrain.data import Examples, as_examples, forget_ids
+from untrain.data import Examples, as_examples, find_copies, forget_ids, ids_of_subjects
 from untrain.errors import UntrainError, first_line
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
-from untrain.workflows.case import Case, check_request
+from untrain.workflows.case import Case, check_request, describe_copies
 from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
-from untrain.workflows.compare import check_validation, find_copies, logits_of
+from untrain.workflows.compare import check_validation, logits_of
 from untrain.workflows.forget import Forgotten, read_history
 
 T = TypeVar("T")
@@ -70,8 +70,9 @@ class Diagnosis:
 def doctor(
     model: nn.Module | Population,
     examples: object,
-    ids: Iterable[str],
+    ids: Iterable[str] = (),
     *,
+    subjects: Iterable[str] | None = None,
     validation: object | None = None,
     factory: Factory | None = None,
     recipe: Recipe | None = None,
@@ -87,6 +88,7 @@ def doctor(
         model: not changed; see `untrain.forget` for this and the other arguments.
         examples: everything that the model was trained on.
         ids: ids of the examples to be forgotten.
+        subjects: persons or things whose examples are to be forgotten.
         validation: examples outside the training set, or None.
         factory: builds a new model.
         recipe: how the model was trained.
@@ -100,6 +102,7 @@ def doctor(
     """
     say = progress or (lambda _: None)
     ids = ids if isinstance(ids, str) else list(ids)
+    subjects = None if subjects is None else tuple(subjects)
     problems = _Problems()
     say("checking the data")
     train = problems.attempt(lambda: as_examples(examples))
@@ -108,14 +111,18 @@ def doctor(
     held_out = None
     if validation is not None:
         held_out = problems.attempt(lambda: as_examples(validation, classes=train.classes, prefix="validation/"))
-    for check in _checks(model, train, ids, held_out):
+    wanted = ids
+    if subjects is not None:
+        named = problems.attempt(lambda: ids_of_subjects(train, subjects))
+        wanted = list(dict.fromkeys([*ids, *(named or ())]))
+    for check in _checks(model, train, wanted, held_out):
         problems.attempt(check)
     facts, warnings = tuple(_facts(train, held_out)), tuple(_data_warnings(train, held_out))
     if problems.sentences:
         return Diagnosis(facts, problems.sentences, warnings)
     case = problems.attempt(
         lambda: check_request(
-            model, train, ids, held_out, read_history(previous, key), factory=factory, recipe=recipe, seed=seed
+            model, train, wanted, held_out, read_history(previous, key), factory=factory, recipe=recipe, seed=seed
         )
     )
     if case is None:
@@ -203,8 +210,7 @@ def _request_warnings(case: Case) -> Iterator[str]:
         )
     for label in np.flatnonzero((retained > 0) & (retained < _TINY)):
         yield f"Few examples of class {retain.classes[label]!r} are retained: {retained[label]}."
-    if count := int(case.retained_copies.sum()):
-        yield f"{count} retained examples have exactly the inputs of a forgotten example and are not forgotten."
+    yield from describe_copies(case.copies)
     if len(forget) > len(retain):
         yield f"More examples are forgotten than retained: {len(forget)} of {len(forget) + len(retain)}."
     if not case.can_retrain:

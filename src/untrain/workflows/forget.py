@@ -5,6 +5,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from untrain.auditing import MembershipChange, memory
 from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
 from untrain.core.environment import machine, versions
-from untrain.core.estimate import Estimate
 from untrain.core.files import check_writable
 from untrain.core.levels import FEWEST_MODELS, MEMORY_LIMIT
 from untrain.core.registry import base_name
+from untrain.data import content_digests
 from untrain.errors import ConfigError, InputError
 from untrain.methods import METHODS, Checkpoint, Method
 from untrain.models import Factory
@@ -38,13 +39,15 @@ from untrain.records import (
     Verdict,
     commit,
     now,
+    sha256_of_file,
     state_digest,
     write_record,
 )
-from untrain.report.record import EVIDENCE
-from untrain.workflows.case import Case, History, check_request
+from untrain.records.commitment import seed_commitment
+from untrain.records.record import FileDigest
+from untrain.report.record import EVIDENCE, reply
+from untrain.workflows.case import Case, History, check_request, describe_copies
 from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
-from untrain.workflows.compare import find_copies
 from untrain.workflows.retrained import Arm, AuditModels
 from untrain.workflows.verdict import Evidence, Judgment, judge
 
@@ -116,29 +119,35 @@ class Forgotten:
 def forget(
     model: nn.Module | Population,
     examples: object,
-    ids: Iterable[str],
+    ids: Iterable[str] = (),
     *,
+    subjects: Iterable[str] | None = None,
+    with_copies: bool = False,
     method: str = "auto",
     checkpoint: Checkpoint | None = None,
     validation: object | None = None,
     factory: Factory | None = None,
     recipe: Recipe | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     time_budget: float | None = None,
-    max_accuracy_drop: float = 0.02,
+    max_accuracy_drop: float = 0.05,
     audit: int | None = None,
     checkpoint_dir: str | Path | None = None,
     previous: Forgotten | str | Path | None = None,
     key: bytes | None = None,
+    basis: str | None = None,
+    retraining_due: date | None = None,
+    descendants: Iterable[str | Path] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Forgotten:
     """Make a model forget some of its training examples.
 
-    The original is kept if the method leaves logits that are not finite, changes no weight, or lowers accuracy by more
-    than `max_accuracy_drop` and one standard error of the paired difference. Otherwise the verdict says what is shown,
-    and on what ground: `forgotten` by construction, for methods that train a new model, or by audit; `different`;
-    `remembered`; or `not shown`. See `untrain.workflows.verdict`. With `auto`, methods are tried in turn until one has
-    forgotten, or, without an audit, until one is not refused or recognized.
+    The original is kept if the method leaves logits that are not finite, changes no weight, or may have lowered
+    accuracy by more than `max_accuracy_drop`: the upper end of the 95 % interval of the drop counts, and along a chain
+    of requests the drop since the first original. Otherwise the verdict says what is shown, and on what ground:
+    `forgotten` by construction, for methods that train a new model, or by audit; `different`; `remembered`; or `not
+    shown`. See `untrain.workflows.verdict`. With `auto`, methods are tried in turn until one has forgotten, or, without
+    an audit, until one is not refused or recognized.
 
     Args:
         model: a module trained on the examples, or a population of one, whose factory and recipe are used. It is not
@@ -146,6 +155,9 @@ def forget(
         examples: everything that the model was trained on, in any form that `as_examples` takes; what earlier requests
             have forgotten may be there or not.
         ids: ids of the examples to be forgotten.
+        subjects: persons or things all of whose examples are to be forgotten, as the groups of the examples name them.
+        with_copies: whether copies and near copies of these examples are to be forgotten as well; see
+            `untrain.data.Nearness`. The record counts them in any case.
         method: `name` or `name:preset`, or `auto`, which chooses one and explains why.
         checkpoint: an earlier state of the model, for `rewind`; `auto` takes it first if it never saw the forgotten
             examples. It needs the recipe.
@@ -154,9 +166,12 @@ def forget(
             examples, and nothing checks the forgetting.
         factory: builds a new model, for methods that train one; default the population's.
         recipe: how the model was trained, for the same methods; default the population's.
-        seed: root of all random draws.
+        seed: root of all random draws; default one derived from the key, which nobody else can guess. The same key then
+            gives the same result. With a seed that can be guessed, a person who has the data can find out by trial
+            which ids gave the model of the record. An audit with checkpoints draws from 0 by default.
         time_budget: of `auto`, in seconds; without one, its choice does not depend on how fast the machine is.
-        max_accuracy_drop: largest accepted drop of accuracy (0.02 = 2 points), beside one standard error.
+        max_accuracy_drop: largest accepted drop of accuracy since the first original (0.05 = 5 points). It must not
+            exceed this with its upper confidence limit, which is narrow only with hundreds of validation examples.
         audit: number of models trained without the examples, at least 19, that the model is compared with; needs
             factory and recipe. Without one, only a method that trains a new model is called `forgotten`.
         checkpoint_dir: directory for the figures of the audit's finished models. The same call then continues where it
@@ -164,12 +179,17 @@ def forget(
         previous: the previous request, saved, or its directory; `model` must be the one that it left. What was
             forgotten earlier is never trained on again.
         key: of the chain of requests, 32 bytes; default the one in the directory of `previous`, or a new one.
+        basis: why the examples are to be forgotten, such as "erasure, GDPR Art. 17(1)(b)". It is published with the
+            record and should name nobody.
+        retraining_due: day of the next training from nothing, for the record and the answer to the requester.
+        descendants: files of models that were derived from the original (quantized, distilled, fine-tuned). The record
+            lists their digests; they are not changed.
         progress: called with a few words before each step.
 
     Raises:
-        InputError: the examples cannot be read (see `as_examples`); an id is unknown, occurs twice, is among the
-            validation examples or was forgotten earlier; the model does not fit the examples, or is not the one of
-            `previous`; the key is missing.
+        InputError: the examples cannot be read (see `as_examples`); a subject has none; an id is unknown, occurs twice,
+            is among the validation examples, was forgotten earlier, or names other inputs than earlier; the model does
+            not fit the examples, or is not the one of `previous`; the key is missing.
         IntegrityError: a record of `previous` was changed.
         NotSupportedError: the method needs a factory and a recipe, or another kind of network.
         ConfigError: there is no such method.
@@ -179,11 +199,13 @@ def forget(
     """
     say = progress or (lambda _: None)
     if not 0 <= max_accuracy_drop <= 1:
-        raise InputError(f"expected a max_accuracy_drop in 0..1, got {max_accuracy_drop}")
+        raise InputError(f"max_accuracy_drop is a share from 0 to 1, got {max_accuracy_drop}.")
     check_audit(audit, checkpoint_dir)
+    about = _About(basis, retraining_due, {Path(path).name: sha256_of_file(Path(path)) for path in descendants})
     case = check_request(
-        model, examples, ids, validation, read_history(previous, key), factory=factory, recipe=recipe, seed=seed
-    )
+        model, examples, ids, validation, read_history(previous, key),
+        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies,
+    )  # fmt: skip
     if audit is not None:
         resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
@@ -199,7 +221,7 @@ def forget(
         result = attempt.unlearned.module()
     else:
         result = model if isinstance(model, nn.Module) else case.original.module()
-    record = _record(case, attempt, result, max_accuracy_drop)
+    record = _record(case, attempt, result, max_accuracy_drop, about)
     return Forgotten(result, record, case.history.key, case.history.chain)
 
 
@@ -221,6 +243,15 @@ def check_audit(audit: int | None, checkpoint_dir: str | Path | None) -> None:
 def read_history(previous: Forgotten | str | Path | None, key: bytes | None) -> History:
     """The history of a request, from the previous result or its directory; see `History.read`."""
     return History.read(previous.saved() if isinstance(previous, Forgotten) else previous, key)
+
+
+@dataclass(frozen=True)
+class _About:
+    """What the record says of a request beside what was computed; see `forget`."""
+
+    basis: str | None
+    retraining_due: date | None
+    descendants: dict[str, FileDigest]
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,10 +333,9 @@ class _Attempts:
         return dataclasses.replace(best, reason="; ".join([best.reason, *others]))
 
 
-def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop: float) -> Record:
+def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop: float, about: _About) -> Record:
     request, chain, comparison = case.request, case.history.chain, attempt.judgment.comparison
-    low, high = comparison.interval()
-    return Record(
+    record = Record(
         created=now(),
         versions=versions(),
         machine=machine(str(case.original.device)),
@@ -320,13 +350,17 @@ def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop:
             retained=len(request.retain),
             validation=0 if request.validation is None else len(request.validation),
             classes=len(request.retain.classes),
+            contents=content_digests(request.forget),
+            subjects=case.subjects,
+            basis=about.basis,
         ),
+        copies=case.copies,
         applied=Applied(
             method=attempt.spec,
             settings=_settings(case, attempt.method),
             origin=METHODS.origin(base_name(attempt.spec)),
             reason=attempt.reason,
-            seed=case.seed,
+            seed_commitment=seed_commitment(case.history.key, case.seed),
             seconds=attempt.seconds,
         ),
         utility=Utility(
@@ -334,16 +368,20 @@ def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop:
             examples=comparison.examples,
             before=comparison.before,
             after=comparison.after,
-            change=Estimate(value=comparison.after - comparison.before, low=low, high=high),
+            change=comparison.change,
+            since_first=attempt.judgment.since_first,
             bound=max_accuracy_drop,
         ),
         membership=_membership(attempt.judgment.membership),
         unchanged=attempt.judgment.unchanged,
         audit=_audit(attempt.judgment.evidence),
         verdict=attempt.judgment.verdict,
-        limits=tuple(_limits(case, attempt)),
+        limits=tuple(_limits(case, attempt, about)),
+        retraining_due=None if about.retraining_due is None else about.retraining_due.isoformat(),
+        descendants=about.descendants,
         previous=None if chain is None else chain.link(),
     )
+    return msgspec.structs.replace(record, reply=tuple(reply(msgspec.to_builtins(record))))
 
 
 def _settings(case: Case, method: Method) -> dict[str, Any]:
@@ -387,7 +425,7 @@ def _audit(evidence: Evidence | None) -> Audit | None:
     return Audit(models=memory.models, memory=figures, words=str(memory))
 
 
-def _limits(case: Case, attempt: _Attempt) -> Iterator[str]:
+def _limits(case: Case, attempt: _Attempt, about: _About) -> Iterator[str]:
     """What the record does not show."""
     request = case.request
     yield EVIDENCE
@@ -408,9 +446,9 @@ def _limits(case: Case, attempt: _Attempt) -> Iterator[str]:
             f"Nothing is retained of {len(gone)} of {len(request.retain.classes)} classes: the model keeps an output "
             "for each, and accuracy leaves them out."
         )
-    copies = {"retained": case.retained_copies}
-    if request.validation is not None:
-        copies["validation"] = find_copies(request.forget, request.validation)
-    for what, are_copies in copies.items():
-        if count := int(are_copies.sum()):
-            yield f"{count} {what} examples have exactly the inputs of a forgotten example and are not forgotten."
+    yield from describe_copies(case.copies)
+    if about.descendants:
+        yield (
+            f"{len(about.descendants)} models were derived from the original and still hold what it learned from the "
+            "forgotten examples: derive them anew from this model, or delete them."
+        )

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,22 +115,28 @@ class AuditModels:
         path = None
         if self.checkpoint_dir is not None:
             path = self.checkpoint_dir / f"{self._fingerprint(name, method)}-{first:05d}-{last:05d}.safetensors"
-        if path is not None and path.is_file():
-            with suppress(IntegrityError):  # a damaged part is made again
-                return Arm(**read_arrays(path)[0])
-        streams = Streams(self.case.seed).child("audit", name)
+        place = {} if path is None else {"part": path.name}
+        if path is not None and (kept := _read_part(path, place, (last - first, len(self.case.request.forget)))):
+            return kept
+        streams = Streams(self._seed).child("audit", name)
         copies = self.case.original.repeat(last - first, streams=streams, first=first)
         copies.engine = rule_of_thumb(copies, self.case.request.retain)
         part = Arm.of(method.forget(copies, self.case.request), self.case)
         if path is not None:
-            write_arrays(path, vars(part), {})
+            write_arrays(path, vars(part), place)
         return part
+
+    @property
+    def _seed(self) -> int:
+        """Root of the draws: the seed that was given, else a secret one; with checkpoints one that stays the same."""
+        kept = self.case.given_seed is None and self.checkpoint_dir is not None
+        return 0 if kept else self.case.seed
 
     def _fingerprint(self, name: str, method: Method) -> str:
         """Digest of everything that the figures depend on."""
         settings = (name, repr(method.settings()), repr(self.case.request.recipe), self._layers)
         original = "" if method.exact else self.case.digest  # an exact method does not depend on it
-        origin = (self.case.seed, versions(), machine(str(self.case.original.device)), original, self._data)
+        origin = (self._seed, versions(), machine(str(self.case.original.device)), original, self._data)
         return hashlib.sha256(repr((settings, origin)).encode()).hexdigest()[:32]
 
     @cached_property
@@ -154,6 +160,34 @@ class AuditModels:
             for name, column in _columns(examples).items()
         }
         return digest(arrays, {})
+
+
+def _read_part(path: Path, place: dict[str, str], shape: tuple[int, int]) -> Arm | None:
+    """The figures of some models, or None where there are none, or a damaged file that is made again.
+
+    Args:
+        path: of the file.
+        place: what the file says of itself.
+        shape: number of models, and of forgotten examples.
+
+    Raises:
+        IntegrityError: the file is whole, but not the one that an audit wrote here.
+    """
+    if not path.is_file():
+        return None
+    try:
+        arrays, metadata = read_arrays(path)
+    except IntegrityError:
+        return None
+    shapes = {name: array.shape for name, array in arrays.items()}
+    expected = {"confidences": shape, "retained": shape[:1], "other": shape[:1]}
+    numbers = all(array.dtype == np.float64 for array in arrays.values())
+    if metadata != place or shapes != expected or not numbers:
+        raise IntegrityError(
+            f"{path} does not hold the figures that an audit writes there: it was moved, or made by hand. Delete it, "
+            "or choose another checkpoint directory."
+        )
+    return Arm(**arrays)
 
 
 def _columns(examples: Examples) -> dict[str, npt.NDArray[Any]]:

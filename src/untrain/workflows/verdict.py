@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from untrain.auditing import MembershipChange, Memory, membership_change
+from untrain.core.estimate import Estimate
 from untrain.core.levels import ALPHA, MEMORY_LIMIT, RETAIN_MARGIN
 from untrain.core.text import percent
 from untrain.methods import Method
@@ -21,7 +22,7 @@ from untrain.population import Population
 from untrain.records import Ground, Outcome, Unchanged, Verdict, state_digest
 from untrain.workflows.case import Case
 from untrain.workflows.choose import Situation, audit_cost
-from untrain.workflows.compare import Comparison, correct, logits_of
+from untrain.workflows.compare import Comparison, added_up, correct, logits_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Judgment:
     Attributes:
         verdict: outcome, ground and sentences.
         comparison: accuracy before and after.
+        since_first: change of accuracy since the first original of the chain.
         unchanged: what is still predicted for the forgotten examples.
         membership: whether a membership attack recognizes them, before and after; None without held-out examples, and
             where the original is kept.
@@ -59,6 +61,7 @@ class Judgment:
 
     verdict: Verdict
     comparison: Comparison
+    since_first: Estimate
     unchanged: Unchanged
     membership: MembershipChange | None = None
     evidence: Evidence | None = None
@@ -79,15 +82,17 @@ def judge(
         spec: the method, `name` or `name:preset`.
         method: the same.
         unlearned: what it made of the original.
-        max_accuracy_drop: largest accepted drop, in 0..1, beside one standard error.
+        max_accuracy_drop: largest accepted drop since the first original, in 0..1. The drop may reach it with its
+            upper confidence limit, not only with its estimate.
         audit: gives the evidence of an audit, or None; not called where the original is kept.
     """
     comparison = Comparison.of(case.correct, correct(unlearned, case.evaluation_set))
+    since_first = added_up(comparison.change, case.history.changes)
     unchanged = _unchanged(case, unlearned)
-    refusal = next(_reasons_to_keep(case, spec, unlearned, comparison, max_accuracy_drop), None)
+    refusal = next(_reasons_to_keep(case, spec, unlearned, comparison, since_first, max_accuracy_drop), None)
     if refusal is not None:
         refused = (f"The original is kept: {refusal}.", "The model is unchanged; try another method.")
-        return Judgment(Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=refused), comparison, unchanged)
+        return Judgment(Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=refused), comparison, since_first, unchanged)
     membership, evidence = _check_membership(case, unlearned), audit(unlearned)
     if method.exact:
         finding = _by_construction(case, spec, method.construction, membership, evidence)
@@ -100,11 +105,16 @@ def judge(
             described.append(audit_cost(Situation(case.original, case.request, case.can_retrain)))
     sentences = (finding.reason, *described, _accuracy_sentence(comparison, case.measured_on))
     verdict = Verdict(outcome=finding.outcome, ground=finding.ground, sentences=sentences)
-    return Judgment(verdict, comparison, unchanged, membership, evidence)
+    return Judgment(verdict, comparison, since_first, unchanged, membership, evidence)
 
 
 def _reasons_to_keep(
-    case: Case, spec: str, unlearned: Population, comparison: Comparison, max_accuracy_drop: float
+    case: Case,
+    spec: str,
+    unlearned: Population,
+    comparison: Comparison,
+    since_first: Estimate,
+    max_accuracy_drop: float,
 ) -> Iterator[str]:
     """Why the original is kept."""
     for examples in (case.evaluation_set, case.request.forget):
@@ -112,10 +122,13 @@ def _reasons_to_keep(
             yield f"{spec} leaves logits that are not finite"
     if state_digest(arrays_of(unlearned.module())) == case.digest:
         yield f"{spec} changed no weight, so nothing was forgotten"
-    if comparison.drop - comparison.standard_error > max_accuracy_drop:
+    if -since_first.low > max_accuracy_drop:
+        hint = "; more held-out examples narrow this" if -since_first.value <= max_accuracy_drop else ""
+        earlier = f", since the first of {len(case.history.changes) + 1} requests" if case.history.changes else ""
         yield (
-            f"{spec} lowers accuracy from {percent(comparison.before)} to {percent(comparison.after)} on "
-            f"{case.measured_on}, by more than {percent(max_accuracy_drop)} and one standard error of the difference"
+            f"{spec} changes accuracy from {percent(comparison.before)} to {percent(comparison.after)} on "
+            f"{case.measured_on}. With 95 % confidence, the fall is up to {-100 * since_first.low:.2f} points"
+            f"{earlier}, and at most {100 * max_accuracy_drop:.2f} are accepted{hint}"
         )
 
 
@@ -213,7 +226,10 @@ def _membership_sentences(membership: MembershipChange | None) -> Iterator[str]:
 
 
 def _copies_sentence(copies: int) -> str:
-    return f"{copies} retained examples have exactly the inputs of a forgotten one; forget them as well."
+    return (
+        f"{copies} retained examples have exactly the inputs of a forgotten one, so the model saw what was to be "
+        "forgotten; forget them as well (with_copies)."
+    )
 
 
 def _unchanged(case: Case, unlearned: Population) -> Unchanged:
