@@ -1,6 +1,5 @@
 """Data and label noise of the benchmarks of detection."""
 
-
 import numpy as np
 import numpy.typing as npt
 from sklearn import datasets
@@ -28,9 +27,7 @@ def noisy(examples: un.Examples, kind: str, share: float, seed: int) -> un.Noisy
     if kind == "imbalance":
         examples = imbalanced(examples)
     if kind == "two classes":
-        examples = un.Examples.of(
-            *_two(examples, (4, 9)), ids=examples.ids[np.isin(examples.labels, (4, 9))].tolist()
-        )
+        examples = un.Examples.of(*_two(examples, (4, 9)), ids=examples.ids[np.isin(examples.labels, (4, 9))].tolist())
     return un.mislabel(examples, transition(examples, kind, share), seed=seed)
 
 
@@ -63,7 +60,9 @@ def imbalanced(examples: un.Examples) -> un.Examples:
 def weak_probabilities(examples: un.Examples, seed: int) -> npt.NDArray[np.float64]:
     """What a logistic regression on at most 200 examples believes: its mistakes look like those of people."""
     inputs = examples.inputs.reshape(len(examples), -1)
-    inputs = (inputs - inputs.mean(0)) / np.maximum(inputs.std(), 1e-6) if examples.inputs.ndim > 2 else _standard(inputs)
+    inputs = (
+        (inputs - inputs.mean(0)) / np.maximum(inputs.std(), 1e-6) if examples.inputs.ndim > 2 else _standard(inputs)
+    )
     chosen = np.random.default_rng(100 + seed).permutation(len(examples))[: min(200, len(examples) // 2)]
     model = LogisticRegression(max_iter=100).fit(inputs[chosen], examples.labels[chosen])
     return np.asarray(model.predict_proba(inputs))
@@ -76,5 +75,3 @@ def _standard(inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _two(examples: un.Examples, classes: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     chosen = np.isin(examples.labels, classes)
     return examples.inputs[chosen], (examples.labels[chosen] == classes[1]).astype(np.int64)
-
-

@@ -11,10 +11,16 @@ import argparse
 import numpy as np
 
 import untrain as un
-from untrain.errors import UndecidableError
 from label_noise import KINDS, clean, noisy
+from untrain.errors import UndecidableError
 
-SHARES = {"clean": (0.0,), "symmetric": (0.1, 0.2, 0.4), "pair": (0.1, 0.3), "one class": (0.04,), "instance": (0.1, 0.2)}
+SHARES = {
+    "clean": (0.0,),
+    "symmetric": (0.1, 0.2, 0.4),
+    "pair": (0.1, 0.3),
+    "one class": (0.04,),
+    "instance": (0.1, 0.2),
+}
 
 
 def main() -> None:

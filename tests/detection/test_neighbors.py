@@ -9,7 +9,8 @@ import pytest
 from tests.detection.toys import noisy, subject
 from untrain.detection import Finding
 from untrain.detection.confident_learning import confident_joint, off_diagonal_share, pruned
-from untrain.detection.scorers.neighbors import Neighbors, nearest
+from untrain.detection.linear import nearest
+from untrain.detection.scorers.neighbors import Neighbors
 
 
 def slow_nearest(features: npt.NDArray[np.float64], count: int) -> list[list[int]]:
