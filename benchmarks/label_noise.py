@@ -68,10 +68,6 @@ def weak_probabilities(examples: un.Examples, seed: int) -> npt.NDArray[np.float
     return np.asarray(model.predict_proba(inputs))
 
 
-def _standard(inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.asarray((inputs - inputs.mean(0)) / np.maximum(inputs.std(0), 1e-6))
-
-
 def _two(examples: un.Examples, classes: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     chosen = np.isin(examples.labels, classes)
     return examples.inputs[chosen], (examples.labels[chosen] == classes[1]).astype(np.int64)

@@ -14,7 +14,8 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.detection import Subject
 from untrain.detection.base import model_error
-from untrain.detection.cross_validation import FOLDS, CrossValidation, cross_validate, folds_of
+from untrain.detection.cross_validation import CrossValidation, cross_validate, folds_of
+from untrain.detection.linear import FOLDS
 from untrain.errors import InputError
 from untrain.models import CNN, MLP, Factory, ResNet18, factory
 from untrain.population import SGD, Engine, Population, Recipe

@@ -170,10 +170,11 @@ def judge(log_p: Scores, labels: Labels, start: Scores, *, views: Sequence[Score
 def interval(ratio: float, missed: float, disagreement: float, count: int) -> tuple[float, float]:
     """An interval of the noise ratio; `benchmarks/noise_interval.py` counts how often it covers.
 
-    Its upper end exceeds the estimate by one and a half times the further labels that the views disagree with: these are
-    the views' own errors, or wrong labels that the transition cannot see, since they depend on the example; and where
-    that is so, the views share some of the errors. Its lower end is the estimate, less the labels that are not flagged although views disagree, since
-    these show how often the views err. Both ends are moved outwards by the sampling error.
+    Its upper end exceeds the estimate by one and a half times the further labels that the views disagree with. These
+    are the views' own errors, or wrong labels that the transition cannot see, as they depend on the example; and where
+    that is so, the views share some of these errors. Its lower end is the estimate, less the labels that are not
+    flagged although views disagree, since these show how often the views err. Both ends are moved outwards by the
+    sampling error.
     """
     low = max(ratio - missed, 0.0)
     high = min(ratio + _UNSEEN * max(disagreement - ratio, 0.0), 1.0)
@@ -238,8 +239,9 @@ def check_above_chance(predicted: Labels, labels: Labels) -> None:
     if agreement <= chance:
         raise UndecidableError(
             f"The labels cannot be told right from wrong: held-out predictions agree with {percent(agreement, 1)} of "
-            f"them (mean over the classes), no better than chance ({percent(chance, 1)} in one permutation of the labels in a hundred); there is too much "
-            "label noise, there are too few examples, or the network cannot learn the task."
+            f"them (mean over the classes), no better than chance ({percent(chance, 1)} in one of a hundred permutations "
+            "of the labels); there is too much label noise, there are too few examples, or the network cannot learn "
+            "the task."
         )
 
 

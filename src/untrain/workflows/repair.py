@@ -103,10 +103,10 @@ def repair(
     paired difference (the square root of the number of examples that only one of the two models classifies correctly),
     the original is returned.
 
-    Without validation examples, a part is held out, all classes of it are compared, and accuracies are corrected for
-    wrong labels in it by the transition matrix that the scorer fitted, where it did. A model of yours was trained on that
-    part; so if the method trains anew, it is compared with a network that is trained the same way with the flagged
-    labels.
+    Without validation examples, a part is held out, models are compared on all classes of it, and accuracies are
+    corrected for wrong labels in it by the transition matrix that the scorer fitted, where it did. A model of yours was
+    trained on that part; so if the method trains anew, it is compared with a network that is trained the same way with
+    the flagged labels.
 
     Args:
         model: a module trained on the examples, or a population of one, whose factory and recipe are used. It is not
