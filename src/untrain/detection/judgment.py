@@ -239,9 +239,9 @@ def check_above_chance(predicted: Labels, labels: Labels) -> None:
     if agreement <= chance:
         raise UndecidableError(
             f"The labels cannot be told right from wrong: held-out predictions agree with {percent(agreement, 1)} of "
-            f"them (mean over the classes), no better than chance ({percent(chance, 1)} in one of a hundred permutations "
-            "of the labels); there is too much label noise, there are too few examples, or the network cannot learn "
-            "the task."
+            f"them (mean over the classes), no better than chance ({percent(chance, 1)} in one of a hundred "
+            "permutations of the labels); there is too much label noise, there are too few examples, "
+            "or the network cannot learn the task."
         )
 
 
