@@ -10,7 +10,7 @@ A class whose labels the views recover no better than by chance is left alone, a
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from scipy.stats import binom, random_table
 from untrain.core.text import percent
 from untrain.data.examples import Labels
 from untrain.detection.base import Finding, Mask, Scores, model_error
+from untrain.detection.beside import LEFT_ALONE, notice
 from untrain.detection.confident_learning import confident_joint, pruned
 from untrain.detection.linear import (
     FOLDS,
@@ -36,9 +37,6 @@ NEIGHBORS = 20
 _ROUNDS = 2
 _SMOOTHING = 0.01
 """Added to each entry of the transition before examples are ranked."""
-
-LEFT_ALONE = "left_alone"
-"""Key, in the evidence, of the classes that could not be judged."""
 
 _STANDARD_ERRORS = 1.96
 _PERMUTATIONS, _ALLOWED = 999, 9
@@ -99,7 +97,7 @@ def judge_features(
     """
     folds = assign_folds(labels, classes, generator)
     components = principal_components(features)
-    neighbors = nearest_components(components, NEIGHBORS)
+    neighbors, distances = nearest_components(components, NEIGHBORS)
     log_p = held_out_log_p(components, labels, classes, folds)
     given = neighbor_votes(np.eye(classes)[labels], neighbors, labels)
     first = (np.exp(log_p) + given) / 2
@@ -112,12 +110,9 @@ def judge_features(
         total = log_p + log_votes(neighbor_votes(votes, neighbors, labels))
         posterior = fit_posterior(total, labels, start.transition)
         votes, trusted = posterior.classes, posterior.error_probability(labels) <= 0.5
-    return judge(
-        log_p + log_votes(neighbor_votes(votes, neighbors, labels)),
-        labels,
-        start.transition,
-        views=[log_votes(given)],
-    )
+    total = log_p + log_votes(neighbor_votes(votes, neighbors, labels))
+    finding = judge(total, labels, start.transition, views=[log_votes(given)])
+    return replace(finding, evidence={**finding.evidence, **notice(distances)})
 
 
 def judge_predictions(probabilities: Scores, labels: Labels) -> Finding:
