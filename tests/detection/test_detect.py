@@ -16,6 +16,7 @@ from untrain.data import Examples
 from untrain.detection import SCORERS, Finding, Scorer, Subject, build_scorer, detect
 from untrain.detection.judgment import interval
 from untrain.detection.scorers.auto import Auto
+from untrain.detection.scorers.linear import Linear
 from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.population import Engine, Population
 
@@ -29,8 +30,8 @@ def test_a_known_ratio_flags_so_many_of_the_highest_scores(scorer: str, ratio: f
     assert (found.noise_ratio, found.interval) == (ratio, (ratio, ratio))
 
 
-def test_a_scorer_that_only_ranks_asks_neighbours_for_the_ratio() -> None:
-    ranked, asked = detect_in(noisy(), "loss"), detect_in(noisy(), "neighbours")
+def test_a_scorer_that_only_ranks_asks_linear_for_the_ratio() -> None:
+    ranked, asked = detect_in(noisy(), "loss"), detect_in(noisy(), Linear())
     assert ranked.evidence["note"] == "loss only ranks examples; the noise ratio is estimated by linear"
     assert (ranked.noise_ratio, ranked.interval, ranked.model_error) == (
         asked.noise_ratio,
@@ -77,7 +78,7 @@ def test_features_and_predictions_need_no_torch() -> None:
         "y = np.arange(200) % 2; z = np.where(np.arange(200) < 10, 1 - y, y)\n"
         "x = np.random.default_rng(0).normal(size=(200, 4)) + 6 * y[:, None]\n"
         "assert set(un.detect(features=x, labels=z).flagged.tolist()) == set(range(10))\n"
-        "p = np.where(np.eye(2)[y] > 0, 0.9, 0.1)\n"
+        "p = np.where(np.eye(2)[y] > 0, 0.99, 0.01)\n"
         "found = un.detect(pred_probs=p, labels=np.array(['no', 'yes'])[z])\n"
         "assert set(found.flagged.tolist()) == set(range(10)) and found.rows()[0].suggested in ('no', 'yes')\n"
         "assert 'torch' not in sys.modules"
