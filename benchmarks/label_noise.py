@@ -60,16 +60,10 @@ def imbalanced(examples: un.Examples) -> un.Examples:
 def weak_probabilities(examples: un.Examples, seed: int) -> npt.NDArray[np.float64]:
     """What a logistic regression on at most 200 examples believes: its mistakes look like those of people."""
     inputs = examples.inputs.reshape(len(examples), -1)
-    inputs = (
-        (inputs - inputs.mean(0)) / np.maximum(inputs.std(), 1e-6) if examples.inputs.ndim > 2 else _standard(inputs)
-    )
+    inputs = (inputs - inputs.mean(0)) / np.maximum(inputs.std(0 if examples.inputs.ndim == 2 else None), 1e-6)
     chosen = np.random.default_rng(100 + seed).permutation(len(examples))[: min(200, len(examples) // 2)]
     model = LogisticRegression(max_iter=100).fit(inputs[chosen], examples.labels[chosen])
     return np.asarray(model.predict_proba(inputs))
-
-
-def _standard(inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.asarray((inputs - inputs.mean(0)) / np.maximum(inputs.std(0), 1e-6))
 
 
 def _two(examples: un.Examples, classes: tuple[int, int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:

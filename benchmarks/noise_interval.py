@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 
 import untrain as un
-from label_noise import KINDS, clean, noisy
+from label_noise import clean, noisy
 from untrain.errors import UndecidableError
 
 SHARES = {
@@ -33,7 +33,7 @@ def main() -> None:
     covered, widths = [], []
     print("| data | noise | share | estimate | interval | covers |\n|---|---|---|---|---|---|", flush=True)
     for data in ("digits", "breast cancer", "wine", "mnist", "cifar10"):
-        for kind, share in ((kind, share) for kind in KINDS if kind in SHARES for share in SHARES[kind]):
+        for kind, share in [(kind, share) for kind, shares in SHARES.items() for share in shares]:
             for seed in range(options.seeds):
                 noise = noisy(clean(data, options.images, seed), kind, share, seed)
                 try:

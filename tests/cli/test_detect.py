@@ -96,7 +96,7 @@ def test_suspects_are_found_reviewed_and_forgotten(
     assert metadata["method"] in ("finetune", "none")
 
     weights = tmp_path / "first" / "model.safetensors"
-    module = MLP().build((64,), 10)
+    module = MLP(standardize=True).build((64,), 10)
     module.load_state_dict(safetensors.torch.load_file(weights))
     assert sorted(arrays) == sorted(module.state_dict())
     assert call("repair", "--data", str(table), "--weights", str(weights), "--out", second, "--limit", "500") == 0
@@ -104,7 +104,7 @@ def test_suspects_are_found_reviewed_and_forgotten(
     assert "by ssse" in printed.out
     assert "training" not in printed.err
     done = json.loads((tmp_path / "second" / "repair.json").read_text())
-    assert done["evidence"]["note"].startswith("auto fell back to neighbours")
+    assert done["evidence"]["note"].startswith("auto judged features at hand (linear)")
     assert done["examples"] == 500
 
     before = weights.read_bytes()
@@ -202,7 +202,7 @@ def refused(folder: Path, error: str, message: str) -> None:
         ),
         (["--weights", "/no/such.safetensors"], "There is no weights file /no/such.safetensors"),
         (["--scorer", "guess"], "There is no scorer 'guess'"),
-        (["--noise-ratio", "2"], "expected a noise ratio in 0..1, got 2.0"),
+        (["--noise-ratio", "2"], "noise ratio must be in 0..1, got 2.0"),
         (["--limit", "0"], "limit must be at least 1 example, got 0"),
     ],
 )

@@ -14,7 +14,8 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.detection import Subject
 from untrain.detection.base import model_error
-from untrain.detection.cross_validation import FOLDS, CrossValidation, cross_validate, folds_of
+from untrain.detection.cross_validation import CrossValidation, cross_validate, folds_of
+from untrain.detection.linear import FOLDS
 from untrain.errors import InputError
 from untrain.models import CNN, MLP, Factory, ResNet18, factory
 from untrain.population import SGD, Engine, Population, Recipe
@@ -56,7 +57,7 @@ def test_folds_are_even_and_each_class_is_spread_evenly(counts: list[int], seed:
     examples = Examples.of(np.zeros((len(labels), 2), dtype=np.float32), labels)
     asked = Subject(Population.create(build(examples), 1, engine=Engine()), examples, seed=seed)
     if len(labels) < 2 * FOLDS:
-        with pytest.raises(InputError, match=f"at least 10 examples for 5 folds, got {len(labels)}"):
+        with pytest.raises(InputError, match=f"There are {len(labels)} examples; 5 folds need at least 10"):
             folds_of(asked)
         return
     folds = folds_of(asked)
@@ -78,8 +79,8 @@ def test_no_example_is_judged_by_a_model_that_has_seen_it(recipe: Recipe) -> Non
     before = judged(examples, recipe, folds=folds)
     for row in (0, 17, 250):
         after = judged(relabeled(examples, np.array([row])), recipe, folds=folds)
-        same = (before.log_p == after.log_p).all(axis=(0, 2))
-        assert same[folds == folds[row]].all()  # bit for bit, after every epoch
+        same = (before.mean_log_p == after.mean_log_p).all(axis=1) & (before.log_p == after.log_p).all(axis=1)
+        assert same[folds == folds[row]].all()  # bit for bit
         assert not same[folds != folds[row]].any()
 
 
@@ -106,11 +107,13 @@ def test_five_folds_are_five_ordinary_trainings(recipe: Recipe, keep: npt.NDArra
         rows = streams.generator("odd", fold).permutation(kept[fold])[:size]
         assert len(kept[fold]) - size <= (1 if keep is None else 30)
         alone = Population.create(build(examples), 1, seed=streams, first=fold, dtype=torch.float64, engine=Engine())
-        training = alone.training(recipe)
-        for epoch in range(int(recipe.epochs)):
+        training, epochs = alone.training(recipe), []
+        for _ in range(int(recipe.epochs)):
             training.run(examples.select(rows), epochs=1)
-            expected = alone.logits(examples)[0].log_softmax(1).numpy()
-            np.testing.assert_allclose(found.log_p[epoch, folds == fold], expected[folds == fold], atol=1e-9)
+            epochs.append(alone.logits(examples)[0].log_softmax(1).numpy()[folds == fold])
+        np.testing.assert_allclose(found.log_p[folds == fold], epochs[-1], atol=1e-9)
+        np.testing.assert_allclose(found.mean_log_p[folds == fold], np.mean(epochs, axis=0), atol=1e-9)
+        np.testing.assert_allclose(found.mean_p[folds == fold], np.mean(np.exp(epochs), axis=0), atol=1e-9)
         for name, tensor in alone.tensors.items():
             torch.testing.assert_close(found.last.tensors[name][fold], tensor[0], rtol=1e-9, atol=1e-9)
 
@@ -135,18 +138,18 @@ def test_agreement_and_the_early_models_are_counted_epoch_by_epoch() -> None:
     asked = subject(examples)
     recipe = msgspec.structs.replace(RECIPE, epochs=8, keep_best_from_epoch=2)  # a best state is not looked for
     found, folds = cross_validate(asked, recipe, "test"), folds_of(asked)
-    assert found.log_p.shape == (8, 300, 3)
-    np.testing.assert_allclose(np.exp(found.log_p).sum(2), 1, atol=1e-6)
+    assert found.log_p.shape == found.mean_log_p.shape == (300, 3)
+    assert found.agreement.shape == (8,)
     reached, chosen = 0.0, 0
-    for epoch, log_p in enumerate(found.log_p):
-        hits = sum(int(row.argmax()) == label for row, label in zip(log_p, examples.labels, strict=True))
-        assert found.agreement[epoch] == pytest.approx(hits / 300)
-        if epoch < 2 or hits / 300 - reached > np.sqrt(hits / 300 * (1 - hits / 300) / 300):
-            reached, chosen = hits / 300, epoch
+    for epoch, hits in enumerate(found.agreement):
+        if epoch < 2 or hits - reached > np.sqrt(hits * (1 - hits) / 300):
+            reached, chosen = hits, epoch
     assert 1 <= chosen < 7
     for models, epoch in ((found.early, chosen), (found.last, 7)):
-        every = models.logits(examples).double().log_softmax(2).numpy()
-        np.testing.assert_array_equal(every[folds, np.arange(300)], found.log_p[epoch])
+        every = models.logits(examples).double().log_softmax(2).numpy()[folds, np.arange(300)]
+        hits = sum(int(row.argmax()) == label for row, label in zip(every, examples.labels, strict=True))
+        assert found.agreement[epoch] == pytest.approx(hits / 300)
+    np.testing.assert_array_equal(every, found.log_p)
 
 
 def test_models_of_folds_that_diverge_are_refused() -> None:

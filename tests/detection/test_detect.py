@@ -1,5 +1,7 @@
 """`detect`: its arguments, what is flagged, plug-ins, and refusals."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from typing import Any, cast
@@ -12,7 +14,9 @@ from torch import Tensor, nn
 from tests.detection.toys import RECIPE, Told, build, detect_in, noisy, quality, trained
 from untrain.data import Examples
 from untrain.detection import SCORERS, Finding, Scorer, Subject, build_scorer, detect
+from untrain.detection.judgment import interval
 from untrain.detection.scorers.auto import Auto
+from untrain.detection.scorers.linear import Linear
 from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.population import Engine, Population
 
@@ -26,9 +30,9 @@ def test_a_known_ratio_flags_so_many_of_the_highest_scores(scorer: str, ratio: f
     assert (found.noise_ratio, found.interval) == (ratio, (ratio, ratio))
 
 
-def test_a_scorer_that_only_ranks_asks_neighbours_for_the_ratio() -> None:
-    ranked, asked = detect_in(noisy(), "loss"), detect_in(noisy(), "neighbours")
-    assert ranked.evidence["note"] == "loss only ranks examples; the noise ratio is estimated by neighbours"
+def test_a_scorer_that_only_ranks_asks_linear_for_the_ratio() -> None:
+    ranked, asked = detect_in(noisy(), "loss"), detect_in(noisy(), Linear())
+    assert ranked.evidence["note"] == "loss only ranks examples; the noise ratio is estimated by linear"
     assert (ranked.noise_ratio, ranked.interval, ranked.model_error) == (
         asked.noise_ratio,
         asked.interval,
@@ -46,14 +50,57 @@ def test_without_a_model_one_is_trained_first() -> None:
     assert said == ["training a network", "looking for wrong labels"]
 
 
-@pytest.mark.parametrize(("ratio", "error"), [(0.0, 0.0), (0.2, 0.0), (0.2, 0.03), (0.01, 0.5), (1.0, 0.0)])
-def test_the_interval_is_wilsons_lowered_by_the_models_own_error(ratio: float, error: float) -> None:
-    found = detect_in(noisy(), Told(ratio=ratio, error=error))
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.2, 1.0])
+def test_the_interval_is_wilsons_where_views_never_err(share: float) -> None:
     # A true share p and the observed one differ by 1.96 standard errors of p at both ends.
     square = 1.96**2 / 300
-    low, high = sorted(np.roots([1 + square, -2 * ratio - square, ratio**2]).real)
-    assert found.interval == pytest.approx((max(0, low - error), min(1, high)), abs=1e-9)
-    assert found.model_error == error
+    low, high = sorted(np.roots([1 + square, -2 * share - square, share**2]).real)
+    assert interval(share, 0.0, share, 300) == pytest.approx((max(0, low), min(1, high)), abs=1e-9)
+
+
+def test_the_interval_is_wider_where_views_err() -> None:
+    narrow, wide = interval(0.2, 0.0, 0.2, 300), interval(0.2, 0.05, 0.25, 300)
+    assert wide[0] < narrow[0]
+    assert wide[1] > narrow[1] + 0.05
+    assert interval(0.9, 0.9, 1.0, 10**6)[1] <= 1
+
+
+def test_a_scorer_without_an_interval_has_none() -> None:
+    found = detect_in(noisy(), Told(ratio=0.2, error=0.1))
+    assert found.interval is None
+    assert found.model_error == 0.1
+    assert "noise ratio about 20.00 %" in repr(found)
+
+
+def test_features_and_predictions_need_no_torch() -> None:
+    code = (
+        "import sys, numpy as np, untrain as un\n"
+        "y = np.arange(200) % 2; z = np.where(np.arange(200) < 10, 1 - y, y)\n"
+        "x = np.random.default_rng(0).normal(size=(200, 4)) + 6 * y[:, None]\n"
+        "assert set(un.detect(features=x, labels=z).flagged.tolist()) == set(range(10))\n"
+        "p = np.where(np.eye(2)[y] > 0, 0.99, 0.01)\n"
+        "found = un.detect(pred_probs=p, labels=np.array(['no', 'yes'])[z])\n"
+        "assert set(found.flagged.tolist()) == set(range(10)) and found.rows()[0].suggested in ('no', 'yes')\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"labels": [0, 1]}, "either features= or pred_probs="),
+        ({"features": np.zeros((4, 2))}, "labels="),
+        ({"labels": [0, 1] * 10, "features": np.zeros((19, 2))}, "one row for each of the 20 labels"),
+        ({"labels": [0, 1] * 10, "features": np.zeros((20, 2))}, "constant"),
+        ({"labels": [0, 1] * 10, "pred_probs": np.full((20, 3), 1 / 3)}, "one column for each of the 2 classes"),
+        ({"labels": [0, 1] * 10, "pred_probs": np.ones((20, 2))}, "row 0 sums to 2"),
+        ({"labels": [0, 1] * 10, "pred_probs": np.full((20, 2), 0.5), "scorer": "loss"}, "leave out scorer="),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        detect(**asked)
 
 
 OLD_USES: list[tuple[tuple[Any, ...], list[str]]] = [
@@ -106,13 +153,13 @@ def test_a_scorer_may_flag_without_a_ratio_or_have_no_name() -> None:
 @pytest.mark.parametrize(
     ("scorer", "message"),
     [
-        (Told(kind="nan"), "finite scores from told, got nan for example 3"),
-        (Told(kind="infinite"), "finite scores from told, got inf for example 5"),
-        (Told(kind="short"), r"300 scores from told, got shape \(299,\)"),
-        (Told(kind="column"), r"300 scores from told, got shape \(300, 1\)"),
-        (Told(kind="short flags"), r"300 booleans as `wrong` from told, got bool of shape \(7,\)"),
-        (Told(ratio=1.5), "noise ratio in 0..1 from told, got 1.5"),
-        (Told(ratio=float("nan")), "noise ratio in 0..1 from told, got nan"),
+        (Told(kind="nan"), "scores of told must be finite, got nan for example 3"),
+        (Told(kind="infinite"), "scores of told must be finite, got inf for example 5"),
+        (Told(kind="short"), r"told must give 300 scores, got shape \(299,\)"),
+        (Told(kind="column"), r"told must give 300 scores, got shape \(300, 1\)"),
+        (Told(kind="short flags"), r"told must give 300 booleans as `wrong`, got bool of shape \(7,\)"),
+        (Told(ratio=1.5), "noise ratio of told must be in 0..1, got 1.5"),
+        (Told(ratio=float("nan")), "noise ratio of told must be in 0..1, got nan"),
     ],
 )
 def test_invalid_findings_are_refused(scorer: Scorer, message: str) -> None:
@@ -144,9 +191,9 @@ def with_labels(labels: Any, classes: list[str] | None = None) -> Examples:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: (None, with_labels([0, 1] * 10, ["a", "b", "c"])), "two examples of each class, got 0 of class 'c'"),
-        (lambda: (None, with_labels([0, 1] * 10 + [2])), "two examples of each class, got 1 of class '2'"),
-        (lambda: (None, with_labels([0] * 20)), "at least two classes, got 1"),
+        (lambda: (None, with_labels([0, 1] * 10, ["a", "b", "c"])), "two examples of each class, and class 'c' has 0"),
+        (lambda: (None, with_labels([0, 1] * 10 + [2])), "two examples of each class, and class '2' has 1"),
+        (lambda: (None, with_labels([0] * 20)), "at least two classes .* there is 1"),
         (lambda: (nn.Linear(4, 5), noisy().examples), r"3 logits.*\(5,\)"),
         (lambda: (Squeezed(), noisy().examples), r"3 logits.*\(\)"),
         (lambda: (ruined(), noisy().examples), "blob .*diverged"),
@@ -163,7 +210,7 @@ def test_models_and_examples_that_do_not_fit_are_refused(make: Callable[[], Any]
 
 @pytest.mark.parametrize("ratio", [-0.01, 1.01, float("nan"), float("inf")])
 def test_an_invalid_noise_ratio_is_refused(ratio: float) -> None:
-    with pytest.raises(InputError, match=f"noise ratio in 0..1, got {ratio}"):
+    with pytest.raises(InputError, match=f"noise ratio must be in 0..1, got {ratio}"):
         detect_in(noisy(), "loss", ratio)
 
 
@@ -186,7 +233,7 @@ def test_scorers_that_train_need_a_factory_and_a_recipe(scorer: str, missing: st
     examples = noisy().examples
     models = trained(examples)
     known: dict[str, Any] = {"factory": models.factory, "recipe": RECIPE} | {missing: None}
-    with pytest.raises(NotSupportedError, match=f"{scorer} trains models .* use neighbours"):
+    with pytest.raises(NotSupportedError, match=f"{scorer} trains models .* use linear"):
         detect(models.module(), examples, scorer=scorer, **known)
 
 
@@ -202,7 +249,7 @@ NO_LINEAR_END = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
 
 def test_a_network_without_a_linear_end_can_only_be_ranked() -> None:
     examples = noisy().examples
-    with pytest.raises(NotSupportedError, match=r"loss only ranks .*linear layer.* pass noise_ratio="):
+    with pytest.raises(NotSupportedError, match=r"loss only ranks .*linear layer.* Pass noise_ratio="):
         detect(NO_LINEAR_END, examples, scorer="loss")
     assert len(detect(NO_LINEAR_END, examples, scorer="loss", noise_ratio=0.1).flagged) == 30
 
@@ -217,6 +264,6 @@ def test_scorers_by_features_need_a_linear_end(scorer: str) -> None:
 def test_too_few_examples_for_folds_are_refused(scorer: str) -> None:
     examples = with_labels([0, 1] * 4)
     models = Population.create(build(examples), 1, engine=Engine())
-    with pytest.raises(InputError, match="at least 10 examples for 5 folds, got 8"):
+    with pytest.raises(InputError, match="There are 8 examples; 5 folds need at least 10"):
         detect(models, examples, scorer=scorer, recipe=RECIPE)
     assert len(detect(models, examples, scorer="neighbours").scores) == 8

@@ -82,3 +82,9 @@ class Told(Scorer, frozen=True, tag="told"):
         elif self.kind == "short flags":
             wrong = scores[:7] > 3
         return Finding(scores, wrong=wrong, noise_ratio=self.ratio, model_error=self.error)
+
+
+def interval_of(found: Suspects) -> tuple[float, float]:
+    """The interval, which is there."""
+    assert found.interval is not None
+    return found.interval

@@ -30,7 +30,7 @@ def page(path: Path, content: dict[str, Any], pictures: list[str | None]) -> tup
 
 def test_what_was_found_stands_in_sentences() -> None:
     assert summary(found()) == (
-        "auto flags 3 of 100 labels as wrong; noise ratio 3.0 % (95 % interval 1.0 % to 5.0 %). Held-out predictions "
+        "auto flags 3 of 100 labels as wrong; noise ratio 3.0 % (between 1.0 % and 5.0 %). Held-out predictions "
         "miss 2.0 % of the labels that are not flagged: about as many correct labels may be flagged by the model's own "
         "error. Note: plain."
     )

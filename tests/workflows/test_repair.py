@@ -14,7 +14,7 @@ from untrain.detection import Finding, Scorer, Subject, read_review, write_revie
 from untrain.errors import ConfigError, InputError, NotSupportedError, UndecidableError
 from untrain.population import Population, suited
 from untrain.workflows.compare import Comparison
-from untrain.workflows.repair import _judge
+from untrain.workflows.repair import _judge, corrected_accuracies
 
 RECIPE = un.Recipe(optimizer=un.SGD(lr=0.1, momentum=0.9), schedule=un.Cosine(), epochs=60, batch_size=32)
 
@@ -98,20 +98,19 @@ def test_a_repaired_model_is_better_on_clean_data(case: Case) -> None:
 def test_ones_own_class_comes_back_and_what_went_in_is_unchanged(case: Case) -> None:
     module = case.module
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    repaired = un.repair(module, case.examples, scorer=Told(positions=case.wrong))
+    validation = case.parts.validation
+    repaired = un.repair(module, case.examples, validation=validation, scorer=Told(positions=case.wrong))
     assert repaired.accepted
     assert repaired.method == "ssse"
     assert isinstance(repaired.model, Own)
     assert repaired.model is not module
     assert repaired.model.version == "mine"
-    kept = np.setdiff1d(np.arange(len(case.examples)), case.wrong)
-    assert repaired.measured_on == f"the {len(kept)} retained training examples, as none were held out"
-    assert repaired.after == accuracy(repaired.model, case.examples.select(kept)) > repaired.before
+    assert repaired.after == accuracy(repaired.model, validation) > repaired.before
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
 
 
 def test_the_method_follows_from_what_is_known(case: Case) -> None:
-    told = Told(positions=case.wrong[:20])
+    told = Told(positions=tuple(range(20)))
     without_recipe = Population.from_module(case.module, factory=Own)
     assert un.repair(without_recipe, case.examples, scorer=told, recipe=RECIPE).method == "retrain"
     assert un.repair(case.original, case.examples, scorer=told).method == "retrain"  # a population knows its recipe
@@ -122,8 +121,9 @@ def test_the_method_follows_from_what_is_known(case: Case) -> None:
 
 def test_finetuning_follows_the_recipe_where_it_is_known(case: Case) -> None:
     told = Told(positions=case.wrong)
-    short = un.repair(case.module, case.examples, scorer=told, method="finetune")
-    whole = un.repair(case.module, case.examples, scorer=told, method="finetune", recipe=RECIPE)
+    validation = case.parts.validation
+    short = un.repair(case.module, case.examples, validation=validation, scorer=told, method="finetune")
+    whole = un.repair(case.module, case.examples, validation=validation, scorer=told, method="finetune", recipe=RECIPE)
     same = case.original.clone().train(
         case.examples.select(np.setdiff1d(np.arange(len(case.examples)), case.wrong)), RECIPE, purpose="finetune"
     )
@@ -173,10 +173,11 @@ def test_a_fall_within_one_standard_error_passes(lost: int, won: int, accepted: 
 
 def test_nothing_flagged_changes_nothing(case: Case) -> None:
     module = case.module
-    repaired = un.repair(module, case.examples, scorer=Told(positions=()))
+    validation = case.parts.validation
+    repaired = un.repair(module, case.examples, validation=validation, scorer=Told(positions=()))
     assert repaired.model is module
     assert not repaired.accepted
-    assert repaired.before == repaired.after == accuracy(module, case.examples)
+    assert repaired.before == repaired.after == accuracy(module, validation)
     assert repaired.verdict.startswith("No label was flagged. The model is unchanged")
     assert repr(repaired) == str(repaired) == repaired.verdict
 
@@ -189,7 +190,8 @@ def test_a_review_restricts_what_is_forgotten(case: Case, tmp_path: Path) -> Non
     path.write_text("\n".join([head, *answered]))
     confirmed = [case.wrong[1], case.wrong[4]]
     assert read_review(path, case.examples).tolist() == confirmed
-    repaired = un.repair(case.module, case.examples, review=path, method="finetune")
+    validation = case.parts.validation
+    repaired = un.repair(case.module, case.examples, validation=validation, review=path, method="finetune")
     assert repaired.forgotten.tolist() == confirmed
     assert repaired.suspects.scorer == "review"
     assert repaired.suspects.flagged.tolist() == confirmed
@@ -308,5 +310,41 @@ def test_validation_examples_that_do_not_fit_are_refused(
 
 
 def test_not_everything_can_be_forgotten(case: Case) -> None:
+    told = Told(positions=tuple(range(len(case.examples))))
     with pytest.raises(InputError, match="All examples of class '0' would be forgotten"):
-        un.repair(case.module, case.examples, scorer=Told(positions=tuple(range(len(case.examples)))))
+        un.repair(case.module, case.examples, validation=case.parts.validation, scorer=told)
+
+
+def test_a_part_is_held_out_before_detection_and_the_noise_in_it_is_corrected(case: Case) -> None:
+    repaired = un.repair(case.module, case.examples, factory=Own, recipe=RECIPE)
+    assert len(repaired.suspects.examples) == pytest.approx(0.8 * len(case.examples), abs=6)
+    assert repaired.accepted
+    assert "corrected for wrong labels among these by the fitted transition" in repaired.verdict
+    assert "one with the flagged labels and one without" in repaired.verdict
+    assert accuracy(repaired.model, case.parts.test) > case.original.accuracy(case.parts.test)[0]
+
+
+def test_forgetting_clean_labels_is_not_accepted_without_validation(case: Case) -> None:
+    clean = un.mislabel(case.parts.train, un.symmetric_noise(10, 0)).examples
+    original = Population.create(Own, 1).train(clean, RECIPE)
+    most = Told(positions=tuple(np.flatnonzero(clean.labels[:450] % 2 == 0).tolist()))
+    repaired = un.repair(original, clean, scorer=most)
+    assert not repaired.accepted
+    assert repaired.after < repaired.before
+
+
+def test_corrected_accuracies_are_those_on_true_labels() -> None:
+    generator = np.random.default_rng(0)
+    matrix = un.pair_noise(4, 0.3)
+    true = generator.integers(4, size=200_000)
+    given = np.array([generator.choice(4, size=int((true == label).sum()), p=matrix[label]) for label in range(4)],
+                     dtype=object)  # fmt: skip
+    labels = np.empty_like(true)
+    for label in range(4):
+        labels[true == label] = given[label]
+    second = np.where(generator.random(len(true)) < 0.8, true, generator.integers(4, size=len(true)))
+    got = corrected_accuracies(second, true, labels, matrix)
+    assert got is not None
+    assert got.before == pytest.approx((second == true).mean(), abs=0.01)
+    assert got.after == pytest.approx(1, abs=0.01)
+    assert corrected_accuracies(second, true, labels, np.full((4, 4), 0.25)) is None

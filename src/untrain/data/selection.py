@@ -55,12 +55,8 @@ class Selection:
             InputError: a column is missing.
         """
         names, named = list(names), list(named)
-        for name in (
-            *([] if self.label is None else [self.label]),
-            *self.inputs,
-            *self.not_inputs,
-            *([] if self.group is None else [self.group]),
-        ):
+        columns = (self.label, *self.inputs, *self.not_inputs, self.group)
+        for name in (column for column in columns if column is not None):
             if name not in names:
                 raise InputError(
                     f"There is no column {name!r} in {source}, only {some(names)}: name one of them"

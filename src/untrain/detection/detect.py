@@ -12,6 +12,7 @@ from untrain.core.deprecation import renamed
 from untrain.data import Examples, as_examples
 from untrain.data.examples import Positions
 from untrain.detection.base import Finding, Scorer, Scores, Subject, check_classes
+from untrain.detection.beside import BESIDE, sentences
 from untrain.detection.judgment import judge_predictions
 from untrain.detection.registry import build_scorer
 from untrain.detection.scorers.linear import Linear
@@ -220,7 +221,7 @@ def conclude(finding: Finding, subject: Subject, name: str, noise_ratio: float |
         interval = finding.interval
     return Suspects(
         subject.examples, name, scores, flagged, ratio, interval, finding.model_error, finding.suggested,
-        dict(finding.evidence),
+        {**finding.evidence, BESIDE: sentences(finding.evidence, subject.examples)},
     )  # fmt: skip
 
 

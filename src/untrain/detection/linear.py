@@ -125,8 +125,8 @@ def nearest(features: npt.NDArray[np.floating], count: int) -> Neighborhood:
     return np.asarray(index.kneighbors(return_distance=False))
 
 
-def nearest_components(components: Array, count: int) -> Neighborhood:
-    """Positions of the `count` nearest other examples by the first principal components, `[n, count]`.
+def nearest_components(components: Array, count: int) -> tuple[Neighborhood, Array]:
+    """Positions of the `count` nearest other examples by the first principal components, and distances, `[n, count]`.
 
     Cost: `n^2` products of 64 numbers, in blocks.
     """
@@ -134,7 +134,8 @@ def nearest_components(components: Array, count: int) -> Neighborhood:
 
     first = components[:, :_NEIGHBOR_COMPONENTS]
     index = NearestNeighbors(n_neighbors=min(count, len(first) - 1), algorithm="brute").fit(first)
-    return np.asarray(index.kneighbors(return_distance=False))
+    distances, positions = index.kneighbors()
+    return np.asarray(positions), np.asarray(distances)
 
 
 def neighbor_votes(votes: Scores, neighbors: Neighborhood, labels: Labels) -> Scores:

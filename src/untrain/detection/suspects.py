@@ -8,6 +8,7 @@ from untrain.core.text import percent, printable
 from untrain.data import Examples
 from untrain.data.examples import Labels, Positions
 from untrain.detection.base import Evidence, Scores
+from untrain.detection.beside import BESIDE
 
 _MOST_SHOWN = 5
 
@@ -82,6 +83,7 @@ class Suspects:
         ]
         if "note" in self.evidence:
             lines.append(f"note: {printable(str(self.evidence['note']))}")
+        lines += [printable(str(line)) for line in self.evidence.get(BESIDE, [])]
         lines += _table(self.rows(_MOST_SHOWN))
         if len(self.flagged) > _MOST_SHOWN:
             lines.append(f"and {len(self.flagged) - _MOST_SHOWN} more")

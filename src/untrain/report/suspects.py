@@ -78,6 +78,8 @@ def _summary(file: SuspectsFile) -> str:
         )
     if note := file.evidence.get("note"):
         sentences.append(f"Note: {printable(str(note))}.")
+    beside = file.evidence.get("beside", [])
+    sentences += [printable(str(line)) for line in (beside if isinstance(beside, list) else [])]
     return " ".join(sentences)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from untrain.core.ambient import ordinary
@@ -19,9 +20,11 @@ from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.population import Population, Recipe, suited
 from untrain.workflows.choose import resolve_method
-from untrain.workflows.compare import Comparison, check_validation, correct
+from untrain.workflows.compare import Comparison, check_validation, correct, logits_of
 
 _FIFTH = 5
+_WORST_CONDITION = 20.0
+"""Condition number of a transition matrix above which its inverse is not used."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,15 +71,17 @@ class _Case:
 
     Attributes:
         examples: the model's training examples.
-        validation: examples to compare accuracy on, or None.
+        validation: examples to compare accuracy on, or None until some are held out.
         measured_on: what `validation` is, in words.
         confirmed: positions that a person confirmed as mislabeled, or None without a review.
+        same_noise: whether the labels of `validation` are as noisy as those of `examples`, since they were held out.
     """
 
     examples: Examples
     validation: Examples | None
     measured_on: str
     confirmed: Positions | None
+    same_noise: bool = False
 
 
 @ordinary
@@ -100,6 +105,11 @@ def repair(
     paired difference (the square root of the number of examples that only one of the two models classifies correctly),
     the original is returned.
 
+    Without validation examples, a part is held out, models are compared on all classes of it, and accuracies are
+    corrected for wrong labels in it by the transition matrix that the scorer fitted, where it did. A model of yours was
+    trained on that part; so if the method trains anew, it is compared with a network that is trained the same way with
+    the flagged labels.
+
     Args:
         model: a module trained on the examples, or a population of one, whose factory and recipe are used. It is not
             changed. None: a network is trained first; `factory` and `recipe` default to ones that suit the examples.
@@ -108,8 +118,8 @@ def repair(
             neither. A plain `finetune` continues the training by the recipe, if that is known: its own single epoch at
             1e-3 is meant for comparisons.
         validation: other examples to compare accuracy on, in any form that `as_examples` takes. They may be mislabeled,
-            too: errors that are independent of those in training favor neither model. Default the examples that are
-            kept; if `model` is None, a random fifth of each class, held out from training and detection.
+            too: errors that are independent of those in training favor neither model. Default a random fifth of each
+            class, held out before detection, from detection, training and repair; see below.
         factory: builds a new model, for `retrain` and for scorers that train some; default the population's.
         recipe: how the model was trained, for the same; default the population's.
         seed: root of all random draws.
@@ -126,8 +136,8 @@ def repair(
         NotSupportedError: the scorer or the method needs a factory and a recipe, or another kind of network.
         ConfigError: there is no such scorer or method.
 
-    Cost: that of detection and method, and two passes over the examples that accuracy is compared on; with None, also
-    one training.
+    Cost: that of detection and method, and two passes over the examples that accuracy is compared on; with None, or
+    without validation examples for a method that trains anew, also one training.
     """
     say = progress or (lambda _: None)
     examples = as_examples(examples)
@@ -142,8 +152,9 @@ def repair(
     spec = method or ("retrain" if can_retrain else "ssse")
     unlearning = resolve_method(spec, can_retrain, recipe)
     case = _case(examples, validation, None if review is None else read_review(review, examples))
+    if validation is None:
+        case = _held_out(case, seed)
     if model is None:
-        case = _held_out(case, seed) if validation is None else case
         say("training a network")
     subject = as_subject(model, case.examples, seed, factory, recipe, case.validation)
     if case.confirmed is None:
@@ -151,7 +162,7 @@ def repair(
         suspects = inspect(subject, scorer, noise_ratio)
     else:
         suspects = _reviewed(case.examples, case.confirmed, str(review))
-    repaired = _repair(subject, case, suspects, spec, unlearning, say)
+    repaired = _repair(subject, case, suspects, spec, unlearning, say, trained_here=model is None)
     # A person's own module comes back itself, not a copy of it.
     return replace(repaired, model=model) if isinstance(model, nn.Module) and not repaired.accepted else repaired
 
@@ -181,7 +192,7 @@ def _held_out(case: _Case, seed: int) -> _Case:
     # Positions among those that are kept: how many are kept before each.
     confirmed = None if case.confirmed is None else np.searchsorted(kept, case.confirmed)
     words = f"{len(held_out)} randomly held-out examples, labels as given"
-    return _Case(examples.select(kept), held_out, words, confirmed)
+    return _Case(examples.select(kept), held_out, words, confirmed, same_noise=True)
 
 
 def _reviewed(examples: Examples, confirmed: Positions, path: str) -> Suspects:
@@ -194,35 +205,118 @@ def _reviewed(examples: Examples, confirmed: Positions, path: str) -> Suspects:
 
 
 def _repair(
-    subject: Subject, case: _Case, suspects: Suspects, spec: str, method: Method, say: Callable[[str], None]
+    subject: Subject,
+    case: _Case,
+    suspects: Suspects,
+    spec: str,
+    method: Method,
+    say: Callable[[str], None],
+    *,
+    trained_here: bool,
 ) -> Repaired:
-    flagged, examples = suspects.flagged, suspects.examples
-    retain = examples.select(np.setdiff1d(np.arange(len(examples)), flagged))
-    evaluation_set, measured_on = case.validation, case.measured_on
-    if evaluation_set is None:
-        evaluation_set, measured_on = retain, f"the {len(retain)} retained training examples, as none were held out"
+    flagged, examples, evaluation_set, measured_on = suspects.flagged, case.examples, case.validation, case.measured_on
+    assert evaluation_set is not None  # noqa: S101 (some were held out)
     if not len(flagged):
         before = float(correct(subject.model, evaluation_set).mean())
         nothing = "No label was flagged" if case.confirmed is None else "The review confirms no label as wrong"
         verdict = f"{nothing}. The model is unchanged; its accuracy is {percent(before)} on {measured_on}."
         return Repaired(subject.model.module(), suspects, flagged, spec, before, before, measured_on, False, verdict)
+    retain = examples.select(np.setdiff1d(np.arange(len(examples)), flagged))
     gone = np.setdiff1d(examples.labels, retain.labels)
     if len(gone):
         name = examples.classes[gone[0]]
         raise InputError(f"All examples of class {name!r} would be forgotten; keep some of every class.")
+    recipe = subject.recipe or suited(examples)[1]  # methods that need the real one were refused
+    reference, words = subject.model, ""
+    if case.same_noise and not trained_here and method.exact and subject.can_train:
+        say("training the same network with the flagged labels, to compare with")
+        reference = subject.new_models(1, subject.streams.child("reference")).train(examples, recipe)
+        words = " Both are networks trained without the held-out examples, one with the flagged labels and one without."
+    elif case.same_noise and not trained_here:
+        words = " The original was trained on the held-out examples, too, which favors it."
     step = f"forgetting {len(flagged)} example{'' if len(flagged) == 1 else 's'}"
     say(step)
-    recipe = subject.recipe or suited(examples)[1]  # methods that need the real one were refused
-    request = Request(examples.select(flagged), retain, recipe, case.validation)
+    request = Request(examples.select(flagged), retain, recipe, evaluation_set)
     unlearned = method.forget(subject.model.clone(), request)
-    comparison = Comparison.of(correct(subject.model, evaluation_set), correct(unlearned, evaluation_set))
+    comparison = Comparison.of(correct(reference, evaluation_set), correct(unlearned, evaluation_set))
     accepted, verdict = _judge(comparison, f"{step} by {spec}", measured_on)
+    if case.same_noise and (correction := _corrected(reference, unlearned, evaluation_set, suspects)):
+        accepted, verdict = _judge_corrected(correction, comparison, f"{step} by {spec}", measured_on)
     shares = [percent(float(correct(models, request.forget).mean()), 0) for models in (subject.model, unlearned)]
-    verdict += f" The original predicts {shares[0]} of the forgotten labels, the new model {shares[1]}."
+    verdict += f"{words} The original predicts {shares[0]} of the forgotten labels, the new model {shares[1]}."
     return Repaired(
         (unlearned if accepted else subject.model).module(),
         suspects, flagged, spec, comparison.before, comparison.after, measured_on, accepted, verdict,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """Accuracies on noisy labels, corrected for the noise.
+
+    Attributes:
+        before: of the first model.
+        after: of the second model.
+        standard_error: of their paired difference.
+    """
+
+    before: float
+    after: float
+    standard_error: float
+
+
+def corrected_accuracies(
+    first: npt.NDArray[np.int64],
+    second: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    transition: npt.ArrayLike,
+) -> Corrected | None:
+    """The accuracies on true labels of two models, from noisy labels and the transition matrix.
+
+    A prediction k of an example labeled y counts `inverse(T)[y, k]`. The mean of that over the labels that a true class
+    c can get is 1 if k = c and else 0, so the estimate is unbiased if T is right.
+
+    Args:
+        first: `[n]` predictions of the first model.
+        second: `[n]` predictions of the second model.
+        labels: `[n]`, given.
+        transition: `[C, C]`, probability of each given label (column) for a true class (row).
+
+    Returns:
+        None if the matrix cannot be inverted well, so that the correction would be mostly noise.
+
+    Source: Natarajan, Dhillon, Ravikumar, Tewari (2013), "Learning with Noisy Labels".
+    """
+    matrix = np.asarray(transition, dtype=np.float64)
+    if np.linalg.cond(matrix) > _WORST_CONDITION:
+        return None
+    inverse = np.linalg.inv(matrix)
+    before, after = inverse[labels, first], inverse[labels, second]
+    error = float(np.std(after - before) / np.sqrt(len(labels)))
+    return Corrected(float(before.mean()), float(after.mean()), error)
+
+
+def _corrected(first: Population, second: Population, examples: Examples, suspects: Suspects) -> Corrected | None:
+    transition = suspects.evidence.get("transition")
+    if transition is None:
+        return None
+    predictions = [logits_of(models, examples).argmax(1) for models in (first, second)]
+    return corrected_accuracies(predictions[0], predictions[1], examples.labels, transition)
+
+
+def _judge_corrected(corrected: Corrected, comparison: Comparison, step: str, measured_on: str) -> tuple[bool, str]:
+    """As `_judge`, by accuracies corrected for wrong labels among the held-out examples."""
+    drop = corrected.before - corrected.after
+    accepted = drop <= corrected.standard_error
+    change = (
+        f"{step} changes accuracy from {percent(comparison.before)} to {percent(comparison.after)} on {measured_on}; "
+        f"corrected for wrong labels among these by the fitted transition, from {percent(corrected.before)} to "
+        f"{percent(corrected.after)}"
+    )
+    error = f"one standard error of the difference ({100 * corrected.standard_error:.2f} points)"
+    if not accepted:
+        return False, f"Refused: {change}. The drop exceeds {error}, so the original is kept."
+    return True, f"Accepted: {change}." + (f" The drop is within {error}." if drop > 0 else "")
 
 
 def _judge(comparison: Comparison, step: str, measured_on: str) -> tuple[bool, str]:

@@ -83,7 +83,7 @@ class Auto(Scorer, frozen=True, tag="auto"):
 
 def _votes(features: npt.NDArray[np.floating], votes: Scores, labels: npt.NDArray[np.int64]) -> Scores:
     """Votes of the neighbors among features `[n, ...]`."""
-    return neighbor_votes(votes, nearest_components(principal_components(features), NEIGHBORS), labels)
+    return neighbor_votes(votes, nearest_components(principal_components(features), NEIGHBORS)[0], labels)
 
 
 def _features(models: Population, subject: Subject) -> npt.NDArray[np.float32]:
