@@ -23,7 +23,7 @@ FLOORS = """
     influence
     detection methods
     report testing
-    records
+    records review
     workflows experiments
     __init__
     cli

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
@@ -79,6 +79,35 @@ class Inputs:
         status.show(f"reading {self.data}")
         return load(self.data, data_dir=self.data_dir, limit=self.limit, label=self.label, seed=self.seed)
 
+    def stored(self) -> dict[str, object]:
+        """The options that are not at their defaults, as plain values; paths that exist are absolute."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
+        return {name: _plain(value) for name, (value, default) in values.items() if value != default or name == "data"}
+
+    @classmethod
+    def restored(cls, values: Mapping[str, object]) -> "Inputs":
+        """The options that `stored` made plain.
+
+        Raises:
+            ConfigError: they are not such options.
+        """
+        import msgspec
+
+        try:
+            return msgspec.convert(values, cls, dec_hook=lambda kind, value: kind(value))
+        except (msgspec.ValidationError, TypeError) as error:
+            raise ConfigError(f"The file does not say how its data were read ({error}); pass --data.") from error
+
+    def words(self) -> list[str]:
+        """The options that are not at their defaults, as a person types them."""
+        return [
+            word
+            for name, value in self.stored().items()
+            for word in (
+                (f"--{name.replace('_', '-')}",) if value is True else (f"--{name.replace('_', '-')}", str(value))
+            )
+        ]
+
     def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
         """The trained network, or None without weights, and how a network is trained.
 
@@ -98,6 +127,13 @@ class Inputs:
             return None, {**training, "recipe": given or suited}
         load_weights(module, _local(self.weights))
         return module.to("cuda" if torch.cuda.is_available() else "cpu"), training
+
+
+def _plain(value: object) -> object:
+    """A path, or the name of one that exists, as an absolute path; other plain values as they are."""
+    if isinstance(value, str | Path) and os.path.lexists(value):
+        return os.path.abspath(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 InputOptions = Annotated[Inputs, tyro.conf.arg(name="data and network")]

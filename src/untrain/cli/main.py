@@ -20,6 +20,7 @@ from untrain.cli.options import current
 from untrain.cli.push import push
 from untrain.cli.repair import repair
 from untrain.cli.report import report
+from untrain.cli.review import review
 from untrain.cli.run import run
 from untrain.cli.sign import sign
 from untrain.cli.synthesize import synthesize
@@ -30,6 +31,7 @@ from untrain.errors import InputError, UntrainError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "detect": detect,
+    "review": review,
     "repair": repair,
     "forget": forget,
     "doctor": doctor,

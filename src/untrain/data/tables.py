@@ -57,7 +57,7 @@ class Table:
         Raises:
             InputError: a column is missing, or the inputs are not clear.
         """
-        label = self._label_column() if label is None else label
+        label = self.label_column() if label is None else label
         for name in (label, *not_inputs):
             if name not in self.columns:
                 raise InputError(
@@ -73,7 +73,8 @@ class Table:
             self.class_names.get(label),
         )
 
-    def _label_column(self) -> str:
+    def label_column(self) -> str:
+        """The column that is read as labels unless another is named."""
         for name in _LABELS:
             if name in self.columns:
                 return name
@@ -107,6 +108,11 @@ class Table:
             return self._sequences(chosen[0])
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is refused with its example
             return np.stack([self._numbers(name).astype(np.float32) for name in features], axis=1)
+
+    def number_columns(self, label: str | None = None) -> list[str]:
+        """The columns that become inputs side by side, if all inputs are such."""
+        others = {label or self.label_column(), *_SPECIAL}
+        return [name for name in self.columns if name not in others and not name.endswith("_label")]
 
     def _sequences(self, name: str) -> Array:
         cells, where = self.columns[name], f"column {name!r} of {self.source}"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import softmax
 from torch import nn
 
 from untrain.core.deprecation import renamed
@@ -116,7 +117,7 @@ def inspect(subject: Subject, scorer: str | Scorer, noise_ratio: float | None = 
         interval = _interval(ratio, count, finding.model_error or 0.0)
     return Suspects(
         subject.examples, name, scores, flagged, ratio, interval, finding.model_error, finding.suggested,
-        dict(finding.evidence),
+        dict(finding.evidence), softmax(subject.logits, axis=1),
     )  # fmt: skip
 
 
