@@ -100,13 +100,10 @@ class Inputs:
 
     def words(self) -> list[str]:
         """The options that are not at their defaults, as a person types them."""
-        return [
-            word
-            for name, value in self.stored().items()
-            for word in (
-                (f"--{name.replace('_', '-')}",) if value is True else (f"--{name.replace('_', '-')}", str(value))
-            )
-        ]
+        words = list[str]()
+        for name, value in self.stored().items():
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        return words
 
     def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
         """The trained network, or None without weights, and how a network is trained.

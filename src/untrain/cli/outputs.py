@@ -35,7 +35,7 @@ class DetectionFile(SuspectsFile, frozen=True, kw_only=True):
 
     schema: int = 2
     seed: int
-    inputs: dict[str, object] = {}
+    inputs: dict[str, object] = msgspec.field(default_factory=dict)
     classes: tuple[str, ...]
     counts: dict[str, int]
 

@@ -87,7 +87,7 @@ def _read(directory: Path, data: str | None) -> "tuple[SuspectsFile, Inputs]":
     from untrain.report.suspects import SuspectsFile
 
     class Detected(SuspectsFile, frozen=True, kw_only=True):
-        inputs: dict[str, object] = {}
+        inputs: dict[str, object] = msgspec.field(default_factory=dict)
 
     path = directory / "suspects.json"
     if not path.is_file():
@@ -110,8 +110,8 @@ def _workspace(
     examples = inputs.examples(status)
     if len(examples) != content.examples:
         raise ConfigError(
-            f"{inputs.data} has {len(examples)} examples now and had {content.examples} when it was looked through: pass "
-            "the same data as --data, or run `untrain detect` again."
+            f"{inputs.data} has {len(examples)} examples now and had {content.examples} when it was looked through: "
+            "pass the same data as --data, or run `untrain detect` again."
         )
     check_same_data(file, examples)
     status.show("preparing pictures and neighbors")

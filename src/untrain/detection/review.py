@@ -4,8 +4,8 @@ A spreadsheet takes a text that starts with `=`, `+`, `-` or `@` for a formula, 
 a date. Such a text is written with a leading apostrophe, and so is one that starts with an apostrophe; the first
 apostrophe is removed when the file is read. So ids come back unchanged, and no formula is computed.
 
-An answer is two cells: `wrong` is yes, no, unsure or empty, and `corrected` is the right class of a wrong label. A wrong
-label without a right class belongs to an example that is to be dropped.
+An answer is two cells: `wrong` is yes, no, unsure or empty, and `corrected` is the right class of a wrong label. A
+wrong label without a right class belongs to an example that is to be dropped.
 """
 
 import csv
@@ -98,7 +98,7 @@ class ReviewFile:
             name = unescape(cells[head.index("id")])
             if name in line_of:
                 raise InputError(
-                    f"The id {name!r} is in line {line_of[name]} and again in line {line} of {path}: remove one of them."
+                    f"The id {name!r} is in line {line_of[name]} and again in line {line} of {path}: remove one."
                 )
             rows[name], line_of[name] = cells, line
             answers[name] = _answer(dict(zip(head, cells, strict=True)), f"line {line} of {path}")
@@ -153,8 +153,8 @@ def read_review(path: str | Path, examples: Examples) -> Positions:
     """Positions of the examples that a person confirmed as mislabeled, in the order of the file.
 
     In the column `wrong`, `yes`, `y`, `1`, `true` and `x` confirm; `no`, `n`, `0`, `false`, `unsure`, `?` and an empty
-    cell do not. Case does not matter. Columns other than `wrong`, `id` and `corrected` are ignored, and rows may be left
-    out.
+    cell do not. Case does not matter. Columns other than `wrong`, `id` and `corrected` are ignored, and rows may
+    be left out.
 
     Raises:
         InputError: see `ReviewFile.read`; or an id or a class in `corrected` is unknown.
@@ -181,8 +181,8 @@ def check_same_data(file: ReviewFile, examples: Examples) -> None:
             )
         if answer.corrected and answer.corrected not in classes:
             raise InputError(
-                f"{answer.corrected!r} in line {_line_of(file, name)} of {file.path} is not one of the classes: correct "
-                "its name."
+                f"{answer.corrected!r} in line {_line_of(file, name)} of {file.path} is not one of the classes: "
+                "correct its name."
             )
 
 
@@ -222,13 +222,13 @@ def _lines(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, tuple[str, 
     for column in ("wrong", "id", *(column for column in _ANSWER_COLUMNS if column in head)):
         if head.count(column) != 1:
             raise InputError(
-                f"Line 1 of {path} must name one column {column!r}, got {head.count(column)}: use a review file written "
-                "by untrain."
+                f"Line 1 of {path} must name one column {column!r}, got {head.count(column)}: use a review file "
+                "written by untrain."
             )
     return head, _rows(table, head, path, table.line_num + 1)
 
 
-def _rows(table: "_csv._reader", head: tuple[str, ...], path: Path, line: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _rows(table: "_csv.Reader", head: tuple[str, ...], path: Path, line: int) -> Iterator[tuple[int, tuple[str, ...]]]:
     try:
         for cells in table:
             if any(cells):

@@ -44,7 +44,8 @@ class Suspects:
             or, for `neighbours`, by the neighbors; or None.
         suggested: `[n]`, most probable true class, or None if the scorer suggests none.
         evidence: further results of the scorer; a `note` is meant to be read by people.
-        probabilities: `[n, C]`, the trained model's; it has learned from the given labels. None where there is no model.
+        probabilities: `[n, C]`, the trained model's; it has learned from the given labels. None without a
+            model.
     """
 
     examples: Examples

@@ -1,7 +1,8 @@
 """The languages of reports and pages, each one catalog: from English texts to those of the language.
 
 A text of a catalog may have places in braces, such as `{share} of the labels`. A sentence that was made with values in
-these places is recognized and said in the other language with the same values. What a catalog does not have stays English.
+these places is recognized and said in the other language with the same values. What a catalog does not have stays
+English.
 """
 
 import functools
@@ -80,5 +81,5 @@ def _sentence(texts: dict[str, str], patterns: tuple[tuple[re.Pattern[str], str]
     for pattern, value in patterns:
         if match := pattern.fullmatch(text):
             values = {name: texts.get(part, part) for name, part in match.groupdict().items()}
-            return _PLACE.sub(lambda place: values[place[1]], value)
+            return value.format_map(values)
     return None

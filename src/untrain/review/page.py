@@ -124,9 +124,8 @@ def write_static(
                 wanted.setdefault(position, "small")
     pictures = {}
     for position, size in wanted.items():
-        content = workspace.picture(position, size)
-        if content is not None:
-            pictures[str(position)] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+        if picture := workspace.picture(position, size):
+            pictures[str(position)] = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
     content = {
         "case": case_of(workspace, about, language),
         "answers": answers_of(workspace, file),

@@ -1,13 +1,13 @@
 """How many of the suspects that are left are wrong: an estimate from the scores and the decisions so far.
 
-The chance that a suspect is wrong is modeled as a logistic curve of its score's rank, or of its log-odds where scores
-are probabilities: `P(wrong) = sigmoid(a + b x + c x^2)`. The prior believes probabilities (a near 0, b near 1, c near 0) but
-not much; the decisions say the rest. The posterior is approximated by a normal distribution around its mode (Laplace),
-the share among those that are left by the delta method, with the variance of the labels themselves added, on the scale of
-log-odds.
+The chance that a suspect is wrong is modeled as a curve `P(wrong) = sigmoid(a + b x + c x^2)`, where x is the log-odds
+of its score, or of its score's rank where scores are no probabilities. The prior believes probabilities (a near 0, b
+near 1, c near 0) but not much; the decisions say the rest. The posterior is approximated by a normal distribution around
+its mode (Laplace), the share among those that are left by the delta method on the scale of log-odds, with the variance
+of the labels themselves added.
 
-What it rests on: that the suspects that are left follow the same curve as those decided. `tests/review/test_remaining.py`
-simulates the coverage, also where the curve is another.
+What it rests on: that the suspects that are left follow the same curve as those that are decided.
+`tests/review/test_remaining.py` simulates the coverage, also where the curve is another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -95,7 +95,7 @@ def _fitted(design: Numbers, wrong: Numbers) -> tuple[Numbers, Numbers]:
         mode = mode + step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-9:
             break
-    return mode, np.linalg.inv(hessian)
+    return mode, np.asarray(np.linalg.inv(hessian), dtype=np.float64)
 
 
 def _sigmoid(values: npt.ArrayLike) -> Numbers:

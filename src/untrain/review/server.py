@@ -1,8 +1,8 @@
 """The local server of the review page: 127.0.0.1 alone, one session, nothing of the file system.
 
-The address that is printed holds a token that works once and becomes a cookie (HttpOnly, SameSite=Strict). Every request
-must name the server's own host, every change must come from its own page. Examples are asked for by position, so that no
-name or path ever comes from the browser.
+The address that is printed holds a token that works once and becomes a cookie (HttpOnly, SameSite=Strict). Every
+request must name the server's own host, every change must come from its own page. Examples are asked for by position,
+so that no name or path ever comes from the browser.
 """
 
 import hmac
@@ -41,7 +41,7 @@ _HEADERS = {
     "Server": "untrain",
 }
 _ASSETS = {"review.js": "text/javascript", "review.css": "text/css"}
-# Another page of the same site is asked for, since a browser sends a SameSite=Strict cookie only if it comes from there.
+# The browser goes on from a page of the same site, since only then does it send a SameSite=Strict cookie.
 _WELCOME = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>untrain</title>'
 
 
@@ -108,6 +108,9 @@ def create_app(
     request = flask.request
     case = msgspec.json.encode(case_of(workspace, about, language))
 
+    def told_as(value: object) -> "Response":
+        return _answer(flask, msgspec.json.encode(value), "application/json")
+
     def refused(status: int, reason: str) -> "Response":
         response: Response = flask.make_response({"error": reason}, status)
         return response
@@ -161,7 +164,7 @@ def create_app(
     def current() -> "Response":
         version = decisions.version
         same = request.args.get("since") == version
-        return flask.jsonify({"version": version, "answers": None if same else answers_of(workspace, decisions.file)})
+        return told_as({"version": version, "answers": None if same else answers_of(workspace, decisions.file)})
 
     @app.post("/api/decisions")
     def decide() -> "Response":
@@ -171,19 +174,19 @@ def create_app(
         except (msgspec.DecodeError, InputError) as error:
             return refused(400, str(error))
         decisions.decide(answers, new)
-        return flask.jsonify({"version": decisions.version, "answers": answers_of(workspace, decisions.file)})
+        return told_as({"version": decisions.version, "answers": answers_of(workspace, decisions.file)})
 
     @app.get("/api/example/<int:position>")
     def example(position: int) -> "Response":
         if position >= len(workspace.examples):
             return refused(404, "There is no such example.")
-        return flask.jsonify(workspace.example(position))
+        return told_as(workspace.example(position))
 
     @app.get("/api/class/<int:label>")
     def members(label: int) -> "Response":
         if label >= len(workspace.examples.classes):
             return refused(404, "There is no such class.")
-        return flask.jsonify(workspace.members(label))
+        return told_as(workspace.members(label))
 
     @app.get("/picture/<size>/<int:position>")
     def picture(size: str, position: int) -> "Response":

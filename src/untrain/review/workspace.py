@@ -159,8 +159,8 @@ def _flagged(examples: Examples, suspects: Sequence[Suspect], position_of: dict[
         position = position_of.get(suspect.id)
         if position is None:
             raise InputError(
-                f"The suspect {suspect.id!r} is not among these {len(examples)} examples: pass the data that were looked "
-                "through as --data."
+                f"The suspect {suspect.id!r} is not among these {len(examples)} examples: pass the data that were "
+                "looked through as --data."
             )
         label = examples.classes[examples.labels[position]]
         if label != suspect.label:

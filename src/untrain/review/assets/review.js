@@ -175,10 +175,9 @@ function targets() {
 }
 
 function decide(make) {
-  const aimed = targets();
   return later(async () => {
     const changes = [];
-    for (const position of aimed) {
+    for (const position of targets()) {
       const change = make(position);
       if (change) changes.push({position, corrected: null, ...change});
     }
