@@ -1,10 +1,10 @@
 """How many of the suspects that are left are wrong: an estimate from the scores and the decisions so far.
 
-The chance that a suspect is wrong is modeled as a curve `P(wrong) = sigmoid(a + b x + c x^2)`, where x is the log-odds
-of its score, or of its score's rank where scores are no probabilities. The prior believes probabilities (a near 0, b
-near 1, c near 0) but not much; the decisions say the rest. The posterior is approximated by a normal distribution around
-its mode (Laplace), the share among those that are left by the delta method on the scale of log-odds, with the variance
-of the labels themselves added.
+The chance that a suspect is wrong is modeled as a curve `P(wrong) = sigmoid(a + b x + c x^2)`, where x is the log-
+odds of its score, or of its score's rank where scores are no probabilities. The prior believes probabilities (a
+near 0, b near 1, c near 0) but not much; the decisions say the rest. The posterior is approximated by a normal
+distribution around its mode (Laplace), the share among those that are left by the delta method on the scale of
+log-odds, with the variance of the labels themselves added.
 
 What it rests on: that the suspects that are left follow the same curve as those that are decided.
 `tests/review/test_remaining.py` simulates the coverage, also where the curve is another.
