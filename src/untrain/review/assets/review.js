@@ -282,7 +282,7 @@ async function show(position) {
 }
 
 // ---- Grid: only what is on the screen exists --------------------------------------------------------------------------------
-const TILE = 112, HEIGHT = 150;
+const TILE = 112, HEIGHT = 134;
 
 async function fillGrid() {
   const of = $("grid-of").value;
