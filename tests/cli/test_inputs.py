@@ -86,7 +86,7 @@ def test_preparation_is_in_the_record_and_columns_can_be_chosen(table: Path) -> 
     ]
     assert call(*words) == 0
     content = msgspec.json.decode(Path("detected/suspects.json").read_bytes())
-    assert content["preparation"] == "mean 1.0 2.0, std 4.0"
+    assert content["inputs"]["mean"] == "1,2"
 
 
 def test_a_recipe_file_is_written_and_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,17 +101,17 @@ def test_rows_and_columns_may_go_and_empty_lines_come(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"wrong,id\nyes,a\nyes,nobody\n", r"unknown id 'nobody' in line 3"),
-        (b'wrong,id\nyes,"two\nlines"\nyes,z\n', r"unknown id 'z' in line 4"),
+        (b"wrong,id\nyes,a\nyes,nobody\n", r"Unknown id 'nobody' in line 3"),
+        (b'wrong,id\nyes,"two\nlines"\nyes,z\n', r"Unknown id 'z' in line 4"),
         (b"wrong,id\nyes,a\n,b\nno,a\n", r"'a' is in line 2 and again in line 4"),
-        (b"wrong,id\nyes,a\nperhaps,b\n", r"yes or no in the column `wrong`, got 'perhaps' in line 3"),
-        (b"id,label\na,cat\n", r"one column 'wrong' in line 1 .* got 0"),
-        (b"wrong,id,id\nyes,a,a\n", r"one column 'id' .* got 2"),
+        (b"wrong,id\nyes,a\nperhaps,b\n", r"`wrong` takes yes, no, unsure or nothing, got 'perhaps' in line 3"),
+        (b"id,label\na,cat\n", r"Line 1 .* one column 'wrong', got 0"),
+        (b"wrong,id,id\nyes,a,a\n", r"one column 'id', got 2"),
         (b"", r"one column 'wrong'"),
-        (b"wrong,id\nyes,a\nyes\n", r"expected 2 cells in line 3 of .*, got 1"),
-        (b"wrong,id\nyes,a\nyes,\xff\n", r"line 3 of .* is not UTF-8"),
-        ("wrong,id\nyes,a\n".encode("utf-16"), r"line 1 of .* is not UTF-8"),
-        (b'wrong,id\nyes,a\nyes,"b\n', r"line 3 of .* is not comma-separated"),
+        (b"wrong,id\nyes,a\nyes\n", r"Line 3 of .* must have 2 cells, got 1"),
+        (b"wrong,id\nyes,a\nyes,\xff\n", r"Line 3 of .* is not UTF-8"),
+        ("wrong,id\nyes,a\n".encode("utf-16"), r"Line 1 of .* is not UTF-8"),
+        (b'wrong,id\nyes,a\nyes,"b\n', r"Line 3 of .* is not comma-separated"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(content: bytes, message: str, tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from untrain.auditing.memory import memory_of_method as memory_of_method
 from untrain.auditing.rank_energy import RankEnergy as RankEnergy
 from untrain.auditing.rank_energy import rank_energy as rank_energy
 from untrain.auditing.rank_energy import rank_energy_difference as rank_energy_difference
-from untrain.auditing.spread import Spread as Spread
 from untrain.auditing.spread import spread as spread
 from untrain.core.deprecation import renamed_attributes
 from untrain.core.estimate import Estimate as Estimate
+from untrain.core.estimate import Spread as Spread
 
 __getattr__ = renamed_attributes(__name__, Membership="MembershipAttack")

@@ -57,8 +57,8 @@ from scipy.special import stdtrit
 from scipy.stats import binomtest
 
 from untrain.auditing.arms import Array, check_level
-from untrain.auditing.spread import Spread, spread
-from untrain.core.estimate import Estimate
+from untrain.auditing.spread import spread
+from untrain.core.estimate import Estimate, Spread
 from untrain.core.levels import ALPHA
 from untrain.core.text import percent
 from untrain.errors import InputError

@@ -7,24 +7,12 @@ original (of unequal numbers the mean that keeps the estimate unbiased). A negat
 Source: Searle, Casella, McCulloch (1992), "Variance Components", chapter 3.
 """
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from untrain.auditing.arms import Array
+from untrain.core.estimate import Spread
 from untrain.errors import InputError
-
-
-class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Standard deviations of one figure of many models.
-
-    Attributes:
-        within: of models of one original; None where no original has two.
-        between: of originals, without what their models' own spread explains; None where there is one original.
-    """
-
-    within: float | None
-    between: float | None
 
 
 def spread(values: npt.ArrayLike, origins: npt.ArrayLike) -> Spread:

@@ -1,5 +1,6 @@
 """`untrain detect`: which labels are probably wrong."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from untrain.detection import Suspects
 
 REVIEW, RECORD, PAGE = "suspects.csv", "suspects.json", "suspects.html"
+CACHE = ("pictures.sqlite", "pictures.sqlite-journal")
+"""What `untrain review` keeps beside them; see `untrain.review.cache`."""
 
 
 def detect(
@@ -39,11 +42,11 @@ def detect(
     """
     from untrain.cli.outputs import DetectionFile, check_directory, check_unanswered, json_text, plain
 
-    check_directory(out, (REVIEW, RECORD, PAGE))
+    check_directory(out, (REVIEW, RECORD, PAGE, *CACHE))
     check_unanswered(out / REVIEW)
     with Status() as status:
         suspects = _detected(inputs, scorer, noise_ratio, status)
-    content = DetectionFile.of(suspects, inputs.data, inputs.root, inputs.preparation)
+    content = DetectionFile.of(suspects, inputs)
     _write(suspects, content, out)
     if json:
         sys.stdout.write(json_text(content))
@@ -52,7 +55,12 @@ def detect(
 
     print_text(summary(plain(content)))
     print_suspects(content.flagged)
-    print_text(f"review: {out / REVIEW}", f"record: {out / RECORD}", f"page: {out / PAGE}")
+    print_text(
+        f"review: {out / REVIEW}",
+        f"record: {out / RECORD}",
+        f"page: {out / PAGE}",
+        f"next: untrain review {shlex.quote(str(out))}",
+    )
 
 
 def _detected(inputs: Inputs, scorer: str, noise_ratio: float | None, status: Status) -> "Suspects":

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
@@ -150,6 +150,32 @@ class Inputs:
         if self.model is not None:
             _check_model(self.model)
 
+    def stored(self) -> dict[str, object]:
+        """The options that are not at their defaults, as plain values; paths that exist are absolute."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
+        return {name: _plain(value) for name, (value, default) in values.items() if value != default or name == "data"}
+
+    @classmethod
+    def restored(cls, values: Mapping[str, object]) -> "Inputs":
+        """The options that `stored` made plain.
+
+        Raises:
+            ConfigError: they are not such options.
+        """
+        import msgspec
+
+        try:
+            return msgspec.convert(values, cls, dec_hook=lambda kind, value: kind(value))
+        except (msgspec.ValidationError, TypeError) as error:
+            raise ConfigError(f"The file does not say how its data were read ({error}); pass --data.") from error
+
+    def words(self) -> list[str]:
+        """The options that are not at their defaults, as a person types them."""
+        words = list[str]()
+        for name, value in self.stored().items():
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        return words
+
     def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
         """The trained network, or None without weights, and how a network is trained.
 
@@ -210,6 +236,13 @@ def _check_model(name: str) -> None:
         raise InputError(
             f"--model must be {', '.join(KNOWN)} or PACKAGE.MODULE:FACTORY, got {name!r}{nearest(name, KNOWN) or '.'}"
         )
+
+
+def _plain(value: object) -> object:
+    """A path, or the name of one that exists, as an absolute path; other plain values as they are."""
+    if isinstance(value, str | Path) and os.path.lexists(value):
+        return os.path.abspath(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 InputOptions = Annotated[Inputs, tyro.conf.arg(name="data and network")]

@@ -22,6 +22,7 @@ from untrain.cli.push import push
 from untrain.cli.recipe import recipe
 from untrain.cli.repair import repair
 from untrain.cli.report import report
+from untrain.cli.review import review
 from untrain.cli.run import run
 from untrain.cli.sign import sign
 from untrain.cli.synthesize import synthesize
@@ -32,6 +33,7 @@ from untrain.errors import InputError, SkippedWarning, UntrainError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "detect": detect,
+    "review": review,
     "repair": repair,
     "forget": forget,
     "doctor": doctor,

@@ -15,7 +15,11 @@ from untrain.errors import ConfigError
 from untrain.report.suspects import Suspect, SuspectsFile
 
 if TYPE_CHECKING:
+    from untrain.cli.inputs import Inputs
     from untrain.detection import Suspects
+
+_MOST_VIEWED = 3
+"""Classes of the model's view that are written."""
 
 
 class DetectionFile(SuspectsFile, frozen=True, kw_only=True):
@@ -24,19 +28,19 @@ class DetectionFile(SuspectsFile, frozen=True, kw_only=True):
     Attributes:
         schema: version of the format, also that of `repair.json`.
         seed: root of all random numbers.
-        preparation: how inputs were resized and normalized, or None.
+        inputs: how the data were read, by the names of the options, so that they can be read again.
         classes: class names.
         counts: number of suspects by class.
     """
 
     schema: int = 2
     seed: int
-    preparation: str | None = None
+    inputs: dict[str, object] = msgspec.field(default_factory=dict)
     classes: tuple[str, ...]
     counts: dict[str, int]
 
     @classmethod
-    def of(cls, suspects: "Suspects", data: str, seed: int, preparation: object = None) -> "DetectionFile":
+    def of(cls, suspects: "Suspects", inputs: "Inputs") -> "DetectionFile":
         """Describe the result of a detection."""
         examples, suggested = suspects.examples, suspects.suggested
         names = tuple(examples.classes)
@@ -46,14 +50,15 @@ class DetectionFile(SuspectsFile, frozen=True, kw_only=True):
                 label=names[examples.labels[position]],
                 suggested=None if suggested is None else names[suggested[position]],
                 score=float(suspects.scores[position]),
+                view=_view(suspects, position),
             )
             for position in suspects.flagged
         )
         counts = np.bincount(examples.labels[suspects.flagged], minlength=len(names))
         return cls(
-            data=data,
-            seed=seed,
-            preparation=None if preparation is None else str(preparation),
+            data=inputs.data,
+            seed=inputs.root,
+            inputs=inputs.stored(),
             examples=len(examples),
             classes=names,
             scorer=suspects.scorer,
@@ -65,6 +70,14 @@ class DetectionFile(SuspectsFile, frozen=True, kw_only=True):
             versions=versions(),
             flagged=flagged,
         )
+
+
+def _view(suspects: "Suspects", position: int) -> dict[str, float]:
+    """The model's most probable classes of an example."""
+    if suspects.probabilities is None:
+        return {}
+    row = suspects.probabilities[position]
+    return {suspects.examples.classes[label]: round(float(row[label]), 4) for label in np.argsort(-row)[:_MOST_VIEWED]}
 
 
 class RepairFile(DetectionFile, frozen=True, kw_only=True):

@@ -75,7 +75,7 @@ def _write(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path)
 
     suspects = repaired.suspects
     content = RepairFile(
-        **msgspec.structs.asdict(DetectionFile.of(suspects, inputs.data, inputs.root, inputs.preparation)),
+        **msgspec.structs.asdict(DetectionFile.of(suspects, inputs)),
         accepted=repaired.accepted,
         verdict=repaired.verdict,
         method=repaired.method,

@@ -32,3 +32,15 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __str__(self) -> str:
         return format(self)
+
+
+class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Standard deviations of one figure of many models.
+
+    Attributes:
+        within: of models of one original; None where no original has two.
+        between: of originals, without what their models' own spread explains; None where there is one original.
+    """
+
+    within: float | None
+    between: float | None

@@ -107,6 +107,15 @@ class Table:
         named = isinstance(cell, str) and self.root is not None and Path(cell).suffix.lower() in SUFFIXES
         return named or is_picture(cell)
 
+    def label_column(self) -> str:
+        """The column that is read as labels unless another is named."""
+        return DEFAULT.label_of(self.columns, self.class_names, self.source)
+
+    def number_columns(self, label: str | None = None) -> list[str]:
+        """The columns that become inputs side by side, if all inputs are such."""
+        others = {label or self.label_column(), *SPECIAL}
+        return [name for name in self.columns if name not in others and not name.endswith("_label")]
+
     def _sequences(self, name: str) -> Array:
         cells, where = self.columns[name], f"column {name!r} of {self.source}"
         return to_array(cells, where) if isinstance(cells, np.ndarray) else stacked(cells, where)

@@ -10,6 +10,9 @@ from untrain.detection.detect import detect as detect
 from untrain.detection.detect import inspect as inspect
 from untrain.detection.registry import SCORERS as SCORERS
 from untrain.detection.registry import build_scorer as build_scorer
+from untrain.detection.review import Answer as Answer
+from untrain.detection.review import ReviewFile as ReviewFile
+from untrain.detection.review import check_same_data as check_same_data
 from untrain.detection.review import has_answers as has_answers
 from untrain.detection.review import read_review as read_review
 from untrain.detection.review import write_review as write_review

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
@@ -222,6 +223,7 @@ def conclude(finding: Finding, subject: Subject, name: str, noise_ratio: float |
     return Suspects(
         subject.examples, name, scores, flagged, ratio, interval, finding.model_error, finding.suggested,
         {**finding.evidence, BESIDE: sentences(finding.evidence, subject.examples)},
+        None if subject.trained is None else softmax(subject.logits, axis=1),
     )  # fmt: skip
 
 

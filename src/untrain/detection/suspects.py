@@ -46,6 +46,8 @@ class Suspects:
             or, for `neighbours`, by the neighbors; or None.
         suggested: `[n]`, most probable true class, or None if the scorer suggests none.
         evidence: further results of the scorer; a `note` is meant to be read by people.
+        probabilities: `[n, C]`, the trained model's; it has learned from the given labels. None without a
+            model.
     """
 
     examples: Examples
@@ -57,6 +59,7 @@ class Suspects:
     model_error: float | None
     suggested: Labels | None
     evidence: Evidence
+    probabilities: Scores | None = None
 
     def rows(self, most: int | None = None) -> list[Suspect]:
         """The flagged examples by name, the most suspicious first.

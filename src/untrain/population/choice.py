@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from untrain.errors import first_line
+from untrain.models.inputs import InputTensors
 from untrain.models.weights import Tensors
 from untrain.population.engine import WIDTHS, Chunk, Engine, why_not_vectorized
 from untrain.population.loss import cross_entropy
@@ -27,7 +28,9 @@ _CLEARLY = 0.95
 """A candidate that needs more memory must be faster by this factor."""
 
 
-def choose_on_gpu(module: Callable[[int], nn.Module], tensors: Tensors, inputs: Tensor, batch_size: int) -> Engine:
+def choose_on_gpu(
+    module: Callable[[int], nn.Module], tensors: Tensors, inputs: InputTensors, batch_size: int
+) -> Engine:
     """Measure how these models are trained fastest.
 
     Args:
@@ -60,9 +63,11 @@ def _words(engine: Engine) -> str:
     return (f"{engine.slots} slots" if engine.slots else "eager") + layout
 
 
-def _candidates(module: Callable[[int], nn.Module], tensors: Tensors, inputs: Tensor, count: int) -> Iterator[Engine]:
+def _candidates(
+    module: Callable[[int], nn.Module], tensors: Tensors, inputs: InputTensors, count: int
+) -> Iterator[Engine]:
     """Engines worth measuring, those that need the least memory first."""
-    images = inputs.ndim == 4
+    images = len(inputs.shape) == 4
     yield Engine(slots=0)
     for slots in dict.fromkeys(min(slots, count) for slots in SLOTS):
         for channels_last in (False, True) if images else (False,):
@@ -77,7 +82,7 @@ def _candidates(module: Callable[[int], nn.Module], tensors: Tensors, inputs: Te
 
 
 def step_seconds(
-    engine: Engine, module: Callable[[int], nn.Module], tensors: Tensors, inputs: Tensor, batch_size: int
+    engine: Engine, module: Callable[[int], nn.Module], tensors: Tensors, inputs: InputTensors, batch_size: int
 ) -> float:
     """Seconds that a step of one model takes, if as many models are trained as the engine takes at a time.
 
@@ -107,7 +112,7 @@ _RECIPE = Recipe(optimizer=Adam(), epochs=1)
 
 
 def _slots(
-    engine: Engine, module: Callable[[int], nn.Module], tensors: Tensors, inputs: Tensor, batch_size: int
+    engine: Engine, module: Callable[[int], nn.Module], tensors: Tensors, inputs: InputTensors, batch_size: int
 ) -> tuple[Callable[[], int], int]:
     """A function that takes steps in slots and tells how many, and the number of models."""
     bounds = [(0, batch_size)] * _STEPS
@@ -120,7 +125,7 @@ def _slots(
         slot.load(row, tensors)
         slot.begin(course, epoch)
         reason = slot.why_not(course.sizes(0))
-        if reason := reason or (slot.capture(range(1)) if inputs.is_cuda else None):
+        if reason := reason or (slot.capture(range(1)) if inputs.device.type == "cuda" else None):
             raise RuntimeError(reason)
 
     def steps() -> int:
@@ -138,7 +143,7 @@ def _slots(
 
 
 def _chunk(
-    engine: Engine, module: Callable[[int], nn.Module], tensors: Tensors, inputs: Tensor, batch_size: int
+    engine: Engine, module: Callable[[int], nn.Module], tensors: Tensors, inputs: InputTensors, batch_size: int
 ) -> tuple[Callable[[], int], int]:
     """The same for steps without slots."""
     sample = {name: tensor[: engine.width].clone() for name, tensor in tensors.items()}

@@ -8,15 +8,18 @@ its own. A model is copied into a slot and out again.
 On a CPU the same code runs uncaptured.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import FunctionType
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from untrain.errors import first_line
+from untrain.models.inputs import InputTensors, each_tensor
+from untrain.models.modules import call
 from untrain.models.weights import Tensors, state_of
 from untrain.population.engine import Engine
 from untrain.population.loss import Batch, Loss
@@ -46,9 +49,9 @@ class Course:
         weighted: whether there are class weights.
     """
 
-    inputs: Tensor
+    inputs: InputTensors
     labels: Tensor
-    beside: tuple[Tensor, Tensor] | None
+    beside: tuple[InputTensors, Tensor] | None
     bounds: Sequence[tuple[int, int]]
     beside_bounds: Sequence[tuple[int, int]]
     loss: Loss
@@ -128,7 +131,7 @@ class Slot:
         self.tensors = {name: tensor.detach() for name, tensor in state_of(self.module).items()}
         self.device = next(iter(self.tensors.values())).device
         self.leaves = {name: leaf for name, leaf in self.module.named_parameters() if leaf.requires_grad}
-        self.call: Callable[[Tensor], Tensor] = torch.compile(self.module) if engine.compiled else self.module
+        self.callable = cast("nn.Module", torch.compile(self.module)) if engine.compiled else self.module
         on_gpu = self.device.type == "cuda"
         self.stream = torch.cuda.Stream(self.device) if on_gpu else None
         # The fused kernels of a GPU read the learning rate as float32.
@@ -255,14 +258,14 @@ class Slot:
             self.number += 1
 
     def _batch(
-        self, count: int, order: Tensor, starts: Tensor, inputs: Tensor, labels: Tensor, weights: Tensor | None
+        self, count: int, order: Tensor, starts: Tensor, inputs: InputTensors, labels: Tensor, weights: Tensor | None
     ) -> Batch:
         rows = order[0].index_select(0, starts.index_select(0, self.number) + self.ramp[:count])
-        x = inputs.index_select(0, rows)
+        x = each_tensor(inputs, lambda tensor: tensor.index_select(0, rows))
         if self.engine.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
+            x = each_tensor(x, lambda images: images.contiguous(memory_format=torch.channels_last))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.engine.bfloat16):
-            logits = self.call(x)
+            logits = call(self.callable, x)
         if self.engine.bfloat16:
             logits = logits.float()
         models, parameters = slice(self.row, self.row + 1), {name: leaf[None] for name, leaf in self.leaves.items()}

@@ -252,7 +252,7 @@ class Training:
         if reason and slot.engine.compiled:
             logger.warning("steps are not compiled: %s", reason)
             for other in self._slots or []:
-                other.call = other.module
+                other.callable = other.module
             reason = slot.why_not(course.sizes(0))
         if reason:
             logger.warning("models are trained one after another, without slots: %s", reason)

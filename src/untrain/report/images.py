@@ -15,20 +15,32 @@ _NOT_A_SHARE = 16
 
 
 def png(pixels: npt.NDArray[Any]) -> str | None:
-    """A PNG in base64 of one example, or None if it is no image.
+    """A small PNG in base64 of one example, or None if it is no image; see `picture`."""
+    content = picture(pixels, LARGEST)
+    return None if content is None else base64.b64encode(content).decode()
+
+
+def picture(pixels: npt.NDArray[Any], largest: int) -> bytes | None:
+    """A PNG of one example, or None if it is no image.
 
     Args:
         pixels: `[channels, height, width]` with one or three channels, bytes or numbers in 0..1, or in 0..255 if one is
             above 16; what lies outside is clipped.
+        largest: pixels of the longer side; larger pictures are made smaller.
     """
     from PIL import Image
 
-    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
+    if not is_image(pixels.shape):
         return None
     unit = 1 if pixels.dtype == np.uint8 or pixels.max() > _NOT_A_SHARE else 255.0
     scaled = np.clip(pixels * unit, 0, 255).astype(np.uint8)
     image = Image.fromarray(scaled[0] if len(scaled) == 1 else np.moveaxis(scaled, 0, -1))
-    image.thumbnail((LARGEST, LARGEST))
+    image.thumbnail((largest, largest))
     file = io.BytesIO()
     image.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether an input of this shape is an image."""
+    return len(shape) == 3 and shape[0] in (1, 3) and 0 not in shape

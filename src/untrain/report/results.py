@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from untrain.auditing.spread import Spread
-from untrain.core.estimate import Estimate
+from untrain.core.estimate import Estimate, Spread
 from untrain.errors import ConfigError, InputError, IntegrityError
 
 SCHEMA: Literal[1] = 1

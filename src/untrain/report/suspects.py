@@ -15,12 +15,21 @@ MOST_SHOWN = 200
 
 
 class Suspect(msgspec.Struct, frozen=True, kw_only=True):
-    """One flagged example: `suggested` is the class that is more probable than its label, where one is known."""
+    """One flagged example.
+
+    Attributes:
+        id: of the example.
+        label: name of the given class.
+        suggested: name of the class that is more probable, where one is known.
+        score: how suspicious it is.
+        view: the model's probabilities of its most probable classes, by name.
+    """
 
     id: str
     label: str
     suggested: str | None
     score: float | None
+    view: dict[str, float] = {}
 
 
 class SuspectsFile(msgspec.Struct, frozen=True, kw_only=True):

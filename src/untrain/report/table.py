@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from untrain.auditing.spread import Spread
-from untrain.core.estimate import Estimate
+from untrain.core.estimate import Estimate, Spread
 from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT
 from untrain.core.registry import base_name
 from untrain.core.text import percent

@@ -1,0 +1,109 @@
+"""A review of digits, of which some labels are wrong: a directory as `untrain detect` writes it."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from untrain.data import load, mislabel, symmetric_noise
+from untrain.detection import Suspects, write_review
+
+COUNT = 12
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A folder of images with wrong labels, and what was detected there."""
+
+    folder: Path
+    directory: Path
+    ids: list[str]
+    truth: dict[str, str]
+
+    def rows(self) -> list[dict[str, str]]:
+        with (self.directory / "suspects.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def answers(self) -> list[tuple[str, str]]:
+        """The answers to the suspects in their order."""
+        return [(row["wrong"], row.get("corrected") or "") for row in self.rows()]
+
+
+def write_detected(directory: Path, suspects: Suspects, source: Path) -> None:
+    """The two files that `untrain review` reads."""
+    classes = suspects.examples.classes
+    flagged = [{**row._asdict(), "view": {classes[0]: 0.75}} for row in suspects.rows()]
+    content = {
+        "data": str(source), "inputs": {"data": str(source)}, "examples": len(suspects.examples),
+        "scorer": "neighbours",
+        "noise_ratio": 0.1, "interval": [0.05, 0.15], "model_error": None, "evidence": {}, "versions": {},
+        "flagged": flagged,
+    }  # fmt: skip
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "suspects.json").write_text(json.dumps(content))
+    write_review(suspects, directory / "suspects.csv")
+
+
+@pytest.fixture
+def detected(tmp_path: Path) -> Detected:
+    noisy = mislabel(load(limit=150), symmetric_noise(10, 0.1), exact=True)
+    folder = tmp_path / "pictures"
+    for number, (image, label) in enumerate(zip(noisy.examples.inputs, noisy.examples.labels, strict=True)):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        pixels = (image[0] * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / str(label) / f"{number:03d}{HOSTILE if number % 2 else ''}.png")
+    examples = load(folder)
+    truth = {}
+    for name in examples.ids.tolist():
+        row = int(name.split("/")[1][:3])
+        truth[name] = str(noisy.true_labels[row])
+    right = np.asarray([int(truth[name]) for name in examples.ids.tolist()])
+    wrong = np.flatnonzero(right != examples.labels)[: COUNT - 2]
+    flagged = np.concatenate([wrong, np.flatnonzero(right == examples.labels)[:2]])
+    suggested = np.where(right == examples.labels, (right + 1) % 10, right)
+    scores = np.zeros(len(examples))
+    scores[flagged] = np.linspace(0.99, 0.6, len(flagged))
+    suspects = Suspects(examples, "neighbours", scores, flagged, 0.1, (0.05, 0.15), None, suggested, {})
+    write_detected(tmp_path / "detected", suspects, folder)
+    return Detected(folder, tmp_path / "detected", [str(examples.ids[place]) for place in flagged], truth)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running `untrain review`."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=30)
+
+
+def start(directory: Path, *words: str) -> Served:
+    command = [sys.executable, "-m", "untrain", "review", str(directory), "--no-browser", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    return Served(process, process.stdout.readline().split()[-1])
+
+
+@pytest.fixture
+def served(detected: Detected) -> Iterator[Served]:
+    running = start(detected.directory)
+    yield running
+    running.process.terminate()
+    running.process.communicate(timeout=30)
+
+
+def table_of(path: Path) -> pa.Table:
+    return pq.read_table(path)
