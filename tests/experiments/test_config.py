@@ -1,12 +1,15 @@
 import msgspec
 import pytest
 
+from untrain.core.levels import FEWEST_MODELS
 from untrain.core.registry import base_name
 from untrain.errors import ConfigError
 from untrain.experiments import packaged
 from untrain.experiments.catalog import header
 from untrain.experiments.config import Experiment, Mislabel, changed, differences, parse, read_experiment, to_toml
 from untrain.methods import METHODS, build_method
+from untrain.models import PooledCNN
+from untrain.population import UntilConverged
 
 TABLE1 = ["table1-cifar10", "table1-cifar10-small", "table1-surf", "table1-surf-small"]
 NEWTON = {"influence", "ssse"}  # for one model and few examples, as in the study of wrong labels
@@ -29,6 +32,30 @@ def test_table_1_compares_every_method_of_other_people_and_ours(name: str) -> No
     experiment = read_experiment(name)
     assert isinstance(experiment, Experiment)
     assert {base_name(spec) for spec in experiment.methods} == set(METHODS.names()) - {"retrain", *NEWTON}
+
+
+STUDIED = ["kl-contrast", "gradient-reinit", "conv-noise", "prune-entropy", "transpose"]
+
+
+@pytest.mark.parametrize("name", [*TABLE1, "table1-cifar10-medium"])
+def test_table_1_has_the_studys_stopping_rule_beside_the_winners_constants(name: str) -> None:
+    experiment = read_experiment(name).resolved()
+    assert isinstance(experiment, Experiment)
+    for method in STUDIED:
+        built = build_method(f"{method}:study", settings=experiment.settings[f"{method}:study"])
+        recipe = getattr(built, "repair" if method == "kl-contrast" else "recipe")
+        assert recipe.until_converged == UntilConverged()
+        assert method in experiment.methods
+
+
+def test_the_medium_form() -> None:
+    experiment = read_experiment("table1-cifar10-medium").resolved()
+    assert isinstance(experiment, Experiment)
+    assert experiment.models >= FEWEST_MODELS
+    assert experiment.originals >= 3
+    assert experiment.forget == (0.005, 0.02)
+    assert experiment.model == PooledCNN((32, 64, 128))
+    assert {*STUDIED, "renew", "short-retrain:third"} <= set(experiment.methods)
 
 
 @pytest.mark.parametrize(("name", "balance"), [("table1-cifar10", 0.0), ("table1-surf", 1.0)])

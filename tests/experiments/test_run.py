@@ -27,6 +27,7 @@ from untrain.experiments.comparison.results import RetrainingCurve, published_fi
 from untrain.experiments.comparison.work import ORIGINAL, Arm, ComparisonWork
 from untrain.experiments.config import Data, Experiment, differences, to_toml
 from untrain.experiments.mislabel.work import MislabelWork
+from untrain.models import PooledCNN
 from untrain.population import Engine, Population
 from untrain.report import ComparisonResults, Results, read_results, verdict
 from untrain.report.results import parse_results, results_text
@@ -41,7 +42,7 @@ KEYS = {
 """Of the rows on the disk; other programs read them."""
 MEASURED = {
     "memory_left", "told_apart", "told_different", "memory_models", "rank_energy", "rank_energy_models",
-    "apart_from_next", "memory_spread", "test_accuracy_spread",
+    "apart_from_next", "memory_spread", "test_accuracy_spread", "epochs",
 }  # fmt: skip
 """Keys of rows that version 0.1 did not write."""
 
@@ -182,7 +183,7 @@ def test_unlearned_models_come_from_several_originals(tmp_path: Path) -> None:
         small(), originals=3, models=8, chunk=4, engine=Engine(1), methods=("finetune", "ssd"),
         settings={"finetune": {"recipe": {"optimizer": {"lr": 1e-9}}}, "ssd": {"selection": 1e30}},
     )  # fmt: skip
-    results = run_experiment(experiment, tmp_path, workers=2)
+    results = run_experiment(experiment, tmp_path, workers=1)
     assert isinstance(results, ComparisonResults)
     work = ComparisonWork.stored(tmp_path, None, "cpu")
     assert len(work.originals) == 3
@@ -200,6 +201,28 @@ def test_unlearned_models_come_from_several_originals(tmp_path: Path) -> None:
     assert finetune.rank_energy == rank_energy(confidences, reference, origins=origins).total
     assert finetune.test_accuracy_spread == spread(100 * stored(tmp_path, "finetune")["accuracy/test"], origins)
     assert "start from 3 originals in turn" in (tmp_path / "report.html").read_text()
+
+
+def test_results_say_how_many_epochs_a_method_took(tmp_path: Path) -> None:
+    """The medium form of Table 1, cut down to digits and to one method of the study."""
+    medium = read_experiment("table1-cifar10-medium")
+    assert isinstance(medium, Experiment)
+    specs = ("transpose", "transpose:study", "renew")
+    experiment = msgspec.structs.replace(
+        medium,
+        data=Data(limit=250), model=PooledCNN((4, 4)), methods=specs, models=3, chunk=2, forget=(0.05,),
+        engine=Engine(1), published=None, recipe=msgspec.structs.replace(medium.recipe, epochs=2),
+        settings={"transpose:study": {"recipe": {"epochs": 7, "optimizer": {"lr": 0.05}}}},
+    )  # fmt: skip
+    results = run_experiment(experiment, tmp_path, workers=1)
+    assert isinstance(results, ComparisonResults)
+    rows = {row.method: row for row in results.rows}
+    taken = stored(tmp_path, "transpose:study")["epochs"]
+    assert taken.shape == (3,)
+    assert rows["transpose:study"].epochs == taken.mean()
+    assert 3 <= taken.min() <= taken.max() <= 7
+    assert {row.epochs for row in results.rows if row.method != "transpose:study"} == {None}
+    assert "until accuracy had converged" in (tmp_path / "report.html").read_text()
 
 
 def test_one_original_says_so(finished: tuple[Path, ComparisonResults], capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,6 +266,15 @@ def test_the_split_is_that_of_the_library(finished: tuple[Path, ComparisonResult
 def test_two_processes_give_the_numbers_of_one(finished: tuple[Path, ComparisonResults], tmp_path: Path) -> None:
     again = run_experiment(small(), tmp_path / "again", workers=2)
     assert numbers(again) == numbers(finished[1])
+
+
+def test_whole_numbers_written_by_hand_are_those_of_the_workers(tmp_path: Path) -> None:
+    """A recipe of 1 epoch is that of 1.0 epochs, as a worker reads it."""
+    recipe = msgspec.structs.replace(small().recipe, epochs=1)
+    experiment = msgspec.structs.replace(small(), recipe=recipe, methods=("finetune",), models=2)
+    run_experiment(experiment, tmp_path, workers=1)
+    work = ComparisonWork.stored(tmp_path, None, "cpu")
+    assert all(map(work.done, work.jobs()))
 
 
 def test_another_seed_gives_other_numbers(finished: tuple[Path, ComparisonResults], tmp_path: Path) -> None:

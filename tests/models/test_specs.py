@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from untrain.errors import InputError
-from untrain.models import CNN, MLP, ResNet18, factory, import_factory
+from untrain.models import CNN, MLP, PooledCNN, ResNet18, factory, import_factory
 
 
 def test_resnet18_has_torchvisions_names_and_sizes() -> None:
@@ -35,8 +35,11 @@ def test_stems(stem: str, size: int) -> None:
     assert seen == [(2, 512, size, size)]
 
 
-@pytest.mark.parametrize("model", [MLP(widths=(7, 5)), MLP(widths=()), CNN(widths=(4,)), CNN(widths=(4, 6, 8))])
-def test_small_networks_take_odd_images(model: MLP | CNN) -> None:
+@pytest.mark.parametrize(
+    "model",
+    [MLP(widths=(7, 5)), MLP(widths=()), CNN(widths=(4,)), CNN(widths=(4, 6, 8)), PooledCNN(widths=(4, 6, 8))],
+)
+def test_small_networks_take_odd_images(model: MLP | CNN | PooledCNN) -> None:
     assert factory(model, (2, 7, 9), 5)()(torch.zeros(3, 2, 7, 9)).shape == (3, 5)
 
 
@@ -53,3 +56,11 @@ def test_a_factory_of_ones_own() -> None:
             import_factory(path)
     with pytest.raises(InputError, match="builds a module, got str"):
         import_factory("torch:__version__".replace("torch:", "untrain:"))
+
+
+def test_pooling_keeps_what_strides_skip() -> None:
+    """Every convolution sees every place: three of them, and pooling halves the image after each."""
+    layers = list(PooledCNN(widths=(2, 3, 4)).build((1, 32, 32), 10).children())
+    convolutions = [layer for layer in layers if isinstance(layer, torch.nn.Conv2d)]
+    assert [(layer.out_channels, layer.stride) for layer in convolutions] == [(2, (1, 1)), (3, (1, 1)), (4, (1, 1))]
+    assert layers[-1].in_features == 4 * 4 * 4

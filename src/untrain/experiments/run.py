@@ -17,7 +17,7 @@ from untrain.core.files import check_writable, sweep, write_file
 from untrain.errors import ConfigError, InputError, InterruptedRunError
 from untrain.experiments.comparison.results import comparison_results
 from untrain.experiments.comparison.work import ComparisonWork
-from untrain.experiments.config import AnyExperiment, BaseExperiment, Experiment, differences, parse, read_text, to_toml
+from untrain.experiments.config import AnyExperiment, BaseExperiment, Experiment, differences, to_toml
 from untrain.experiments.executors.processes import available_cores, do_jobs, one_thread
 from untrain.experiments.mislabel.results import mislabel_results
 from untrain.experiments.mislabel.work import MislabelWork
@@ -120,23 +120,29 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def _configure(work: SomeWork) -> None:
-    """Check the configuration against that of the run in the directory, or store that of a new run."""
+    """Store the configuration of a new run, and take what the run holds; refuse another one.
+
+    What is stored is what every worker reads: numbers have the types of their fields there, whoever wrote them.
+    """
     path = work.directory / "experiment.toml"
-    if path.is_file():
-        stored = parse(read_text(path), str(path))
-        work.experiment = _with_measured(work.experiment, stored)
-        if different := differences(stored, work.experiment):
-            raise ConfigError(
-                f"{work.directory} holds a run of another configuration (there and here: {different[0]}): "
-                "choose another --out"
-            )
-        return
-    sweep(work.directory, [path.name])
-    if others := sorted(file.name for file in work.directory.iterdir() if file.name != ".lock"):
-        raise ConfigError(f"{work.directory} is not the directory of a run, it holds {others[0]}: choose another --out")
-    with one_thread():
-        work.experiment = work.prepared()
-    write_file(path, to_toml(work.experiment))
+    if not path.is_file():
+        _check_new(work.directory)
+        with one_thread():
+            work.experiment = work.prepared()
+        write_file(path, to_toml(work.experiment))
+    stored = type(work).stored(work.directory, work.data_dir, work.device).experiment
+    if different := differences(stored, _with_measured(work.experiment, stored)):
+        raise ConfigError(
+            f"{work.directory} holds a run of another configuration (there and here: {different[0]}): "
+            "choose another --out"
+        )
+    work.experiment = stored
+
+
+def _check_new(directory: Path) -> None:
+    sweep(directory, ["experiment.toml"])
+    if others := sorted(file.name for file in directory.iterdir() if file.name != ".lock"):
+        raise ConfigError(f"{directory} is not the directory of a run, it holds {others[0]}: choose another --out")
 
 
 def _with_measured(experiment: BaseExperiment, stored: BaseExperiment) -> BaseExperiment:

@@ -53,12 +53,21 @@ class Request:
         return Examples.concatenate([self.forget, self.retain])
 
 
+MOST_EPOCHS = 30
+"""Of a training on the retain set that ends when accuracy has converged."""
+
+STUDY: dict[str, Any] = {"epochs": MOST_EPOCHS, "schedule": {"name": "constant"}, "until_converged": {}}
+"""A recipe on the retain set as in the study: it ends when accuracy has converged. The learning rate does not fall, as
+the end is not known beforehand."""
+
+
 class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An unlearning method. Its fields are its hyper-parameters, with the published values as defaults.
 
     Attributes:
         presets: further named settings, each the parts that differ from the defaults; `kaggle` stands for the
-            defaults where those are the competition's, and `small` suits small data.
+            defaults where those are the competition's, `small` suits small data, and `study` trains on the retain set
+            until accuracy has converged, as Shibata, Murakami and Yamauchi do.
         reads_forget: whether the method looks at the forget set at all.
         title: a few words for tables.
         needs_convolutions: whether it can only work on networks with two-dimensional convolutions.

@@ -17,9 +17,11 @@ and no class weight, since its data are balanced.
 """
 
 import torch
+from msgspec import UNSET
+from msgspec.structs import replace
 from torch import Tensor
 
-from untrain.methods.base import Method, Request, convolutions
+from untrain.methods.base import STUDY, Method, Request, convolutions
 from untrain.population import SGD, Batch, Cosine, Population, Recipe, cross_entropy
 from untrain.population.recipe import NotNegative
 
@@ -29,7 +31,11 @@ class ConvNoise(Method, frozen=True, tag="conv-noise"):
 
     title = "3rd: noise on the first convolution"
     needs_convolutions = True
-    presets = {"kaggle": {}, "small": {"minority_weight": 1.0, "recipe": {"optimizer": {"lr": 7e-3}}}}
+    presets = {
+        "kaggle": {},
+        "study": {"recipe": STUDY},
+        "small": {"minority_weight": 1.0, "recipe": {"optimizer": {"lr": 7e-3}}},
+    }
 
     noise: NotNegative = 0.6
     late_noise: NotNegative = 0.005
@@ -49,6 +55,9 @@ class ConvNoise(Method, frozen=True, tag="conv-noise"):
         self.confuse(models, self.noise, "confuse")
         training.run(request.retain, epochs=self.recipe.epochs - 1, validation=request.validation)
         self.confuse(models, self.late_noise, "confuse again")
+        if self.recipe.until_converged is not UNSET:
+            last = replace(self.recipe, epochs=1, until_converged=UNSET)
+            training = models.training(last, loss=loss, purpose="finetune again")
         training.run(request.retain, epochs=1, validation=request.validation)
         return models
 

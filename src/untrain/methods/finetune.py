@@ -7,7 +7,7 @@ There is no preset `small`: on small data, too, `benchmarks/tune.py` found these
 validation data.
 """
 
-from untrain.methods.base import Method, Request
+from untrain.methods.base import STUDY, Method, Request
 from untrain.population import SGD, Population, Recipe
 
 
@@ -15,7 +15,7 @@ class Finetune(Method, frozen=True, tag="finetune"):
     """Train on the retain set for a little longer."""
 
     title = "fine-tuning"
-    presets = {"kaggle": {}}
+    presets = {"kaggle": {}, "study": {"recipe": STUDY}}
 
     recipe: Recipe = Recipe(optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4), epochs=1)
 

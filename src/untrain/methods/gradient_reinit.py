@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from untrain.methods.base import Method, Request, convolutions
+from untrain.methods.base import STUDY, Method, Request, convolutions
 from untrain.models.weights import Tensors
 from untrain.population import SGD, EpochFactors, Population, Recipe, gradients
 from untrain.population.recipe import NotNegative
@@ -36,7 +36,7 @@ class GradientReinit(Method, frozen=True, tag="gradient-reinit"):
     title = "2nd: gradient re-initialization"
     reads_forget = True
     needs_convolutions = True
-    presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1e-2}}}}
+    presets = {"kaggle": {}, "study": {"recipe": STUDY}, "small": {"recipe": {"optimizer": {"lr": 1e-2}}}}
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
     kept_factor: NotNegative = 0.1

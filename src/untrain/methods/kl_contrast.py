@@ -20,7 +20,7 @@ import math
 
 from torch import Tensor
 
-from untrain.methods.base import Method, Request
+from untrain.methods.base import STUDY, Method, Request
 from untrain.population import SGD, Batch, Cosine, Population, Recipe
 from untrain.population.recipe import Count, Positive
 
@@ -31,7 +31,7 @@ class KLContrast(Method, frozen=True, tag="kl-contrast"):
     title = "1st: KL and contrast"
     reads_forget = True
     off_retain = ("erase", "contrast")
-    presets = {"kaggle": {}}
+    presets = {"kaggle": {}, "study": {"repair": STUDY, "contrast": {"epochs": STUDY["epochs"]}}}
 
     erase: Recipe = Recipe(optimizer=SGD(lr=5e-3, momentum=0.9), epochs=1)
     contrast: Recipe = Recipe(optimizer=SGD(lr=3e-4, momentum=0.9), schedule=Cosine(floor=1e-6, per="step"), epochs=8)
@@ -46,6 +46,8 @@ class KLContrast(Method, frozen=True, tag="kl-contrast"):
         for _ in range(round(self.repair.epochs)):
             contrast.run(request.forget, epochs=1, beside=(request.retain, self.contrast_batch_size))
             repair.run(request.retain, epochs=1, validation=request.validation)
+            if repair.converged:
+                break
         return models
 
     def _similarity(self, batch: Batch) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from untrain.errors import NotSupportedError
-from untrain.methods.base import Method, Request, frozen, trainable_weights
+from untrain.methods.base import STUDY, Method, Request, frozen, trainable_weights
 from untrain.population import SGD, Batch, Population, Recipe, cross_entropy
 from untrain.population.recipe import NotNegative
 
@@ -32,7 +32,7 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
     """Re-initialize the smallest weights, then fine-tune toward the original's entropy."""
 
     title = "4th: pruning and entropy"
-    presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1.5e-2}}}}
+    presets = {"kaggle": {}, "study": {"recipe": STUDY}, "small": {"recipe": {"optimizer": {"lr": 1.5e-2}}}}
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.99
     entropy_weight: NotNegative = 1.0

@@ -12,7 +12,7 @@ The preset `small`, for small data, has the learning rate that `benchmarks/tune.
 """
 
 from untrain.errors import NotSupportedError
-from untrain.methods.base import Method, Request, convolutions
+from untrain.methods.base import STUDY, Method, Request, convolutions
 from untrain.population import SGD, Cosine, Population, Recipe
 
 
@@ -21,7 +21,7 @@ class Transpose(Method, frozen=True, tag="transpose"):
 
     title = "5th: transposed convolutions"
     needs_convolutions = True
-    presets = {"kaggle": {}, "small": {"recipe": {"optimizer": {"lr": 1e-1}}}}
+    presets = {"kaggle": {}, "study": {"recipe": STUDY}, "small": {"recipe": {"optimizer": {"lr": 1e-1}}}}
 
     recipe: Recipe = Recipe(optimizer=SGD(lr=1e-3, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=3)
 

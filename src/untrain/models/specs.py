@@ -85,6 +85,32 @@ class CNN(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cnn", ta
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(self.widths[-1] * height * width, classes))
 
 
+class PooledCNN(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pooled-cnn", tag_field="name"):
+    """A convolutional network: 3x3 convolutions, each with batch norm, ReLU and 2x2 max pooling, and a linear layer.
+
+    It learns photographs better than `CNN` and takes several times as long.
+
+    Attributes:
+        widths: channels of each convolution.
+    """
+
+    widths: Annotated[tuple[Width, ...], msgspec.Meta(min_length=1)] = (32, 64, 128)
+
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """Build it for images of `shape`: channels, height, width."""
+        channels, height, width = image_shape(shape, "pooled-cnn")
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise((channels, *self.widths)):
+            layers += [
+                nn.Conv2d(before, after, 3, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+                nn.MaxPool2d(2, ceil_mode=True),
+            ]
+            height, width = math.ceil(height / 2), math.ceil(width / 2)
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(self.widths[-1] * height * width, classes))
+
+
 class ResNet18(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="resnet18", tag_field="name"):
     """ResNet-18 with torchvision's architecture, initialization and state-dict names.
 
@@ -100,7 +126,7 @@ class ResNet18(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="res
         return resnet18(image_shape(shape, "resnet18")[0], classes, self.stem)
 
 
-Model = MLP | CNN | ResNet18
+Model = MLP | CNN | PooledCNN | ResNet18
 
 
 def image_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:

@@ -25,6 +25,7 @@ from untrain.population.recipe import Cosine as Cosine
 from untrain.population.recipe import EpochFactors as EpochFactors
 from untrain.population.recipe import OneCycle as OneCycle
 from untrain.population.recipe import Recipe as Recipe
+from untrain.population.recipe import UntilConverged as UntilConverged
 from untrain.population.training import Training as Training
 from untrain.population.training import gradients as gradients
 

@@ -45,6 +45,8 @@ class Population:
         factory: builds a new module with fresh weights, or None if that is not known.
         engine: how it is computed; None until it has been measured.
         recipe: how the models were trained, or None if that is not known; the first `train` sets it.
+        epochs_taken: `[N]` epochs until each model had converged, in the latest training by a recipe with
+            `until_converged`; None before one.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Population:
     ) -> None:
         self.skeleton, self.tensors, self.streams = skeleton, tensors, streams
         self.indices, self.factory, self.engine, self.recipe = tuple(indices), factory, engine, recipe
+        self.epochs_taken: npt.NDArray[np.intp] | None = None
         self._single: nn.Module | None = None
         self._resident: dict[int, tuple[Examples, tuple[InputTensors, Tensor]]] = {}
 

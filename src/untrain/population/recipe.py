@@ -122,23 +122,41 @@ class OneCycle(
         return lr * (done / self.up if done < self.up else (1 - done) / (1 - self.up))
 
 
+class UntilConverged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
+    """When a training has converged: neither accuracy has risen for some epochs.
+
+    Accuracy is that on the examples that are learned, and that on validation examples. Each is compared with the
+    highest so far, which only a rise by more than the tolerance raises.
+
+    Attributes:
+        tolerance: a share; 0.005 is half a point.
+        patience: epochs in a row without a rise.
+    """
+
+    tolerance: NotNegative = 0.005
+    patience: Count = 2
+
+
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True, kw_only=True):
     """How a population is trained.
 
     Attributes:
         optimizer: `SGD`, `Adam` or `AdamW` with their settings.
         schedule: `Constant`, `Cosine`, `EpochFactors` or `OneCycle`.
-        epochs: passes over the data; 3.2 stops a fifth through the fourth.
+        epochs: passes over the data, the most of them with `until_converged`; 3.2 stops a fifth through the fourth.
         batch_size: examples a step. The last batch of an epoch may be smaller; a last batch of a single
             example joins the one before it, since batch norm cannot train on one.
         class_balance: power p of the class weights `count ** -p` in the loss: 0 for none, 1 for inverse
             frequency. Counts are those of the examples that are trained on.
         keep_best_from_epoch: keep the state with the best validation accuracy among those after this epoch (counted
             from 1) and later ones, the first of equals; None keeps the last state.
+        until_converged: end the training of each model when it has converged. Each epoch then costs one forward pass
+            over the examples and the validation examples more. Default: train for all epochs.
         best_from: the former name of `keep_best_from_epoch`, which still sets it.
 
     Raises:
-        InputError: a value is out of range, or `keep_best_from_epoch` lies after the last epoch.
+        InputError: a value is out of range, `keep_best_from_epoch` lies after the last epoch, or both it and
+            `until_converged` are set.
     """
 
     optimizer: SGD | Adam | AdamW
@@ -147,6 +165,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_
     batch_size: Count = 64
     class_balance: NotNegative = 0.0
     keep_best_from_epoch: Count | None = None
+    until_converged: UntilConverged | msgspec.UnsetType = msgspec.UNSET
     best_from: Count | msgspec.UnsetType | None = msgspec.UNSET
 
     def __post_init__(self) -> None:
@@ -162,6 +181,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_
         first, last = self.keep_best_from_epoch, math.ceil(self.epochs)
         if first is not None and not 1 <= first <= last:
             raise InputError(f"expected keep_best_from_epoch between 1 and {last}, the last epoch, got {first}")
+        if first is not None and self.until_converged is not msgspec.UNSET:
+            raise InputError(
+                "A recipe either keeps the best state (keep_best_from_epoch) or trains until accuracy has converged "
+                "(until_converged): leave out one of them."
+            )
 
     def compressed(self, share: float) -> "Recipe":
         """The same recipe in `share` of its epochs, at least one: the schedule is compressed, not cut."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -15,8 +16,13 @@ from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.inputs import InputTensors
 from untrain.models.weights import Tensors
+<<<<<<< HEAD
 from untrain.population.ambient import seeded
 from untrain.population.engine import Chunk, Engine
+=======
+from untrain.population.engine import Chunk, Engine, seeded
+from untrain.population.keeping import Best, Converging
+>>>>>>> w-runs
 from untrain.population.loss import Batch, Loss, cross_entropy
 from untrain.population.recipe import Recipe, batch_bounds
 from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Slot
@@ -30,6 +36,7 @@ class Trainable(Protocol):
     streams: Streams
     indices: tuple[int, ...]
     engine: Engine | None
+    epochs_taken: npt.NDArray[np.intp] | None
 
     @property
     def device(self) -> torch.device:
@@ -88,7 +95,7 @@ class Training:
         self.models, self.recipe, self.loss, self.purpose = models, recipe, loss, purpose
         self.masks = masks or {}
         self.epoch = 0
-        self._parts: list[tuple[Chunk, torch.optim.Optimizer, _Best]] = []
+        self._parts: list[tuple[Chunk, torch.optim.Optimizer, Best | Converging]] = []
         self._slots: list[Slot] | None = None
         self._fits_slots: bool | None = None
 
@@ -106,7 +113,8 @@ class Training:
         Args:
             examples: at least one.
             epochs: how many, default the recipe's; after a fraction the next run begins a new epoch.
-            validation: needed if the recipe keeps the best state, which is put back when its last epoch is done.
+            validation: needed if the recipe keeps the best state, which is put back when its last epoch is done, or
+                trains until accuracy has converged.
             beside: a second set and its batch size. Step t of an epoch also sees the t-th batch of a shuffled pass over
                 it, which begins again when it ends.
             subsets: `[N, m]` positions of the examples that each model learns from, as folds of a cross-validation
@@ -131,16 +139,19 @@ class Training:
                 f"expected positions from 0 to {len(examples) - 1} for each of {len(self.models)} models, "
                 f"got {subsets.dtype} of shape {subsets.shape} from {subsets.min()} to {subsets.max()}"
             )
-        keeps_best = self.recipe.keep_best_from_epoch is not None
-        if keeps_best and (validation is None or not len(validation)):
-            raise InputError(
-                "The recipe keeps the best state (keep_best_from_epoch), which needs validation examples: "
-                "pass validation=."
-            )
+        rule = self.recipe.until_converged
+        judged = "keeps the best state (keep_best_from_epoch)" if self.recipe.keep_best_from_epoch else ""
+        if not isinstance(rule, msgspec.UnsetType):
+            judged = "trains until accuracy has converged (until_converged)"
+            if subsets is not None:
+                raise InputError(f"The recipe {judged}, which needs models that learn the same examples: leave it out.")
+        if judged and (validation is None or not len(validation)):
+            raise InputError(f"The recipe {judged}, which needs validation examples: pass validation=.")
         epochs = self.recipe.epochs if epochs is None else epochs
         if not self._parts:
             for chunk in self.models.chunks(examples, self.recipe.batch_size):
-                self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values()), _Best(chunk)))
+                kept = Best(chunk) if isinstance(rule, msgspec.UnsetType) else Converging(chunk, rule)
+                self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values()), kept))
         if self._slots is None:
             self._slots = self._new_slots()
         if self._slots:
@@ -151,12 +162,24 @@ class Training:
             for part in self._parts:
                 self._run_chunk(*part, examples, epochs, validation, beside, subsets)
         self.epoch += int(np.ceil(epochs))
+        if not isinstance(rule, msgspec.UnsetType):
+            self.models.epochs_taken = self.epochs_taken
+
+    @property
+    def epochs_taken(self) -> npt.NDArray[np.intp]:
+        """`[N]` epochs until each model had converged, or so far; needs a recipe with `until_converged`."""
+        return np.concatenate([kept.epochs for *_, kept in self._parts if isinstance(kept, Converging)])
+
+    @property
+    def converged(self) -> bool:
+        """Whether every model has converged, by a recipe with `until_converged`; further runs change nothing."""
+        return bool(self._parts) and all(_is_done(kept) for *_, kept in self._parts)
 
     def _run_chunk(
         self,
         chunk: Chunk,
         optimizer: torch.optim.Optimizer,
-        best: "_Best",
+        kept: Best | Converging,
         examples: Examples,
         epochs: float,
         validation: Examples | None,
@@ -169,21 +192,32 @@ class Training:
         left = total = int(np.ceil(epochs * len(bounds) - 1e-9))
         before = next(number for number, part in enumerate(self._parts) if part[0] is chunk)
         epoch = self.epoch
-        while left > 0:
+        while left > 0 and not _is_done(kept):
             self._run_epoch(chunk, optimizer, examples, epoch, bounds[:left], len(bounds), beside, own)
             chunk.collect()
             left -= len(bounds)
             advance(before * total + total - max(0, left), len(self._parts) * total)
             epoch += 1
-            self._end_epoch(chunk, best, epoch, validation)
-        if epoch >= self.recipe.epochs:
-            best.restore()
+            self._end_epoch(chunk, kept, epoch, examples, validation)
+        self._end(kept, epoch)
 
-    def _end_epoch(self, chunk: Chunk, best: "_Best", epoch: int, validation: Examples | None) -> None:
+    def _end_epoch(
+        self, chunk: Chunk, kept: Best | Converging, epoch: int, examples: Examples, validation: Examples | None
+    ) -> None:
         """What follows when `epoch` epochs of a chunk are done."""
+        if validation is None:
+            return
         first = self.recipe.keep_best_from_epoch
-        if first is not None and validation is not None and epoch >= first:
-            best.consider(self.models.chunk_accuracy(chunk, validation))
+        if isinstance(kept, Converging):
+            kept.consider(np.stack([self.models.chunk_accuracy(chunk, part) for part in (examples, validation)]))
+        elif first is not None and epoch >= first:
+            kept.consider(self.models.chunk_accuracy(chunk, validation))
+
+    def _end(self, kept: Best | Converging, epoch: int) -> None:
+        """What follows when the last of some epochs of a chunk is done, or when they are not needed."""
+        # What has converged stays as it was, whatever other trainings have made of it since.
+        if isinstance(kept, Converging) or epoch >= self.recipe.epochs:
+            kept.restore()
 
     def _new_slots(self) -> list[Slot]:
         """Slots for these models; none if the engine computes otherwise."""
@@ -219,7 +253,7 @@ class Training:
         epoch = self.epoch
         for slot, (chunk, *_) in together:
             slot.load(chunk.rows.start, self.models.tensors)
-        while left > 0:
+        while left > 0 and not all(_is_done(kept) for _, (*_, kept) in together):
             steps = range(min(left, len(bounds)))
             for slot, (chunk, *_) in together:
                 own = None if subsets is None else torch.from_numpy(subsets[chunk.rows]).to(self.models.device)
@@ -236,15 +270,14 @@ class Training:
             for step in steps:
                 for slot, _ in together:
                     slot.advance(step)
-            for slot, (chunk, _, best) in together:
+            for slot, (chunk, _, kept) in together:
                 slot.join()
                 slot.store(self.models.tensors)
-                self._end_epoch(chunk, best, epoch + 1, validation)
+                self._end_epoch(chunk, kept, epoch + 1, examples, validation)
             left -= len(bounds)
             epoch += 1
-        if epoch >= self.recipe.epochs:
-            for _, (*_, best) in together:
-                best.restore()
+        for _, (*_, kept) in together:
+            self._end(kept, epoch)
 
     def _fit(self, slot: Slot, course: Course) -> bool:
         """Whether the models can be trained in slots; if not, the log says why."""
@@ -348,35 +381,21 @@ def _capture(slots: list[Slot], steps: range) -> None:
             return
 
 
+<<<<<<< HEAD
 def _forward(chunk: Chunk, inputs: InputTensors) -> Tensor:
+=======
+def _is_done(kept: Best | Converging) -> bool:
+    return isinstance(kept, Converging) and kept.done
+
+
+def _forward(chunk: Chunk, inputs: Tensor) -> Tensor:
+>>>>>>> w-runs
     try:
         return chunk.forward(inputs)
     except ValueError as error:
         if inputs.shape[1] > 1:
             raise
         raise NotSupportedError(f"This network cannot be trained on a single example: {error}") from error
-
-
-class _Best:
-    """The best state of each model of a chunk so far; empty while no state has been considered."""
-
-    def __init__(self, chunk: Chunk) -> None:
-        self.chunk = chunk
-        self.score = np.full(chunk.size, -np.inf)
-        self.state: Tensors = {}
-
-    def consider(self, score: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
-        better = np.flatnonzero(score > self.score)
-        self.score[better] = score[better]
-        rows = torch.from_numpy(better)
-        if not self.state:
-            self.state = {name: tensor[self.chunk.rows].clone() for name, tensor in self.chunk.tensors.items()}
-        for name, tensor in self.chunk.tensors.items():
-            self.state[name][rows] = tensor[self.chunk.rows][rows]
-
-    def restore(self) -> None:
-        for name, state in self.state.items():
-            self.chunk.tensors[name][self.chunk.rows].copy_(state)
 
 
 def _class_weights(labels: Tensor, classes: int, power: float, dtype: torch.dtype) -> Tensor | None:

@@ -86,6 +86,8 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
         rank_energy: distance of the models from retrained ones; None with fewer than 8 models, and where the models of
             the method do not vary.
         rank_energy_models: number of models per side, the first ones, that it is from.
+        epochs: mean number of epochs on the retain set until accuracy had converged; None for methods that do not wait
+            for it.
         originals: K, number of originals that the unlearned models start from; 1 in results that do not say it.
         memory_spread: standard deviations of the memory left, within and between originals.
         test_accuracy_spread: likewise, of the test accuracy in percent.
@@ -125,6 +127,7 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
     memory_models: Count | None = None
     rank_energy: Estimate | None = None
     rank_energy_models: Count | None = None
+    epochs: NotNegative | None = None
     originals: Count = 1
     memory_spread: Spread | None = None
     test_accuracy_spread: Spread | None = None

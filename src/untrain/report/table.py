@@ -111,6 +111,13 @@ _OURS = (
     ),
     Column("speed-up", "relative to retraining", lambda row: f"{row.speedup:.1f}×", essential=True),  # noqa: RUF001
 )
+_EPOCHS = (
+    Column(
+        "epochs",
+        "mean number of epochs on the retain set until accuracy had converged; a dash where a method does not wait",
+        lambda row: number(row.epochs, 1),
+    ),
+)
 _ORIGINALS = (
     Column(
         "memory sd",
@@ -136,10 +143,12 @@ _PUBLISHED = (
 
 
 def columns(rows: Iterable[ComparisonRow]) -> tuple[Column, ...]:
-    """The columns for these rows; published figures and spreads have columns where rows have some."""
+    """The columns for these rows; what only some results have gets columns where a row has it."""
     rows = list(rows)
+    epochs = _EPOCHS if any(row.epochs is not None for row in rows) else ()
     originals = _ORIGINALS if any(row.originals > 1 for row in rows) else ()
-    return _OURS + originals + (_PUBLISHED if any(row.published is not None for row in rows) else ())
+    published = _PUBLISHED if any(row.published is not None for row in rows) else ()
+    return _OURS + epochs + originals + published
 
 
 def is_contender(row: ComparisonRow) -> bool:

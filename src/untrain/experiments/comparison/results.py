@@ -119,6 +119,7 @@ def _row(
         forget_accuracy=mine.accuracies["forget"],
         validation_accuracy=mine.accuracies["validation"],
         seconds_per_model=mine.seconds,
+        epochs=mine.epochs,
         ceiling=retrain.forget_quality,
         speedup=retrain.seconds / mine.seconds,
         same_cost_score=same_cost[0],

@@ -50,11 +50,13 @@ class ArmFigures:
         confidences: `[N, S]` in the forget set.
         accuracies: `[N]` in 0..1 by the part of the data: retain, forget, validation, test.
         seconds: processor seconds of models computed alone, at least one.
+        epochs: `[N]` epochs on the retain set until accuracy had converged; None for methods that do not wait for it.
     """
 
     confidences: Array
     accuracies: dict[str, Array]
     seconds: Array
+    epochs: Array | None = None
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,7 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
         accuracies: means over models, in percent, by the part of the data.
         test_spread: of the test accuracy in percent, within and between originals.
         seconds: median time of one model computed alone.
+        epochs: mean number of epochs until accuracy had converged.
         memory: what is left of the forget set, from the first `MEMORY_MODELS` models; None with fewer than 3.
         rank_energy: distance from the reference models, from the first `ENERGY_MODELS`; None with fewer than 8, and
             where the models do not vary.
@@ -86,6 +89,7 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     accuracies: dict[str, float]
     test_spread: Spread
     seconds: float
+    epochs: float | None
     memory: MethodMemory | None
     rank_energy: Estimate | None
 
@@ -117,6 +121,7 @@ def scores_of(arm: ArmFigures, reference: ArmFigures, originals: Array, origins:
         accuracies={part: 100 * float(np.mean(values)) for part, values in arm.accuracies.items()},
         test_spread=spread(100 * arm.accuracies["test"], origins),
         seconds=float(np.median(arm.seconds)),
+        epochs=None if arm.epochs is None else float(arm.epochs.mean()),
         memory=_memory(arm.confidences, reference.confidences, originals, origins),
         rank_energy=_rank_energy(arm.confidences, reference.confidences, _clusters(origins)),
     )

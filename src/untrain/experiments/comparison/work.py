@@ -332,6 +332,8 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         parts = dict(zip(PARTS, (sets.retain, sets.forget, self.splits.validation, self.splits.test), strict=True))
         arrays = {f"accuracy/{name}": models.accuracy(part) for name, part in parts.items()}
         arrays |= {"confidences": models.confidences(sets.forget), "seconds": seconds}
+        if models.epochs_taken is not None:
+            arrays["epochs"] = models.epochs_taken.astype(np.float64)
         metadata = {"format": "untrain.outcome.1", "method": job.arm.name, "forget": str(job.arm.forget)}
         write_arrays(self.path(job), arrays, metadata)
 
@@ -362,7 +364,10 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             return np.concatenate([file[name] for file in files])
 
         return ArmFigures(
-            joined("confidences"), {part: joined(f"accuracy/{part}") for part in PARTS}, joined("seconds")
+            joined("confidences"),
+            {part: joined(f"accuracy/{part}") for part in PARTS},
+            joined("seconds"),
+            joined("epochs") if "epochs" in files[0] else None,
         )
 
     def scores(self, forget: str) -> dict[str, Scores]:
