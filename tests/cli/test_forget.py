@@ -428,3 +428,34 @@ def test_the_only_copy_of_a_model_is_not_replaced(folder: Path, capsys: pytest.C
     assert call("forget", *ASKED, "--method", "finetune", "--out", "mine") == 3
     assert "mine contains your own model.safetensors" in capsys.readouterr().err
     assert (folder / "mine" / "model.safetensors").read_bytes() == before
+
+
+def test_rewinding_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewinding = ("--method", "rewind", "--checkpoint", "model.safetensors", "--checkpoint-epoch", "1")
+    arguments = [*ASKED, *KNOWN, *rewinding, "--max-accuracy-drop", "1"]
+    assert call("forget", *arguments, "--checkpoint-before-forgotten", "--out", "clean") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("forgotten by construction: rewind")
+    assert "continues a checkpoint that, as declared, never saw the forgotten examples" in printed
+    record = json.loads((folder / "clean" / "record.json").read_text())
+    settings = record["applied"]["settings"]
+    assert settings["checkpoint"] == record["model"]["before"]
+    assert (settings["epoch"], settings["before_forgotten"]) == (1, True)
+    assert call("forget", *arguments, "--out", "seen") == 0
+    assert capsys.readouterr().out.startswith("not shown: rewind")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((*KNOWN, "--checkpoint-epoch", "1"), "describe a checkpoint; pass --checkpoint."),
+        ((*KNOWN, "--checkpoint", "model.safetensors"), "pass --checkpoint-epoch."),
+        ((*KNOWN[:2], "--checkpoint", "model.safetensors", "--checkpoint-epoch", "1"), "pass --recipe."),
+    ],
+)
+def test_half_a_checkpoint_is_refused(
+    arguments: tuple[str, ...], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("forget", *ASKED, *arguments, "--method", "rewind", "--out", "out") == 3
+    assert message in capsys.readouterr().err
+    assert not (folder / "out").exists()

@@ -19,7 +19,7 @@ from untrain.population import Batch, Population
 @pytest.mark.parametrize("part", ["forget", "retain"])
 def test_validation_examples_are_not_of_the_training_set(part: str) -> None:
     sets = forget_ratio(examples(), 0.2)
-    with pytest.raises(InputError, match="outside the training set"):
+    with pytest.raises(InputError, match="is in the training set as well; leave it out"):
         Request(sets.forget, sets.retain, RECIPE, getattr(sets, part).select([1]))
 
 

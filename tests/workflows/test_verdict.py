@@ -12,7 +12,6 @@ from untrain.core.estimate import Estimate
 from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.methods import METHODS
 from untrain.records import Ground, Outcome, verify
-from untrain.workflows.choose import Situation
 from untrain.workflows.verdict import Evidence, _by_audit
 
 RECIPE = un.Recipe(optimizer=un.Adam(lr=5e-3), epochs=40, batch_size=16)
@@ -132,12 +131,13 @@ def test_copies_that_are_retained_forbid_the_outcome(original: un.Population) ->
 def test_auto_with_an_audit_goes_on_until_one_has_forgotten(
     original: un.Population, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retraining takes too long to be first here, and is what is left where everything faster remembers."""
-    monkeypatch.setattr(Situation, "pass_seconds", 10.0)
+    """No method that trains new models is there; of those that start from the original, all are tried in turn."""
+    names = ["finetune", "kl-contrast", "prune-entropy", "ssse"]
+    monkeypatch.setattr(METHODS, "names", lambda: names)
     done = audited(original, checkpoints, "auto")
-    assert done.verdict.outcome is Outcome.FORGOTTEN
-    if done.record.applied.method == "retrain":
-        assert "renew was tried and is " in done.record.applied.reason
+    if done.verdict.outcome is not Outcome.FORGOTTEN:
+        assert all(name in done.record.applied.reason + done.record.applied.method for name in names[:3])
+    assert " was tried and is " in done.record.applied.reason
 
 
 def test_the_retrained_models_are_made_once(original: un.Population, checkpoints: Path) -> None:

@@ -16,13 +16,9 @@ from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.inputs import InputTensors
 from untrain.models.weights import Tensors
-<<<<<<< HEAD
 from untrain.population.ambient import seeded
 from untrain.population.engine import Chunk, Engine
-=======
-from untrain.population.engine import Chunk, Engine, seeded
 from untrain.population.keeping import Best, Converging
->>>>>>> w-runs
 from untrain.population.loss import Batch, Loss, cross_entropy
 from untrain.population.recipe import Recipe, batch_bounds
 from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Slot
@@ -381,15 +377,11 @@ def _capture(slots: list[Slot], steps: range) -> None:
             return
 
 
-<<<<<<< HEAD
-def _forward(chunk: Chunk, inputs: InputTensors) -> Tensor:
-=======
 def _is_done(kept: Best | Converging) -> bool:
     return isinstance(kept, Converging) and kept.done
 
 
-def _forward(chunk: Chunk, inputs: Tensor) -> Tensor:
->>>>>>> w-runs
+def _forward(chunk: Chunk, inputs: InputTensors) -> Tensor:
     try:
         return chunk.forward(inputs)
     except ValueError as error:
