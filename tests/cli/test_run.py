@@ -99,7 +99,7 @@ def test_names_do_not_steer_the_terminal(
     monkeypatch.chdir(tmp_path)
     hostile, harmless = "\x1b[2J[red]\u202e", r"\x1b[2J[red]\u202e"
     assert call("detect", "--data", hostile) == 3
-    assert f"reading {harmless}\n" in capsys.readouterr().err
+    assert f"got '{harmless}'.\n" in capsys.readouterr().err
     assert call("run", str(SMALL), "--workers", "1", "--forget", "0.1", "--methods", "finetune", "--out", "run") == 0
     content = json.loads((tmp_path / "run" / "results.json").read_text())
     for row in content["rows"]:
