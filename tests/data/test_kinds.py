@@ -199,7 +199,7 @@ def test_one_number_caps_the_memory(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,label\n" + "1,0\n" * 100_000)
     same = [png(0, (100, 100))] * 2000
     pq.write_table(pa.table({"image": same, "label": [0, 1] * 1000}), tmp_path / "bytes.parquet")
-    structs = pa.table({"image": [{"bytes": b"x" * 100_000}] * 2000, "label": [0, 1] * 1000})
+    structs = pa.table({"image": [{"bytes": b"x" * 1_000_000}] * 2000, "label": [0, 1] * 1000})
     pq.write_table(structs, tmp_path / "structs.parquet")
     for name in ("rows.parquet", "rows.csv", "bytes.parquet", "structs.parquet"):
         with pytest.raises(InputError, match=r"GB of memory .*limit is 0.01 GB.*\(--memory-limit\)"):

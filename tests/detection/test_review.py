@@ -73,6 +73,7 @@ def test_hostile_ids_come_back(tmp_path: Path) -> None:
 
 
 # Examples drop NUL at the end of an id, as NumPy's strings do.
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8).map(lambda text: text.rstrip("\0")), unique=True, min_size=1))
 def test_all_ids_come_back(ids: list[str]) -> None:
     written = suspects(ids)

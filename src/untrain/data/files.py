@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DELIMITED = (".csv", ".tsv", ".txt")
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
 """Bytes that a value takes in memory, by its type in the file; those of texts and pictures come on top."""
-_FEW, _MANY = 128, 65_536
+_FEW, _MANY = 64, 65_536
 """Rows that are read at a time."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*\Z")
 
@@ -71,10 +71,27 @@ def _read(file: "pq.ParquetFile", wanted: list[str] | None, memory_limit: float)
     nested = any(kinds.is_nested(field.type) for field in file.schema_arrow)
     batches, size = list[pa.RecordBatch](), 0
     for batch in file.iter_batches(_FEW if nested else _MANY, columns=wanted):
+        batch = pa.RecordBatch.from_arrays([_once(column) for column in batch.columns], batch.schema.names)
         size += batch.nbytes
         check_memory(size, memory_limit, "The table")
         batches.append(batch)
-    return pa.Table.from_batches(batches) if batches else file.read(columns=wanted)
+    table = pa.Table.from_batches(batches) if batches else file.read(columns=wanted)
+    return table.replace_schema_metadata(file.schema_arrow.metadata)
+
+
+def _once(column: "pa.Array") -> "pa.Array":
+    """A column whose cells are structs, with equal bytes in memory once."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    if not kinds.is_struct(column.type):
+        return column
+    children = [column.field(number) for number in range(column.type.num_fields)]
+    parts = [
+        child.dictionary_encode() if kinds.is_binary(child.type) or kinds.is_large_binary(child.type) else child
+        for child in children
+    ]
+    return pa.StructArray.from_arrays(parts, [field.name for field in column.type], mask=column.is_null())
 
 
 def _wanted(names: list[str], selection: Selection) -> list[str] | None:

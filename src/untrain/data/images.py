@@ -133,6 +133,20 @@ def can_be_opened(cell: object) -> bool:
 
 
 @dataclass(frozen=True)
+class _Chosen(Sequence[object]):
+    """Some of the cells, which become Python values only when they are asked for."""
+
+    cells: Array | Sequence[object]
+    rows: Positions
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> object:  # type: ignore[override]  # slices are not asked for
+        return self.cells[self.rows[row]]
+
+
+@dataclass(frozen=True)
 class Pictures:
     """Pictures that are decoded when they are read.
 
@@ -155,7 +169,7 @@ class Pictures:
 
     def select(self, rows: Positions) -> "Pictures":
         """The pictures at `rows`, in that order."""
-        return replace(self, cells=[self.cells[row] for row in rows])
+        return replace(self, cells=_Chosen(self.cells, rows))
 
     def cell(self, row: int, name: str) -> Image.Image:
         """One picture, decoded and upright; `name` is that of its example, for messages."""
@@ -225,7 +239,7 @@ class Transformed:
     def select(self, rows: Positions) -> "Transformed":
         """Those at `rows`, in that order."""
         cells = self.cells
-        return replace(self, cells=cells.select(rows) if isinstance(cells, Pictures) else [cells[row] for row in rows])
+        return replace(self, cells=cells.select(rows) if isinstance(cells, Pictures) else _Chosen(cells, rows))
 
     def read(self, names: Sequence[str], memory_limit: float = MEMORY_LIMIT) -> Inputs:
         """What the function makes of each: an array `[n, ...]`, or a dictionary of arrays.
