@@ -116,8 +116,8 @@ def test_public_names_are_these() -> None:
     expected = """
         Adam AdamW CNN Checkpoint Constant Cosine Diagnosis Examples Experiment ForgetQuality ForgetSplit
         Forgotten MLP Method EpochFactors Noisy OneCycle Population Prepare Recipe Repaired Request ResNet18 SGD
-        Splits Streams Suspects as_examples audit build_method build_scorer confidence detect doctor factory final_score forget
-        forget_class forget_groups forget_ids forget_ranked forget_subjects
+        Splits Streams Suspects as_examples audit build_method build_scorer confidence detect doctor factory final_score
+        forget forget_class forget_groups forget_ids forget_ranked forget_subjects
         forget_quality forget_ratio human_noise
         import_factory influence load mean_epsilon method_names mislabel pair_noise read_experiment read_review repair
         run_experiment split symmetric_noise verify write_report write_review

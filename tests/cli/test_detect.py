@@ -105,7 +105,7 @@ def test_suspects_are_found_reviewed_and_forgotten(
     assert "training" not in printed.err
     done = json.loads((tmp_path / "second" / "repair.json").read_text())
     assert done["evidence"]["note"].startswith("auto judged features at hand (linear)")
-    assert done["examples"] == 500
+    assert done["examples"] == pytest.approx(400, abs=5)  # a fifth is held out
 
     before = weights.read_bytes()
     again = str(tmp_path / "second" / ".." / "first")
