@@ -196,7 +196,8 @@ def check_request(
         validation = as_examples(validation, classes=examples.classes, prefix="validation/")
     if isinstance(ids, str | bytes):
         raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
-    wanted, named = [str(name) for name in ids], () if subjects is None else tuple(map(str, subjects))
+    wanted = [str(name) for name in examples.ids[examples.positions(ids)]]
+    named = () if subjects is None else tuple(map(str, subjects))
     if subjects is not None:
         wanted = list(dict.fromkeys([*wanted, *ids_of_subjects(examples, named)]))
     forget, retain = _split(examples, wanted, validation, history)
