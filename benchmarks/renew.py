@@ -137,7 +137,6 @@ VARIANTS: dict[str, Method] = {
 BEYOND: dict[str, Method] = {
     "keep 0.3 of the original": Trial(keep=0.3),
     "distillation from the original": Trial(distill=0.5),
-    "renew, as delivered": build_method("renew"),
     "half of the epochs": build_method("short-retrain:half"),
     "retraining": build_method("retrain"),
 }
