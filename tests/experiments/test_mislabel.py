@@ -244,7 +244,7 @@ def test_packaged_experiments_look_for_wrong_labels_and_repair(name: str) -> Non
 def test_the_studys_setting_is_as_it_says() -> None:
     experiment = read_experiment("mislabel-mnist")
     assert isinstance(experiment, Mislabel)
-    assert msgspec.to_builtins(experiment.model) == {"name": "mlp", "widths": (50, 50)}
+    assert msgspec.to_builtins(experiment.model) == {"name": "mlp", "widths": (50, 50), "standardize": False}
     assert (experiment.data.classes, experiment.data.per_class) == (("0", "1"), 1000)
     recipe = msgspec.to_builtins(experiment.recipe)
     assert (recipe["epochs"], recipe["batch_size"]) == (20, 32)
