@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from untrain.data import Examples
     from untrain.models import Factory
     from untrain.population import Recipe
+    from untrain.workflows.published import Published
 
 
 class Training(TypedDict):
     """The keywords that every verb takes."""
 
-    factory: "Factory"
+    factory: "Factory | None"
     recipe: "Recipe | None"
     seed: int
     progress: Callable[[str], None]
@@ -57,7 +58,9 @@ class Inputs:
         data_dir: folder of the parquet files or of CASIA-SURF; default: the environment variable UNTRAIN_DATA
         limit: number of examples to draw at random; default: all
         label: label column of a table; default: label, labels, or the only column of class labels
-        model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data
+        model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data. Or a published
+            classifier with its weights: hf://ORG/MODEL, or the directory of a snapshot; --data is then a directory of
+            data files or hf://datasets/ORG/SET
         weights: trained weights, a .safetensors state dict or hf://OWNER/REPO[@REVISION]/FILE.safetensors
         strip_prefix: read only weights whose names begin with this, without it; default: module., _orig_mod. or model.
             where all names begin so
@@ -80,7 +83,15 @@ class Inputs:
         from untrain.data import load
 
         status.show(f"reading {self.data}")
+        if (published := self.published()) is not None:
+            return published.examples(self.data, label=self.label, limit=self.limit, seed=self.seed)
         return load(self.data, data_dir=self.data_dir, limit=self.limit, label=self.label, seed=self.seed)
+
+    def published(self) -> "Published | None":
+        """The published model that --model names, if it does."""
+        from untrain.workflows.published import Published, is_published
+
+        return Published.read(self.model) if self.model is not None and is_published(self.model) else None
 
     def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
         """The trained network, or None without weights, and how a network is trained.
@@ -94,6 +105,10 @@ class Inputs:
         from untrain.models.weights import load_weights
 
         given = None if self.recipe is None else read_recipe(self.recipe)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if (published := self.published()) is not None:
+            keywords = Training(factory=None, recipe=given, seed=self.seed, progress=status.show)
+            return published.load().to(device), keywords
         factory, suited = _factory(self.model, examples)
         module = _built(factory, examples)
         training = Training(factory=factory, recipe=given, seed=self.seed, progress=status.show)
@@ -102,7 +117,7 @@ class Inputs:
         prefix = load_weights(module, _local(self.weights), strip_prefix=self.strip_prefix)
         if prefix:
             status.show(f"weights: stripped {prefix!r} from all names")
-        return module.to("cuda" if torch.cuda.is_available() else "cpu"), training
+        return module.to(device), training
 
 
 InputOptions = Annotated[Inputs, tyro.conf.arg(name="data and network")]

@@ -16,7 +16,7 @@ from untrain.detection import Scorer, Subject, Suspects, as_subject, check_quest
 from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
-from untrain.population import Population, Recipe, suited
+from untrain.population import Population, Recipe, recipe_for, suited
 from untrain.population.ambient import ordinary
 from untrain.workflows.choose import resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct
@@ -212,7 +212,7 @@ def _repair(
         raise InputError(f"All examples of class {name!r} would be forgotten; keep some of every class.")
     step = f"forgetting {len(flagged)} example{'' if len(flagged) == 1 else 's'}"
     say(step)
-    recipe = subject.recipe or suited(examples)[1]  # methods that need the real one were refused
+    recipe = subject.recipe or recipe_for(examples)  # methods that need the real one were refused
     request = Request(examples.select(flagged), retain, recipe, case.validation)
     unlearned = method.forget(subject.model.clone(), request)
     comparison = Comparison.of(correct(subject.model, evaluation_set), correct(unlearned, evaluation_set))
