@@ -168,7 +168,7 @@ def test_networks_that_do_not_fit_are_refused(
     [
         ({**STATE, "2.bias": torch.zeros(1)}, "the model lacks '2.bias'"),
         ({"1.bias": torch.zeros(10)}, "the file lacks '1.weight'"),
-        ({**STATE, "1.bias": torch.zeros(3)}, "of shape (10,) in weights, got (3,)"),
+        ({**STATE, "1.bias": torch.zeros(3)}, "in weights must be of shape (10,), as in the model, got (3,)"),
         ({**STATE, "1.bias": torch.full((10,), torch.nan)}, "finite logits"),
         (b"not tensors at all", "safetensors file"),
     ],
@@ -200,7 +200,7 @@ def refused(folder: Path, error: str, message: str) -> None:
             ["--model", "transformer"],
             "--model mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY, got 'transformer'",
         ),
-        (["--weights", "/no/such.safetensors"], "expected weights as a .safetensors file at /no/such.safetensors"),
+        (["--weights", "/no/such.safetensors"], "no weights at /no/such.safetensors; name a .safetensors file"),
         (["--scorer", "guess"], "expected one of the scorers"),
         (["--noise-ratio", "2"], "expected a noise ratio in 0..1, got 2.0"),
         (["--limit", "0"], "limit must be at least 1 example, got 0"),

@@ -313,7 +313,7 @@ def test_requests_that_cannot_be_met(
         (None, lambda case: case.train.select([0, 1]), "to be forgotten and in the validation set"),
         (None, lambda case: case.train.select([100]), "also in the training set"),
         (None, lambda case: case.validation.select([]), "at least one validation example"),
-        (None, lambda case: (np.zeros((2, 5)), [0, 1]), r"got 10 classes 0, 1, 2... and shape \(5,\)"),
+        (None, lambda case: (np.zeros((2, 5)), [0, 1]), r"got 10 classes 0, 1, 2... and the inputs \(5,\)"),
         (None, lambda case: (np.zeros((2, 1, 8, 8)), ["a", "b"]), "'a'"),
     ],
 )  # fmt: skip
