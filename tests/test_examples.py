@@ -1,8 +1,11 @@
+import importlib.util
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,3 +56,20 @@ def test_the_example_forgets_in_a_table_from_python_and_from_the_shell() -> None
     assert "auto chooses " in found
     assert "examples forgotten in all: 130" in found
     assert "Nothing that was checked has changed." in found
+
+
+@pytest.mark.parametrize(
+    ("example", "library", "network"),
+    [
+        ("forget_lightning.py", "lightning", "Net"),
+        ("forget_transformers.py", "transformers", "BertForSequenceClassification"),
+        ("forget_skorch.py", "skorch", "Sequential"),
+    ],
+)
+def test_the_examples_forget_in_networks_of_other_libraries(example: str, library: str, network: str) -> None:
+    for needed in (library, "torchvision"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed: pip install 'untrain[examples]'")
+    if subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, check=False).returncode:
+        pytest.skip("the installed torchvision was built for another torch")
+    assert output_of(example).startswith(f"{network} forgotten by construction")

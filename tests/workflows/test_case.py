@@ -109,7 +109,7 @@ def check(net: nn.Module, factory: Callable[[], Any], examples: un.Examples | No
         (lambda net: lambda: copy.deepcopy(net).requires_grad_(False), "already classify the training examples"),
         (lambda net: failing, "no network today$"),
         (lambda net: net, "called without arguments, got: .*forward"),
-        (lambda net: lambda: "a network", "builds a torch module, got str"),
+        (lambda net: lambda: "a network", "must build a torch module, got str"),
         (lambda net: lambda: nn.Linear(10, 2), "'0.weight' is .64, 10. in the model and missing in a new network"),
         (
             lambda net: lambda: nn.Sequential(*build().children(), nn.BatchNorm1d(2)),

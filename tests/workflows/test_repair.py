@@ -298,7 +298,7 @@ def test_mistakes_are_found_before_anything_is_trained(
         ),
         (
             lambda case: un.Examples.of(np.zeros((30, 1, 4, 4)), few(case).labels, classes=few(case).classes),
-            r"shape \(1, 8, 8\) .* shape \(1, 4, 4\)",
+            r"inputs \(1, 8, 8\) .* inputs \(1, 4, 4\)",
         ),
     ],
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from untrain.data import Examples, Prepare
     from untrain.models import Factory
     from untrain.population import Recipe
+    from untrain.workflows.published import Published
 
 
 KNOWN = ("mlp", "cnn", "resnet18")
@@ -37,7 +38,7 @@ KNOWN = ("mlp", "cnn", "resnet18")
 class Training(TypedDict):
     """The keywords that every verb takes."""
 
-    factory: "Factory"
+    factory: "Factory | None"
     recipe: "Recipe | None"
     seed: int
     progress: Callable[[str], None]
@@ -68,7 +69,9 @@ class Inputs:
         mean: mean to subtract, one number or one for each channel, separated by commas
         std: standard deviation to divide by, given like --mean
         memory_limit: largest size of the decoded data in GB
-        model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data
+        model: network: mlp, cnn, resnet18 or PACKAGE.MODULE:FACTORY; default: one that suits the data. Or a published
+            classifier with its weights: hf://ORG/MODEL, or the directory of a snapshot; --data is then a directory of
+            data files or hf://datasets/ORG/SET
         weights: trained weights, a .safetensors state dict or hf://OWNER/REPO[@REVISION]/FILE.safetensors
         strip_prefix: read only weights whose names begin with this, without it; default: module., _orig_mod. or model.
             where all names begin so
@@ -102,6 +105,8 @@ class Inputs:
         from untrain.data import load
 
         status.show(f"reading {self.data}")
+        if (published := self.published()) is not None:
+            return published.examples(self.data, label=self.label, limit=self.limit, seed=self.root)
         return load(
             self.data,
             data_dir=self.data_dir,
@@ -142,12 +147,14 @@ class Inputs:
         from untrain.data.sources import check_source
 
         _ = self.preparation
-        check_source(self.data)
+        published = self.published()
+        if published is None:
+            check_source(self.data)
         if self.recipe is not None:
             read_recipe(self.recipe)
         if self.weights is not None and not self.weights.startswith("hf://"):
             _check_weights(Path(self.weights))
-        if self.model is not None:
+        if self.model is not None and published is None:
             _check_model(self.model)
 
     def stored(self) -> dict[str, object]:
@@ -176,6 +183,12 @@ class Inputs:
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
         return words
 
+    def published(self) -> "Published | None":
+        """The published model that --model names, if it does."""
+        from untrain.workflows.published import Published, is_published
+
+        return Published.read(self.model) if self.model is not None and is_published(self.model) else None
+
     def network(self, examples: "Examples", status: Status) -> "tuple[nn.Module | None, Training]":
         """The trained network, or None without weights, and how a network is trained.
 
@@ -188,6 +201,10 @@ class Inputs:
         from untrain.models.weights import load_weights
 
         given = None if self.recipe is None else read_recipe(self.recipe)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if (published := self.published()) is not None:
+            keywords = Training(factory=None, recipe=given, seed=self.root, progress=status.show)
+            return published.load().to(device), keywords
         factory, suited = _factory(self.model, examples)
         module = _built(factory, examples)
         training = Training(factory=factory, recipe=given, seed=self.root, progress=status.show)
@@ -196,7 +213,7 @@ class Inputs:
         prefix = load_weights(module, _local(self.weights), strip_prefix=self.strip_prefix)
         if prefix:
             status.show(f"weights: stripped {prefix!r} from all names")
-        return module.to("cuda" if torch.cuda.is_available() else "cpu"), training
+        return module.to(device), training
 
 
 def _numbers(text: str, separator: str, name: str) -> tuple[float, ...]:

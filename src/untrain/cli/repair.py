@@ -11,7 +11,7 @@ from untrain.errors import ConfigError
 if TYPE_CHECKING:
     from untrain.workflows.repair import Repaired
 
-MODEL, REVIEW, RECORD = "model.safetensors", "suspects.csv", "repair.json"
+MODEL, REVIEW, RECORD, CARD = "model.safetensors", "suspects.csv", "repair.json", "README.md"
 
 
 def repair(
@@ -25,10 +25,11 @@ def repair(
     """Find mislabeled examples, make the model forget them, and keep the result unless it is worse.
 
     Writes model.safetensors (the repaired model, or the original if it was better), suspects.csv unless there is a
-    review, and repair.json.
+    review, and repair.json. Of a published model, also its configuration and a model card that says what was removed.
 
     Examples:
         untrain repair --data mnist
+        untrain repair --model hf://me/my-model --data hf://datasets/me/my-data
         untrain repair --data train.parquet --review detected/suspects.csv
         untrain repair --data train.parquet --weights model.safetensors --recipe recipe.toml
 
@@ -42,7 +43,9 @@ def repair(
     """
     from untrain.cli.outputs import check_directory, check_unanswered
 
-    check_directory(out, (MODEL, REVIEW, RECORD))
+    published = inputs.published()
+    copied = [] if published is None else [file.name for file in published.settings()]
+    check_directory(out, (MODEL, REVIEW, RECORD, *([CARD] if published else []), *copied))
     replaced, weights = out / MODEL, Path(inputs.weights or "")
     if replaced.is_file() and weights.is_file() and replaced.samefile(weights):
         raise ConfigError(f"The original {replaced} would be replaced; choose another --out.")
@@ -51,6 +54,8 @@ def repair(
     with Status() as status:
         repaired = _repaired(inputs, method, scorer, noise_ratio, review, status)
     _write(repaired, inputs, review, out)
+    if published is not None:
+        published.write(out, repaired, inputs.data)
     print_text(repaired.verdict, f"model: {out / MODEL}", f"record: {out / RECORD}")
 
 

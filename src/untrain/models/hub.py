@@ -1,4 +1,4 @@
-"""Weights from the Hugging Face hub; needs the extra `hub`.
+"""Weights and snapshots from the Hugging Face hub; needs the extra `hub` or `hf`.
 
 Only safetensors are fetched: nothing in such a file is run. What is fetched is put into a model by its exact keys, as a
 file of one's own would be.
@@ -37,3 +37,40 @@ def fetch_weights(address: str) -> Path:
         return Path(hub.hf_hub_download(found["repository"], found["file"], revision=found["revision"]))
     except Exception as error:
         raise InputError(f"cannot fetch {address}: {first_line(error)}") from error
+
+
+_SNAPSHOT = re.compile(
+    r"hf://((?P<data>datasets/)|(?!datasets/))(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?"
+)
+_PATTERNS = {
+    "model": ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"],
+    "dataset": ["*.parquet", "*.csv", "*.json", "*.jsonl", "*.txt", "README.md"],
+}
+"""Which files are fetched; none is code or a pickle."""
+
+
+def fetch_snapshot(address: str) -> Path:
+    """Fetch a model or a data set, unless it is there already; no file of it is code.
+
+    Args:
+        address: `hf://ORG/MODEL[@REVISION]` or `hf://datasets/ORG/SET[@REVISION]`.
+
+    Returns:
+        Its directory.
+
+    Raises:
+        InputError: it is no such address, or the hub does not give it.
+        NotSupportedError: the extra is not installed.
+    """
+    found = _SNAPSHOT.fullmatch(address)
+    if found is None or ".." in address:
+        raise InputError(f"An address must be hf://ORG/MODEL or hf://datasets/ORG/SET, got {address!r}.")
+    hub, kind = extra("hf", "huggingface_hub"), "dataset" if found["data"] else "model"
+    try:
+        return Path(
+            hub.snapshot_download(
+                found["repository"], repo_type=kind, revision=found["revision"], allow_patterns=_PATTERNS[kind]
+            )
+        )
+    except Exception as error:
+        raise InputError(f"{address} cannot be fetched: {first_line(error)}") from error

@@ -135,7 +135,8 @@ def check_tensors(found: Mapping[str, Shape], expected: Mapping[str, Shape], pat
 def _advice(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> str:
     """What to do about names that differ."""
     first = next(iter(expected), "")
-    for name in found:
-        if first and name != first and name.endswith(f".{first}"):
-            return f"Some names begin with {name.removesuffix(first)!r}: pass --strip-prefix {name.removesuffix(first)}"
-    return "Pass the network that the weights were trained in."
+    prefixes = [name.removesuffix(first) for name in found if name.endswith(f".{first}")]
+    prefix = next((prefix for prefix in prefixes if all(prefix + name in found for name in expected)), None)
+    if prefix is None:
+        return "Pass the network that the weights were trained in."
+    return f"The model's names stand there after {prefix!r}: pass --strip-prefix {prefix}"

@@ -1,6 +1,7 @@
 """N networks as one: state, forward pass, training, evaluation, storage."""
 
 from untrain.core.deprecation import renamed_attributes
+from untrain.population.defaults import recipe_for as recipe_for
 from untrain.population.defaults import suited as suited
 from untrain.population.defaults import suited_factory as suited_factory
 from untrain.population.defaults import suited_recipe as suited_recipe

@@ -72,6 +72,13 @@ def suited_recipe(model: Model) -> Recipe:
     return Recipe(optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15)
 
 
+def recipe_for(examples: Examples) -> Recipe:
+    """The recipe of `suited`; of named inputs, which transformers take, the usual one of fine-tuning them."""
+    if "" in examples.arrays:
+        return suited(examples)[1]
+    return Recipe(optimizer=AdamW(lr=5e-5), epochs=3, batch_size=32)
+
+
 def train_suited(
     examples: Examples,
     *,

@@ -16,7 +16,7 @@ from untrain.errors import InputError
 from untrain.methods import Request
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
-from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled, suited
+from untrain.population import Population, Recipe, as_population, check_fits, check_logits, recipe_for, settled
 from untrain.records import Chain, Copies, Record, new_key, read_chain, read_key, state_digest
 from untrain.records.commitment import held, key_check, secret_seed
 from untrain.records.directory import KEY
@@ -210,7 +210,7 @@ def check_request(
         raise InputError("The model has no trainable parameters; call requires_grad_(True) on it.")
     _check_previous(models, history.chain)
     recipe = recipe or models.recipe
-    request = Request(forget, retain, recipe or suited(examples)[1], validation)
+    request = Request(forget, retain, recipe or recipe_for(examples), validation)
     evaluation_set, measured_on = _evaluation_set(request)
     logits = logits_of(models, evaluation_set)
     check_logits(logits, evaluation_set)

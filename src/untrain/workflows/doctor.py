@@ -10,13 +10,14 @@ from torch import nn
 
 from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
+from untrain.core.text import percent
 from untrain.data import Examples, as_examples, find_copies, forget_ids, ids_of_subjects
 from untrain.errors import UntrainError, first_line
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
 from untrain.workflows.case import Case, check_request, describe_copies
 from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
-from untrain.workflows.compare import check_validation, logits_of
+from untrain.workflows.compare import check_fit, check_validation, correct, logits_of
 from untrain.workflows.forget import Forgotten, read_history
 
 T = TypeVar("T")
@@ -118,6 +119,8 @@ def doctor(
     for check in _checks(model, train, wanted, held_out):
         problems.attempt(check)
     facts, warnings = tuple(_facts(train, held_out)), tuple(_data_warnings(train, held_out))
+    if not problems.sentences:
+        facts = (*_accuracies(model, train, held_out), *facts)
     if problems.sentences:
         return Diagnosis(facts, problems.sentences, warnings)
     case = problems.attempt(
@@ -169,7 +172,17 @@ def _checks(
 def _check_model(model: nn.Module | Population, train: Examples) -> None:
     models = settled(as_population(model))
     check_fits(models, train)
-    check_logits(logits_of(models, train), train)
+    logits = logits_of(models, train)
+    check_logits(logits, train)
+    check_fit(logits, train)
+
+
+def _accuracies(model: nn.Module | Population, train: Examples, validation: Examples | None) -> Iterator[str]:
+    """Accuracy on training and held-out examples."""
+    models = settled(as_population(model))
+    yield f"The model's accuracy is {percent(float(correct(models, train).mean()))} on the training examples."
+    if validation is not None:
+        yield f"Its accuracy is {percent(float(correct(models, validation).mean()))} on the validation examples."
 
 
 def _facts(train: Examples, validation: Examples | None) -> Iterator[str]:

@@ -18,7 +18,7 @@ from untrain.detection import Scorer, Subject, Suspects, as_subject, check_quest
 from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
-from untrain.population import Population, Recipe, suited
+from untrain.population import Population, Recipe, recipe_for, suited
 from untrain.workflows.choose import resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct, logits_of
 
@@ -226,7 +226,7 @@ def _repair(
     if len(gone):
         name = examples.classes[gone[0]]
         raise InputError(f"All examples of class {name!r} would be forgotten; keep some of every class.")
-    recipe = subject.recipe or suited(examples)[1]  # methods that need the real one were refused
+    recipe = subject.recipe or recipe_for(examples)  # methods that need the real one were refused
     reference, words = subject.model, ""
     if case.same_noise and not trained_here and method.exact and subject.can_train:
         say("training the same network with the flagged labels, to compare with")

@@ -1,0 +1,238 @@
+"""A published classifier and its published data: from the Hugging Face hub, or from local snapshots. Extra `hf`.
+
+No code of a repository is run: only safetensors, configurations and data files are fetched and read.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from untrain.core.extras import extra
+from untrain.core.files import write_file
+from untrain.core.randomness import Streams
+from untrain.core.text import percent
+from untrain.data import Examples
+from untrain.errors import InputError, NotSupportedError
+from untrain.models.hub import fetch_snapshot
+from untrain.population import guarded
+from untrain.workflows.repair import Repaired
+
+CONFIG = "config.json"
+_TASKS = {"ForImageClassification": "image", "ForSequenceClassification": "text"}
+_LONGEST, _BATCH = 512, 64
+"""Most tokens of a text, and pictures prepared in one go."""
+
+
+def is_published(model: str | None) -> bool:
+    """Whether a name is that of a model on the hub, or of a snapshot's directory."""
+    return model is not None and (model.startswith("hf://") or (Path(model) / CONFIG).is_file())
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published classifier.
+
+    Attributes:
+        directory: its snapshot.
+        task: `image` or `text`.
+        config: of `transformers`.
+    """
+
+    directory: Path
+    task: str
+    config: Any
+
+    @classmethod
+    def read(cls, model: str) -> "Published":
+        """Fetch a snapshot if it is on the hub, and read its configuration.
+
+        Args:
+            model: `hf://ORG/MODEL[@REVISION]`, or a directory with `config.json` and `model.safetensors`.
+
+        Raises:
+            InputError: there is none, or it is not a classifier of images or texts.
+            NotSupportedError: the extra is not installed.
+        """
+        transformers = extra("hf", "transformers")
+        directory = fetch_snapshot(model) if model.startswith("hf://") else Path(model)
+        config = guarded(
+            f"a model's configuration in {directory}",
+            lambda: transformers.AutoConfig.from_pretrained(directory, trust_remote_code=False, local_files_only=True),
+        )
+        names = [str(name) for name in config.architectures or ()]
+        task = next((_TASKS[kind] for kind in _TASKS for name in names if name.endswith(kind)), None)
+        if task is None or config.num_labels < 2:
+            raise InputError(
+                f"{model} must be a classifier of images or sequences, got {', '.join(names) or 'no architecture'} "
+                f"with {config.num_labels} labels."
+            )
+        return cls(directory, task, config)
+
+    def load(self) -> nn.Module:
+        """The model, in evaluation mode, from safetensors alone.
+
+        Raises:
+            InputError: the weights are missing, damaged or not safetensors.
+        """
+        transformers = extra("hf", "transformers")
+        kinds = {"image": "AutoModelForImageClassification", "text": "AutoModelForSequenceClassification"}
+        module: nn.Module = guarded(
+            f"the weights of a {self.config.architectures[0]} as safetensors in {self.directory}",
+            lambda: getattr(transformers, kinds[self.task]).from_pretrained(
+                self.directory, use_safetensors=True, trust_remote_code=False, local_files_only=True
+            ),
+        )
+        return module.eval()
+
+    def examples(self, data: str, *, label: str | None = None, limit: int | None = None, seed: int = 0) -> Examples:
+        """Read a data set and prepare its inputs as the model was trained on them.
+
+        Args:
+            data: `hf://datasets/ORG/SET[@REVISION]`, of which the part `train` is read; or a directory of its files.
+            label: label column; default `label`, `labels`, or the only column of class labels.
+            limit: number of examples to draw at random; default all.
+            seed: of the draw.
+
+        Raises:
+            InputError: the data cannot be read, their inputs or labels are not clear, or they have other classes.
+
+        Cost: memory for all prepared inputs.
+        """
+        datasets = extra("hf", "datasets")
+        directory = fetch_snapshot(data) if data.startswith("hf://") else Path(data)
+        table = guarded(
+            f"data files of a part 'train' in {directory}", lambda: datasets.load_dataset(str(directory), split="train")
+        )
+        if limit is not None and limit < len(table):
+            rows = Streams(seed).child("limit", "train").generator("rows").permutation(len(table))[:limit]
+            table = table.select(np.sort(rows))
+        label = label or _label_column(table.features, data)
+        column = _input_column(table.features, label, self.task, data)
+        numbers = self._class_numbers(table[label], table.features[label], data)
+        ids = (
+            [str(name) for name in table["id"]]
+            if "id" in table.features
+            else [f"{row:05d}" for row in range(len(table))]
+        )
+        prepared = guarded(
+            f"inputs that the model's preprocessing takes in column {column!r}", lambda: self._prepared(table[column])
+        )
+        return Examples.of(
+            prepared, numbers, ids, [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
+        )
+
+    def _class_numbers(self, labels: Any, feature: Any, data: str) -> list[int]:  # noqa: ANN401
+        """Labels as numbers of the model's outputs: by name, unless the model's or the data's classes have none."""
+        number_of = {str(name).casefold(): int(number) for number, name in self.config.id2label.items()}
+        names = getattr(feature, "names", None)
+        values = [names[value] if names else value for value in labels]
+        if all(str(value).casefold() in number_of for value in values):
+            return [number_of[str(value).casefold()] for value in values]
+        generic = all(name.startswith("label_") for name in number_of)
+        numbers = list(labels)
+        if all(isinstance(n, int) and 0 <= n < len(number_of) for n in numbers) and (generic or not names):
+            return numbers
+        unknown = next(value for value in values if str(value).casefold() not in number_of)
+        known = ", ".join(map(str, self.config.id2label.values()))
+        raise InputError(
+            f"The classes of {data} must be those of the model ({known}), got {unknown!r}; "
+            "rename them in the data or in the model's config.json."
+        )
+
+    def _prepared(self, cells: Any) -> dict[str, np.ndarray[Any, Any]]:  # noqa: ANN401
+        """Inputs by name."""
+        transformers = extra("hf", "transformers")
+        if self.task == "text":
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                self.directory, trust_remote_code=False, local_files_only=True
+            )
+            longest = min(int(tokenizer.model_max_length), _LONGEST)
+            found = tokenizer(list(cells), padding=True, truncation=True, max_length=longest, return_tensors="np")
+            return {name: np.asarray(array) for name, array in found.items()}
+        processor = transformers.AutoImageProcessor.from_pretrained(
+            self.directory, trust_remote_code=False, local_files_only=True
+        )
+        mode = "L" if getattr(self.config, "num_channels", 3) == 1 else "RGB"
+        pictures = [picture.convert(mode) for picture in cells]
+        batches = [
+            processor(images=pictures[first : first + _BATCH], return_tensors="np")["pixel_values"]
+            for first in range(0, len(pictures), _BATCH)
+        ]
+        return {"pixel_values": np.concatenate(batches).astype(np.float32)}
+
+    def settings(self) -> list[Path]:
+        """The files of the snapshot that stand beside the weights: configuration and preprocessing."""
+        files = (file for suffix in ("*.json", "*.txt", "*.model") for file in self.directory.glob(suffix))
+        return sorted(file for file in files if file.is_file() and not file.name.endswith(".index.json"))
+
+    def write(self, out: Path, repaired: Repaired, data: str) -> None:
+        """Write settings and model card beside the weights, so that the directory is a snapshot itself.
+
+        Raises:
+            InputError: the file system refused.
+        """
+        for file in self.settings():
+            write_file(out / file.name, file.read_bytes())
+        write_file(out / "README.md", self.card(repaired, data))
+
+    def card(self, repaired: Repaired, data: str) -> str:
+        """The model card: that of the original, if it has one, and a section on what was removed and why."""
+        card = self.directory / "README.md"
+        text = (
+            card.read_text(encoding="utf-8", errors="replace").rstrip()
+            if card.is_file()
+            else f"# {self.directory.name}"
+        )
+        return "\n".join([text, "", *_section(repaired, data), ""])
+
+
+def _section(repaired: Repaired, data: str) -> Iterator[str]:
+    examples = repaired.suspects.examples
+    yield "## Repaired with untrain"
+    yield ""
+    if not repaired.accepted:
+        yield f"Nothing was removed: these are the original's weights. {repaired.verdict}"
+        return
+    yield (
+        f"{len(repaired.forgotten)} of the {len(examples)} training examples in `{data}` were removed by "
+        f"`{repaired.method}`, because their labels are probably wrong (found by `{repaired.suspects.scorer}`)."
+    )
+    yield ""
+    yield f"Accuracy on {repaired.measured_on}: {percent(repaired.before)} before, {percent(repaired.after)} after."
+    yield ""
+    yield "Examples removed by class:"
+    yield ""
+    for number, name in enumerate(examples.classes):
+        if count := int((examples.labels[repaired.forgotten] == number).sum()):
+            yield f"- {name}: {count}"
+
+
+def _label_column(features: Mapping[str, Any], data: str) -> str:
+    named = [str(name) for name, feature in features.items() if getattr(feature, "names", None)]
+    for name in ("label", "labels", *(named if len(named) == 1 else ())):
+        if name in features:
+            return str(name)
+    raise InputError(f"The label column of {data} is not clear among {', '.join(features)}; pass --label.")
+
+
+def _input_column(features: Mapping[str, Any], label: str, task: str, data: str) -> str:
+    """The only column of pictures or of texts."""
+    wanted = {
+        "image": lambda f: type(f).__name__ == "Image",
+        "text": lambda f: str(getattr(f, "dtype", "")).endswith("string"),
+    }
+    columns = [
+        str(name) for name, feature in features.items() if name not in {label, "id", "group"} and wanted[task](feature)
+    ]
+    if len(columns) > 1 and "text" in columns:
+        columns = ["text"]
+    if len(columns) != 1:
+        raise NotSupportedError(
+            f"{data} must have one column of {'pictures' if task == 'image' else 'texts'}, got "
+            f"{', '.join(columns) or 'none'} among {', '.join(features)}; keep the one that the model takes."
+        )
+    return columns[0]
