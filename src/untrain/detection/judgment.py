@@ -43,7 +43,8 @@ _PERMUTATIONS, _ALLOWED = 999, 9
 """Permutations that are drawn, and how many of them may agree as well as the predictions."""
 
 _UNSEEN = 1.5
-"""Wrong labels for each disagreement that the transition does not explain; chosen on MNIST and digits."""
+"""Wrong labels for each disagreement that the transition does not explain; chosen on digits, MNIST and
+breast cancer, so that `benchmarks/noise_interval.py` is no independent test of it."""
 
 _CHANCE = 0.01
 """Probability by chance above which a class is left alone."""

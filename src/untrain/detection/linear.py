@@ -20,6 +20,7 @@ Array = npt.NDArray[np.float32]
 Neighborhood = npt.NDArray[np.intp]
 
 FOLDS = 5
+_WIDEST = 1536
 _HEAD_COMPONENTS, _NEIGHBOR_COMPONENTS = 256, 64
 _RIDGE, _ITERATIONS = 1e-2, 40
 
@@ -57,7 +58,8 @@ def principal_components(features: npt.NDArray[np.floating], most: int = _HEAD_C
     Raises:
         InputError: the features are not finite, or none of them varies.
 
-    Cost: `n d^2 + d^3` operations, and a float32 copy of the features.
+    Cost: `n d^2 + d^3` operations, and a float32 copy of the features. Of more than 1,536 features, 1,536 random
+    projections are taken instead.
     """
     columns = np.array(features, dtype=np.float32).reshape(len(features), -1)
     if not np.isfinite(columns).all():
@@ -72,12 +74,25 @@ def principal_components(features: npt.NDArray[np.floating], most: int = _HEAD_C
     if not alive.all():
         columns, spread = columns[:, alive], spread[alive]
     columns /= (spread if np.ndim(features) == 2 else np.sqrt(np.mean(spread**2))).astype(np.float32)
+    columns = _narrowed(columns)
     values, vectors = np.linalg.eigh(columns.T @ columns / len(columns))
     values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
     real = values > 1e-6 * values[0]
     # A tenth of the mean variance keeps components that are mostly noise from counting as much as the others.
     scales = np.sqrt(values[real] + 0.1 * values[real].mean())
     return np.asarray(columns @ (vectors[:, real] / scales), dtype=np.float32)
+
+
+def _narrowed(columns: Array) -> Array:
+    """Random projections of many columns, which nearly keep all distances (Johnson, Lindenstrauss, 1984)."""
+    width = columns.shape[1]
+    if width <= _WIDEST:
+        return columns
+    generator, total = np.random.default_rng(0), np.zeros((len(columns), _WIDEST), dtype=np.float32)
+    for start in range(0, width, _WIDEST):  # in blocks, so that no large matrix is drawn at once
+        block = columns[:, start : start + _WIDEST]
+        total += block @ generator.standard_normal((block.shape[1], _WIDEST), dtype=np.float32)
+    return total / np.float32(np.sqrt(width))
 
 
 def held_out_log_p(components: Array, labels: Labels, classes: int, folds: Labels, keep: Mask | None = None) -> Scores:
