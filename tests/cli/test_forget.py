@@ -116,7 +116,7 @@ def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) 
         ([*ASKED, *KNOWN, "--key", "ids.txt"], 5, "ids.txt is not JSON"),
         ([*ASKED, *KNOWN, "--max-accuracy-drop", "7"], 3, "max_accuracy_drop is a share from 0 to 1, got 7.0"),
         ([*ASKED, *KNOWN, "--time-budget", "1e-9"], 3, "(less than 0.1 s); allow more time"),
-        ([*ASKED[:-2], *KNOWN], 2, ""),
+        ([*ASKED[:-2], *KNOWN], 3, "pass --ids or --subject"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_sentence_and_write_nothing(

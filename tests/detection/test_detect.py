@@ -130,13 +130,13 @@ class Nameless(Scorer, frozen=True):
 
 
 def test_a_plug_in_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = {"told": EntryPoint("told", "tests.detection.toys:Told", "untrain.scorers")}
+    points = {"told": [EntryPoint("told", "tests.detection.toys:Told", "untrain.scorers")]}
     monkeypatch.setattr(SCORERS, "_points", points)
     assert build_scorer("told", settings={"ratio": 0.5}) == Told(ratio=0.5)
     found = detect(trained(noisy().examples), noisy().examples, scorer="told")
     assert found.scorer == "told"
     assert found.flagged.tolist() == list(range(299, 239, -1))
-    with pytest.raises(ConfigError, match="one of the scorers told, got 'loss'"):
+    with pytest.raises(ConfigError, match="no scorer 'loss', only told"):
         detect_in(noisy(), "loss")
 
 
@@ -218,7 +218,7 @@ def test_an_invalid_noise_ratio_is_refused(ratio: float) -> None:
     ("scorer", "error", "message"),
     [
         (Auto, InputError, "name of a scorer or a Scorer, got StructMeta"),
-        ("magic", ConfigError, "auto, .*'magic'"),
+        ("magic", ConfigError, "'magic', only auto"),
         ("auto:fast", ConfigError, "auto.* 'fast'"),
     ],
 )

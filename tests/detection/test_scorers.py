@@ -28,6 +28,7 @@ BARS = {
     "neighbours": 0.97,
     "confident": 0.97,
     "margin": 0.97,
+    "linear": 0.97,
     "loss": 0.95,
     "self-influence": 0.95,
     "self-influence:full": 0.95,

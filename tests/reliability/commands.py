@@ -100,8 +100,8 @@ class Verb:
 _DATA = "--data IN/train.parquet --model mlp"
 _KNOWN = "--weights IN/model.safetensors"
 _LOOK = f"{_DATA} {_KNOWN} --scorer loss --out out"
-_FORGET = f"forget {_DATA} --validation IN/val.parquet --method finetune --out out"
-_AUDIT = "--validation IN/val.parquet --recipe IN/recipe.toml --method finetune --models 8"
+_FORGET = f"forget {_DATA} --validation IN/val.parquet --method finetune --seed 0 --out out"
+_AUDIT = "--validation IN/val.parquet --recipe IN/recipe.toml --method finetune --models 8 --seed 0"
 VERBS = (
     Verb("detect", f"detect {_LOOK} --noise-ratio 0.1", "suspects.json", "older-detect"),
     Verb("repair", f"repair {_LOOK} --method finetune --noise-ratio 0.1", "repair.json", "older-repair"),
@@ -253,12 +253,17 @@ def content(path: Path) -> Any:
     name, data = path.name, path.read_bytes()
     if name.endswith("record.json"):
         plain = msgspec.to_builtins(read_record(path))
-        return {**plain, "created": "", "applied": {**plain["applied"], "seconds": 0}, "previous": None}
+        # The page tells the time, so its digest does, too.
+        files = {name: file for name, file in (plain.get("files") or {}).items() if name != "report.html"}
+        applied = {**plain["applied"], "seconds": 0}
+        return {**plain, "created": "", "applied": applied, "previous": None, "files": files}
     if name == "results.json":
         results = msgspec.to_builtins(read_results(path.parent))
         rows = [{key: value for key, value in row.items() if key not in _CLOCKS} for row in results["rows"]]
         return {**results, "rows": rows}
-    if path.suffix == ".safetensors" and path.parent.parent.name in ("populations", "noise"):
+    if path.suffix == ".safetensors" and (
+        path.parent.parent.name in ("populations", "noise") or path.parent.name == "scores"
+    ):
         return _untimed(path)
     if name == "record.dsse.json":
         parse_envelope(data, path)
@@ -283,6 +288,8 @@ def _untimed(path: Path) -> Any:
         for name, array in sorted(arrays.items())
         if "seconds" not in name
     }
+    if "scores" in metadata:
+        metadata = {**metadata, "scores": re.sub(r'"seconds":[^,}]+', "", metadata["scores"])}
     # As a text, in which one NaN is like another.
     return metadata, repr(untimed)
 

@@ -264,7 +264,7 @@ def registered() -> Iterator[None]:
         EntryPoint(tag, f"{kind.__module__}:{kind.__name__}", METHODS.group)
         for tag, kind in zip(tags, kinds, strict=True)
     ]
-    METHODS.__dict__["_points"] = before | {point.name: point for point in points}
+    METHODS.__dict__["_points"] = before | {point.name: [point] for point in points}
     try:
         yield
     finally:

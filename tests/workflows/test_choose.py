@@ -22,7 +22,7 @@ RECIPE = un.Recipe(optimizer=un.SGD(lr=0.1, momentum=0.9), epochs=8, batch_size=
 COUNT = 300
 ROWS = np.random.default_rng(0).normal(size=(COUNT, 1, 8, 8)).astype(np.float32)
 EXAMPLES = un.Examples.of(ROWS, np.arange(COUNT) % 3)
-HELD_OUT = un.Examples.of(ROWS[:60] + 1, np.arange(60) % 3, [f"v{row}" for row in range(60)])
+HELD_OUT = un.Examples.of(1 - ROWS[:60], np.arange(60) % 3, [f"v{row}" for row in range(60)])
 
 
 def convolutional() -> nn.Module:
@@ -238,9 +238,9 @@ def test_doctor_warns_of_odd_data() -> None:
         "3 training examples have exactly the inputs of another; 1 of them have another label.",
         "1 validation examples have exactly the inputs of a training example, so they say little.",
         "Few examples of class '2' are retained: 1.",
-        "3 retained examples have exactly the inputs of a forgotten example and are not forgotten.",
+        "3 retained examples have exactly the inputs of a forgotten example and are not forgotten",
     ):
-        assert warning in found.warnings
+        assert any(given.startswith(warning) for given in found.warnings)
     most = un.doctor(plain(), EXAMPLES, [str(row) for row in range(COUNT) if row % 3 or row < 200])
     assert (
         "Nothing of class '1' is retained: the model keeps an output for it, and accuracy leaves it out."

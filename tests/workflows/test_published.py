@@ -102,7 +102,7 @@ def test_repair_by_hub_addresses_writes_a_snapshot_with_a_card(
     assert card.startswith("---\nlicense: mit\n---\n# A model\n")
     assert "## Repaired with untrain" in card
     if record["accepted"]:
-        assert f"{len(record['forgotten'])} of the 160 training examples" in card
+        assert f"{len(record['forgotten'])} of the 128 training examples" in card
     again = Published.read(str(home / "repaired"))
     assert un.Population.from_module(again.load()).accuracy(again.examples(str(home / "data")))[0] > 0.8
 

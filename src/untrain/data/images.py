@@ -44,7 +44,8 @@ def check_inside(files: Iterable[Path], root: Path) -> None:
     real = os.path.realpath(root)
     for file in files:
         if not Path(os.path.realpath(file)).is_relative_to(real):
-            raise InputError(f"{file.relative_to(root)} links outside {root}: replace the link by a copy of the file.")
+            shown = file.relative_to(root) if file.is_relative_to(root) else file
+            raise InputError(f"{shown} links outside {root}: replace the link by a copy of the file.")
 
 
 def read_bytes(file: Path) -> bytes:
