@@ -23,6 +23,8 @@ _FORMS = (
 )
 _ARRAYS = {"inputs", "labels"}
 _NAMES = {"ids", "groups", "classes"}
+_READ_AGAIN = 32
+"""Items of a dataset that are read twice."""
 
 
 @runtime_checkable
@@ -184,7 +186,13 @@ def _read_samples(data: _Dataset, selection: Selection) -> Columns:
         samples = [_parts(data, position) for position in range(len(data))]
         columns = {name: [sample.get(name) for sample in samples] for name in samples[0]}
         read = from_columns(columns, "the dataset").read(selection)
-        _check_same(read.inputs, from_columns({k: [v] for k, v in _parts(data, 0).items()}, "").read(selection).inputs)
+        few = _spread(len(data))
+        pair = [[samples[position] for position in few], [_parts(data, position) for position in few]]
+        first, again = (
+            from_columns({name: [part.get(name) for part in parts] for name in samples[0]}, "").read(selection).inputs
+            for parts in pair
+        )
+        _check_same(first, again, few)
         return read
     count = len(data[0]) if isinstance(data[0], tuple | list) else 0
     first, second = (*selection.inputs, "0")[0], "1" if selection.label is None else selection.label
@@ -193,7 +201,9 @@ def _read_samples(data: _Dataset, selection: Selection) -> Columns:
     tuples = [_sample(data, position, count) for position in range(len(data))]
     inputs, labels = [sample[int(first)] for sample in tuples], [sample[int(second)] for sample in tuples]
     if selection.transform is None:
-        _check_same(_inputs_of(inputs), _inputs_of([_sample(data, 0, count)[int(first)]]))
+        few = _spread(len(data))
+        again = [_sample(data, position, count)[int(first)] for position in few]
+        _check_same(_inputs_of([inputs[position] for position in few]), _inputs_of(again), few)
         cells: Any = _inputs_of(inputs)
     else:
         cells = Pictures(inputs, "the dataset") if is_picture(inputs[0]) else inputs
@@ -221,21 +231,26 @@ def _sample(data: _Dataset, position: int, count: int) -> Sequence[object]:
     return sample
 
 
-def _check_same(inputs: Any, again: Any) -> None:  # noqa: ANN401 (inputs that may have to be decoded)
-    """Refuse inputs whose first one changed when it was read again."""
-    one: Any
-    other: Any
+def _spread(count: int) -> list[int]:
+    """Positions of the items that are read again: enough that a change of one item in ten is hardly ever missed."""
+    return [int(position) for position in np.unique(np.linspace(0, count - 1, min(count, _READ_AGAIN)).astype(int))]
+
+
+def _check_same(inputs: Any, again: Any, positions: list[int]) -> None:  # noqa: ANN401 (perhaps to be decoded)
+    """Refuse inputs that changed when they were read again."""
     one, other = (
-        read.select(np.arange(1)).read(["0"]) if isinstance(read, Pictures | Transformed) else read
+        read.read([str(position) for position in positions]) if isinstance(read, Pictures | Transformed) else read
         for read in (inputs, again)
     )
-    if isinstance(one, Mapping):
-        one, other = next(iter(one.values())), next(iter(other.values()))
-    if not np.array_equal(one[:1], other[:1]):
-        raise InputError(
-            "A dataset must give the same input for an item each time, but item 0 changed when it was read again: "
-            "leave out random augmentation."
-        )
+    for former, latter in zip(
+        *(read.values() if isinstance(read, Mapping) else [read] for read in (one, other)), strict=True
+    ):
+        for position, value, changed in zip(positions, former, latter, strict=True):
+            if not np.array_equal(value, changed):
+                raise InputError(
+                    f"A dataset must give the same input for an item each time, but item {position} changed when it "
+                    "was read again: leave out random augmentation."
+                )
 
 
 def _inputs_of(cells: list[object]) -> Array | Pictures:
