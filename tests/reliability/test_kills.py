@@ -19,7 +19,6 @@ from tests.reliability.commands import VERBS, Verb, command, is_complete, leftov
 from tests.reliability.conftest import Finding, Report
 from tests.reliability.steps import Fault, die, go_on
 
-
 KNOWN = (
     "An open fault: about one audit in forty that is killed and continued gives other figures than an undisturbed one."
 )
