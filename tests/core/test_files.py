@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from untrain.core.files import check_writable, read_arrays, sweep, write_arrays, write_file
 from untrain.errors import ConfigError, InputError, IntegrityError
@@ -115,9 +116,21 @@ def test_arrays_come_back_with_their_metadata(tmp_path: Path) -> None:
         assert found[name].dtype == array.dtype
 
 
-def test_a_file_without_a_digest_is_refused(tmp_path: Path) -> None:
-    import safetensors.numpy
+def test_the_bytes_of_a_file_depend_on_what_is_written_alone(tmp_path: Path) -> None:
+    path, arrays = tmp_path / "x.safetensors", {"b": np.ones(3), "a": np.zeros((2, 1), np.int64)}
+    metadata = {"name": 'kaf\u00e9 "x"', "format": "test", "part": "1"}
+    written = set()
+    for _ in range(40):  # with three keys beside the digest, 24 orders are possible
+        write_arrays(path, arrays, metadata)
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    found, kept = read_arrays(path)
+    assert kept == metadata
+    np.testing.assert_array_equal(found["b"], arrays["b"])
+    np.testing.assert_array_equal(safetensors.numpy.load_file(path)["a"], arrays["a"])
 
+
+def test_a_file_without_a_digest_is_refused(tmp_path: Path) -> None:
     safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "x.safetensors")
     with pytest.raises(IntegrityError, match="expected digest none, got"):
         read_arrays(tmp_path / "x.safetensors")

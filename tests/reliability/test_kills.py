@@ -19,19 +19,8 @@ from tests.reliability.commands import VERBS, Verb, command, is_complete, leftov
 from tests.reliability.conftest import Finding, Report
 from tests.reliability.steps import Fault, die, go_on
 
-KNOWN = (
-    "An open fault: about one audit in forty that is killed and continued gives other figures than an undisturbed one."
-)
 
-
-@pytest.mark.parametrize(
-    "verb",
-    [
-        pytest.param(verb, marks=pytest.mark.xfail(reason=KNOWN, strict=False) if verb.name == "audit" else ())
-        for verb in VERBS
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("verb", VERBS, ids=str)
 def test_a_killed_command_leaves_whole_files_and_can_be_given_again(
     verb: Verb, full: bool, tmp_path: Path, inputs: Path, report: Report
 ) -> None:

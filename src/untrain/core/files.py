@@ -144,10 +144,23 @@ def digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:
 
 
 def write_arrays(path: Path, arrays: Arrays, metadata: Mapping[str, str]) -> None:
-    """Write named arrays and text metadata to a safetensors file that carries its own digest."""
+    """Write named arrays and text metadata to a safetensors file that carries its own digest.
+
+    The bytes depend on what is written alone.
+    """
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     sealed = {**metadata, "sha256": digest(arrays, metadata)}
-    write_file(path, safetensors.numpy.save(arrays, sealed))
+    write_file(path, _with_sorted_metadata(safetensors.numpy.save(arrays, sealed)))
+
+
+def _with_sorted_metadata(data: bytes) -> bytes:
+    """A safetensors file with its metadata in alphabetical order; the library's order changes from file to file."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
+    return b"".join((len(text).to_bytes(8, "little"), text, data[8 + size :]))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
