@@ -217,3 +217,22 @@ def test_ids_of_a_text_table_are_exact(tmp_path_factory: pytest.TempPathFactory,
     path = tmp_path_factory.mktemp("t") / "t.csv"
     path.write_text("id,a,label\n" + "".join(f'"{name}",1,0\n' for name in ids), encoding="utf-8", newline="")
     assert load(path).ids.tolist() == ids
+
+
+@pytest.mark.parametrize("inputs", [None, ["a", "b"]])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_group_column_of_any_name_is_read_as_it_is_written(
+    form: str, inputs: list[str] | None, tmp_path: Path
+) -> None:
+    path = tmp_path / f"train.{form}"
+    columns = {"user": ["007", "7", "007", "8"], "a": [1.0, 2.0, 3.0, 4.0], "b": [0.5] * 4, "label": [0, 1, 0, 1]}
+    if form == "csv":
+        path.write_text(
+            "\n".join(["user,a,b,label", *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))])
+        )
+    else:
+        pq.write_table(pa.table(columns), path)
+    examples = load(str(path), group="user", inputs=inputs)
+    assert examples.groups is not None
+    assert examples.groups.tolist() == ["007", "7", "007", "8"]
+    assert examples.array.tolist() == [[1, 0.5], [2, 0.5], [3, 0.5], [4, 0.5]]

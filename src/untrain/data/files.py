@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untrain.data.memory import ROW_BYTES, check_memory
-from untrain.data.selection import DEFAULT, SPECIAL, Selection, is_index
+from untrain.data.selection import DEFAULT, Selection, is_index
 from untrain.data.tables import Table, from_arrow
 from untrain.errors import InputError, first_line
 
@@ -35,7 +35,7 @@ def from_parquet(files: Sequence[Path], selection: Selection = DEFAULT) -> Table
         # Values that a file repeats stay one in memory, too.
         opened = [pq.ParquetFile(file, read_dictionary=_byte_columns(file)) for file in files]
         names = opened[0].schema_arrow.names
-        if selection.label is not None or selection.inputs or selection.not_inputs:
+        if selection.label is not None or selection.inputs or selection.not_inputs or selection.group is not None:
             selection.label_of(names, (), str(files[0]))
         wanted = _wanted(names, selection)
         needed = sum(_decoded_bytes(file.metadata, wanted) for file in opened)
@@ -98,7 +98,7 @@ def _wanted(names: list[str], selection: Selection) -> list[str] | None:
     """The columns to read; None for all."""
     if not selection.inputs:
         return None
-    kept = {*SPECIAL, *selection.inputs, *([] if selection.label is None else [selection.label])}
+    kept = {*selection.special, *selection.inputs, *([] if selection.label is None else [selection.label])}
     return [name for name in names if name in kept or is_index(name)]
 
 
@@ -135,7 +135,7 @@ def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
         check_memory(4 * file.stat().st_size + count * ROW_BYTES, selection.memory_limit, str(file))
         names = _head(head.decode("utf-8-sig"), mark)
         label = selection.label_of(names, (), str(file))
-        exact = {name: pa.string() for name in names if name in SPECIAL or name == label or is_index(name)}
+        exact = {name: pa.string() for name in names if name in selection.special or name == label or is_index(name)}
         decimal = "," if mark == ";" and re.search(rb"(^|;)\s*-?\d+,\d+\s*(;|\r?\n|$)", row) else "."
         table = pyarrow.csv.read_csv(
             file,

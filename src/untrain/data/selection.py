@@ -37,6 +37,11 @@ class Selection:
     transform: Callable[[Any], object] | None = None
     memory_limit: float = MEMORY_LIMIT
 
+    @property
+    def special(self) -> set[str]:
+        """Columns that are never inputs, whatever else the table has: labels, ids and groups."""
+        return {*SPECIAL, *([] if self.group is None else [self.group])}
+
     @classmethod
     def of(cls, label: str | int | None, inputs: str | int | Sequence[str] | None, **others: Any) -> "Selection":  # noqa: ANN401
         """The same from arguments, in which one input column may stand alone, and a part of a sample is a number."""

@@ -54,15 +54,10 @@ class Table:
         label = selection.label_of(self.columns, self.class_names, self.source)
         if not len(self.columns[label]):
             raise InputError(f"There must be at least one row in {self.source}, got none.")
-        indices = [name for name, cells in self.columns.items() if is_index(name, _listed(cells))]
-        indices = [name for name in indices if name not in (label, *selection.inputs)]
+        indices = self._indices(label, selection)
         index = scalars(self.columns[indices[0]], "the index") if indices and self.index is None else self.index
         group = selection.group or "group"
-        others = {label, *SPECIAL, *selection.not_inputs, *indices, group}
-        names = selection.inputs or [
-            name for name in self.columns if name not in others and not name.endswith("_label")
-        ]
-        inputs = self._inputs(list(names), selection)
+        inputs = self._inputs(self.input_columns(selection), selection)
         if selection.transform is not None:
             inputs = Transformed(inputs, selection.transform, self.source)
         return Columns(
@@ -72,6 +67,18 @@ class Table:
             scalars(self.columns[group], f"column {group!r}") if group in self.columns else None,
             self.class_names.get(label),
         )
+
+    def input_columns(self, selection: Selection = DEFAULT) -> list[str]:
+        """The columns that inputs are made of."""
+        label = selection.label_of(self.columns, self.class_names, self.source)
+        others = {label, *selection.special, *selection.not_inputs, *self._indices(label, selection)}
+        offered = (name for name in self.columns if name not in others and not name.endswith("_label"))
+        return list(selection.inputs or offered)
+
+    def _indices(self, label: str, selection: Selection) -> list[str]:
+        """The columns that number the rows."""
+        used = (label, *selection.inputs)
+        return [name for name, cells in self.columns.items() if name not in used and is_index(name, _listed(cells))]
 
     def _inputs(self, names: list[str], selection: Selection) -> Any:  # noqa: ANN401 (one array, named ones, or cells)
         first = {name: next((cell for cell in self.columns[name] if cell is not None), None) for name in names}
@@ -106,15 +113,6 @@ class Table:
     def _is_picture(self, cell: object) -> bool:
         named = isinstance(cell, str) and self.root is not None and Path(cell).suffix.lower() in SUFFIXES
         return named or is_picture(cell)
-
-    def label_column(self) -> str:
-        """The column that is read as labels unless another is named."""
-        return DEFAULT.label_of(self.columns, self.class_names, self.source)
-
-    def number_columns(self, label: str | None = None) -> list[str]:
-        """The columns that become inputs side by side, if all inputs are such."""
-        others = {label or self.label_column(), *SPECIAL}
-        return [name for name in self.columns if name not in others and not name.endswith("_label")]
 
     def _sequences(self, name: str) -> Array:
         cells, where = self.columns[name], f"column {name!r} of {self.source}"

@@ -129,7 +129,7 @@ def _corrected(workspace: Workspace, answers: Mapping[str, Answer], source: Path
     from untrain.data.selection import Selection
 
     described = from_parquet([source])
-    column = label or described.label_column()
+    column = Selection(label).label_of(described.columns, described.class_names, described.source)
     ids = [str(name) for name in described.read(Selection(column)).with_ids(f"{source.stem}/", digits=5).ids or ()]
     table = pq.read_table(source)
     values = table[column].to_pylist()
