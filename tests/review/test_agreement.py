@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from untrain.detection import ReviewFile
+from untrain.detection import Answer, ReviewFile
+from untrain.detection.review import unescape
 from untrain.errors import InputError
 from untrain.review.agreement import kappa, kappa_interval, merge
 
@@ -73,3 +74,12 @@ def test_reviews_of_other_data_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("wrong,id\nyes,elsewhere\n")
     with pytest.raises(InputError, match="have no id in common: merge reviews of the same data"):
         merge(ours, ReviewFile.read(tmp_path / "other.csv"))
+
+
+def test_the_texts_of_a_new_row_stay_what_they_are(tmp_path: Path) -> None:
+    label = "a;=1+1, or 'b'"
+    (tmp_path / "ours.csv").write_text("wrong,id,label\n,0,cat\n")
+    theirs = ReviewFile.read(tmp_path / "ours.csv")
+    theirs = theirs.with_answers({"1": Answer("no")}, {"1": {"label": label}})
+    merged, _ = merge(ReviewFile.read(tmp_path / "ours.csv"), theirs)
+    assert unescape(merged.rows["1"][merged.head.index("label")]) == label

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from untrain.core.estimate import Estimate
 from untrain.detection import Answer, ReviewFile
-from untrain.detection.review import NO, YES
+from untrain.detection.review import NO, YES, unescape
 from untrain.errors import InputError
 
 _DRAWS = 20_000
@@ -107,7 +107,7 @@ def _agreement(pairs: list[tuple[Answer, Answer]], conflicts: list[str]) -> Agre
 
 def _cells(file: ReviewFile, name: str) -> dict[str, str]:
     cells = dict(zip(file.head, file.rows[name], strict=True))
-    return {column: cells[column].removeprefix("'") for column in ("label", "suggested", "score") if column in cells}
+    return {column: unescape(cells[column]) for column in ("label", "suggested", "score") if column in cells}
 
 
 def review_path(place: Path) -> Path:
