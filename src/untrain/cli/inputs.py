@@ -1,6 +1,7 @@
 """The options that several commands share: data and network, and a request to forget."""
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -105,7 +106,7 @@ class Inputs:
         from untrain.data import load
 
         status.show(f"reading {self.data}")
-        if (published := self.published()) is not None:
+        if (published := self.published) is not None:
             return published.examples(self.data, label=self.label, limit=self.limit, seed=self.root)
         return load(
             self.data,
@@ -147,14 +148,13 @@ class Inputs:
         from untrain.data.sources import check_source
 
         _ = self.preparation
-        published = self.published()
-        if published is None:
+        if self.published is None:
             check_source(self.data)
         if self.recipe is not None:
             read_recipe(self.recipe)
         if self.weights is not None and not self.weights.startswith("hf://"):
             _check_weights(Path(self.weights))
-        if self.model is not None and published is None:
+        if self.model is not None and self.published is None:
             _check_model(self.model)
 
     def stored(self) -> dict[str, object]:
@@ -183,8 +183,9 @@ class Inputs:
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
         return words
 
+    @functools.cached_property
     def published(self) -> "Published | None":
-        """The published model that --model names, if it does."""
+        """The published model that --model names, if it does; it is fetched once."""
         from untrain.workflows.published import Published, is_published
 
         return Published.read(self.model) if self.model is not None and is_published(self.model) else None
@@ -202,7 +203,7 @@ class Inputs:
 
         given = None if self.recipe is None else read_recipe(self.recipe)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        if (published := self.published()) is not None:
+        if (published := self.published) is not None:
             keywords = Training(factory=None, recipe=given, seed=self.root, progress=status.show)
             return published.load().to(device), keywords
         factory, suited = _factory(self.model, examples)
@@ -227,10 +228,12 @@ def _numbers(text: str, separator: str, name: str) -> tuple[float, ...]:
 
 
 def _check_weights(path: Path) -> None:
+    from untrain.models.weights import PICKLES
+
     if not path.is_file():
         near = nearest(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else ())
         raise InputError(f"There is no weights file {path}{near or '; pass a .safetensors file.'}")
-    if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
+    if path.suffix in PICKLES:
         raise InputError(
             f"{path} was written by torch.save; convert it first: untrain convert {path} {path.stem}.safetensors"
         )
@@ -301,13 +304,13 @@ class RequestInputs:
             inputs = dataclasses.replace(inputs, weights=str(self.previous / MODEL))
         if inputs.weights is None:
             raise ConfigError("The weights of a trained model are missing; pass --weights or --previous.")
+        inputs = dataclasses.replace(inputs, group=self.subject_column)
         inputs.check()
         if self.validation is not None:
             check_source(self.validation)
         if self.ids is None and not self.subject:
             raise ConfigError("Nothing is named that is to be forgotten; pass --ids or --subject.")
         ids, key = [] if self.ids is None else read_ids(self.ids), None if self.key is None else read_key(self.key)
-        inputs = dataclasses.replace(inputs, group=self.subject_column)
         examples = inputs.examples(status)
         validation = None if self.validation is None else _validation(self.validation, inputs, status)
         module, training = inputs.network(examples, status)

@@ -43,7 +43,7 @@ def repair(
     """
     from untrain.cli.outputs import check_directory, check_unanswered
 
-    published = inputs.published()
+    published = inputs.published
     copied = [] if published is None else [file.name for file in published.settings()]
     check_directory(out, (MODEL, REVIEW, RECORD, *([CARD] if published else []), *copied))
     replaced, weights = out / MODEL, Path(inputs.weights or "")

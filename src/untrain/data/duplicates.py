@@ -111,9 +111,15 @@ class Nearness:
         positive = [distance for distance in nearest if np.isfinite(distance)]
         return NEAR * float(np.median(positive)) if positive else None
 
-    def find(self, of: Examples, among: Examples) -> Mask:
-        """Which examples `among` others are near copies of one `of` the first, or exact ones, `[n]`."""
-        near = find_copies(of, among)
+    def find(self, of: Examples, among: Examples, exact: Mask | None = None) -> Mask:
+        """Which examples `among` others are near copies of one `of` the first, or exact ones, `[n]`.
+
+        Args:
+            of: the first.
+            among: the others, n.
+            exact: what `find_copies` gives for them, where that is known.
+        """
+        near = find_copies(of, among) if exact is None else exact.copy()
         if self.threshold is None or not len(of):
             return near
         known, others = self._vectors(of), self._vectors(among)

@@ -4,13 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.data import Examples
+from untrain.data.duplicates import NEAR
 from untrain.detection.base import Evidence
 
 NEAR_DUPLICATES, OUTLIERS, LEFT_ALONE, BESIDE = "near_duplicates", "outliers", "left_alone", "beside"
 """Keys of the evidence: positions of examples, class numbers, and all of it in sentences."""
-
-_NEAR = 0.2
-"""Distance of near-duplicates, as a share of the median distance between nearest neighbors."""
 
 _FAR = 6.0
 """Deviations of the logarithm of a distance, as estimated from the median, from which an example is an outlier."""
@@ -21,7 +19,7 @@ _SHOWN = 3
 def notice(distances: npt.NDArray[np.floating]) -> Evidence:
     """Positions of near-duplicates and outliers, from the distances `[n, k]` to the nearest neighbors among features.
 
-    A near-duplicate is closer to another example than a fifth of the median distance between nearest neighbors. An
+    A near-duplicate is as close to another example as a near copy may be, by the share `NEAR`. An
     outlier is farther from its neighbors than all but very few would be, if logarithms of distances were normal.
     """
     nearest, mean = distances[:, 0], distances.mean(1)
@@ -29,7 +27,7 @@ def notice(distances: npt.NDArray[np.floating]) -> Evidence:
     deviation = 1.4826 * float(np.median(np.abs(log_mean - np.median(log_mean))))
     far = log_mean > np.median(log_mean) + _FAR * max(deviation, 0.05)
     return {
-        NEAR_DUPLICATES: np.flatnonzero(nearest <= _NEAR * np.median(nearest)).tolist(),
+        NEAR_DUPLICATES: np.flatnonzero(nearest <= NEAR * np.median(nearest)).tolist(),
         OUTLIERS: np.flatnonzero(far).tolist(),
     }
 

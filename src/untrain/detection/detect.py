@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from untrain.models import Factory
     from untrain.population import Population, Recipe
 
+_FAST = ("auto", "linear")
+"""Scorers that judge features alone where there is no model."""
+
 
 @renamed(["scorer", "noise_ratio", "seed"])
 @ordinary
@@ -83,10 +86,10 @@ def detect(
         raise InputError("Examples bring their own labels; pass labels= and pred_probs= without examples.")
     examples = as_examples(examples)
     given = None if features is None else _rows("features", features, len(examples))
-    check_question(examples, scorer, noise_ratio)
-    if given is not None and model is None and scorer in ("auto", "linear"):
+    if given is not None and model is None and scorer in _FAST:
         say("looking for wrong labels")
-        return inspect(Subject(None, examples, None, seed, given), Linear(), noise_ratio)
+        return _inspect_features(examples, given, scorer, noise_ratio, seed)
+    check_question(examples, scorer, noise_ratio)
     if model is None:
         say("training a network")
     subject = as_subject(model, examples, seed, factory, recipe)
@@ -119,10 +122,20 @@ def _detect_in_arrays(
             judge_predictions(probabilities.astype(np.float64), examples.labels), subject, "pred_probs", noise_ratio
         )
     array = _rows("features", features, np.size(np.asarray(labels)))
-    examples = _labelled(array, labels)
-    scorer = Linear() if scorer in ("auto", "linear") else scorer
+    return _inspect_features(_labelled(array, labels), array, scorer, noise_ratio, seed)
+
+
+def _inspect_features(
+    examples: Examples,
+    features: npt.NDArray[np.floating],
+    scorer: str | Scorer,
+    noise_ratio: float | None,
+    seed: int,
+) -> Suspects:
+    """The answer for features without a model."""
+    scorer = Linear() if scorer in _FAST else scorer
     check_question(examples, scorer, noise_ratio)
-    return inspect(Subject(None, examples, None, seed, array), scorer, noise_ratio)
+    return inspect(Subject(None, examples, None, seed, features), scorer, noise_ratio)
 
 
 def _labelled(inputs: npt.NDArray[np.floating], labels: npt.ArrayLike) -> Examples:

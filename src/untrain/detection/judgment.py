@@ -142,11 +142,13 @@ def judge(log_p: Scores, labels: Labels, start: Scores, *, views: Sequence[Score
     """
     posterior = fit_posterior(log_p, labels, start)
     errors = posterior.error_probability(labels)
-    alone = classes_left_alone(log_p.argmax(1), labels)
-    wrong = (errors > 0.5) & ~np.isin(labels, alone)
-    ratio = float(errors[~np.isin(labels, alone)].sum() / len(labels))
+    predicted = log_p.argmax(1)
+    alone = classes_left_alone(predicted, labels)
+    judged = ~np.isin(labels, alone)
+    wrong = (errors > 0.5) & judged
+    ratio = float(errors[judged].sum() / len(labels))
     missed = model_error(log_p, labels, ~wrong)
-    disagreement = float((log_p.argmax(1) != labels).mean())
+    disagreement = float((predicted != labels).mean())
     return Finding(
         scores=_log_odds(np.sum([log_p, *views], axis=0), labels, posterior),
         wrong=wrong,

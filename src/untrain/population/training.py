@@ -155,8 +155,8 @@ class Training:
                 if self._fits_slots is not False:
                     self._run_slots(first, examples, epochs, validation, beside, subsets)
         if not self._slots:
-            for part in self._parts:
-                self._run_chunk(*part, examples, epochs, validation, beside, subsets)
+            for number in range(len(self._parts)):
+                self._run_chunk(number, examples, epochs, validation, beside, subsets)
         self.epoch += int(np.ceil(epochs))
         if not isinstance(rule, msgspec.UnsetType):
             self.models.epochs_taken = self.epochs_taken
@@ -173,26 +173,24 @@ class Training:
 
     def _run_chunk(
         self,
-        chunk: Chunk,
-        optimizer: torch.optim.Optimizer,
-        kept: Best | Converging,
+        number: int,
         examples: Examples,
         epochs: float,
         validation: Examples | None,
         beside: tuple[Examples, int] | None,
         subsets: npt.NDArray[np.intp] | None,
     ) -> None:
+        chunk, optimizer, kept = self._parts[number]
         chunk.attach()
         own = None if subsets is None else torch.from_numpy(subsets[chunk.rows]).to(self.models.device)
         bounds = batch_bounds(len(examples) if own is None else own.shape[1], self.recipe.batch_size)
         left = total = int(np.ceil(epochs * len(bounds) - 1e-9))
-        before = next(number for number, part in enumerate(self._parts) if part[0] is chunk)
         epoch = self.epoch
         while left > 0 and not _is_done(kept):
             self._run_epoch(chunk, optimizer, examples, epoch, bounds[:left], len(bounds), beside, own)
             chunk.collect()
             left -= len(bounds)
-            advance(before * total + total - max(0, left), len(self._parts) * total)
+            advance(number * total + total - max(0, left), len(self._parts) * total)
             epoch += 1
             self._end_epoch(chunk, kept, epoch, examples, validation)
         self._end(kept, epoch)

@@ -148,24 +148,32 @@ class Case:
     def validation_copies(self) -> npt.NDArray[np.bool_]:
         """Which validation examples, if there are any, have exactly the inputs of a training example."""
         validation = self.request.validation
-        return np.zeros(0, np.bool_) if validation is None else find_copies(self.request.training_set, validation)
+        if validation is None:
+            return np.zeros(0, np.bool_)
+        return self._held_out_copies | find_copies(self.request.retain, validation)
+
+    @cached_property
+    def _held_out_copies(self) -> npt.NDArray[np.bool_]:
+        """Which validation examples, if there are any, have exactly the inputs of a forgotten example."""
+        validation = self.request.validation
+        return np.zeros(0, np.bool_) if validation is None else find_copies(self.request.forget, validation)
 
     @cached_property
     def copies(self) -> Copies:
         """Copies of the forgotten examples among the others, in numbers."""
         forget, retain, validation = self.request.forget, self.request.retain, self.request.validation
-        exact = int(self.retained_copies.sum())
-        exact_held_out = near_held_out = 0
+        exact, exact_held_out = int(self.retained_copies.sum()), int(self._held_out_copies.sum())
+        near = int(self.nearness.find(forget, retain, self.retained_copies).sum())
+        near_held_out = exact_held_out
         if validation is not None:
-            exact_held_out = int(find_copies(forget, validation).sum())
-            near_held_out = int(self.nearness.find(forget, validation).sum()) - exact_held_out
+            near_held_out = int(self.nearness.find(forget, validation, self._held_out_copies).sum())
         return Copies(
             exact_taken=self.taken[0],
             near_taken=self.taken[1],
             exact_retained=exact,
-            near_retained=int(self.nearness.find(forget, retain).sum()) - exact,
+            near_retained=near - exact,
             exact_held_out=exact_held_out,
-            near_held_out=near_held_out,
+            near_held_out=near_held_out - exact_held_out,
             measure=self.nearness.measure,
             threshold=self.nearness.threshold,
         )
@@ -257,7 +265,8 @@ def _split(
 
 def _take_copies(forget: Examples, retain: Examples, nearness: Nearness) -> tuple[Examples, Examples, tuple[int, int]]:
     """Forget set with all copies of it, what is left of the retain set, and the number of exact and near copies."""
-    exact, copies = find_copies(forget, retain), nearness.find(forget, retain)
+    exact = find_copies(forget, retain)
+    copies = nearness.find(forget, retain, exact)
     if copies.all():
         raise InputError(
             f"All {len(retain)} other training examples are copies of those to be forgotten, or nearly; nothing would "

@@ -104,14 +104,14 @@ def correct(models: Population, examples: Examples) -> npt.NDArray[np.bool_]:
 
 
 def check_fit(logits: npt.NDArray[np.floating], examples: Examples) -> None:
-    """Refuse a model that does no better on its own training examples than always naming their most frequent class.
+    """Refuse a model that does clearly worse on its own training examples than always naming their most frequent class.
 
     Args:
         logits: `[n, C]`, finite.
         examples: the n training examples, at least 30 of at least two classes; of others nothing is said.
 
     Raises:
-        InputError: it does not; the message names the likely cause.
+        InputError: it does, by 1.96 standard errors; the message names the likely cause.
     """
     shares = np.bincount(examples.labels, minlength=logits.shape[1]) / max(len(examples), 1)
     accuracy, chance = float((logits.argmax(1) == examples.labels).mean()), float(shares.max())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from untrain.core.ambient import ordinary
@@ -116,11 +117,12 @@ def doctor(
     if subjects is not None:
         named = problems.attempt(lambda: ids_of_subjects(train, subjects))
         wanted = list(dict.fromkeys([*ids, *(named or ())]))
-    for check in _checks(model, train, wanted, held_out):
+    for check in _checks(train, wanted, held_out):
         problems.attempt(check)
+    logits = problems.attempt(lambda: _checked_logits(model, train))
     facts, warnings = tuple(_facts(train, held_out)), tuple(_data_warnings(train, held_out))
-    if not problems.sentences:
-        facts = (*_accuracies(model, train, held_out), *facts)
+    if logits is not None and not problems.sentences:
+        facts = (*_accuracies(model, logits, train, held_out), *facts)
     if problems.sentences:
         return Diagnosis(facts, problems.sentences, warnings)
     case = problems.attempt(
@@ -159,30 +161,35 @@ class _Problems:
         return None
 
 
-def _checks(
-    model: nn.Module | Population, train: Examples, ids: Sequence[str], validation: Examples | None
-) -> Iterator[Callable[[], object]]:
+def _checks(train: Examples, ids: Sequence[str], validation: Examples | None) -> Iterator[Callable[[], object]]:
     """What is checked one by one, so that everything that is wrong is seen at once."""
     yield lambda: forget_ids(train, ids)
     if validation is not None:
         yield lambda: check_validation(train, validation)
-    yield lambda: _check_model(model, train)
 
 
-def _check_model(model: nn.Module | Population, train: Examples) -> None:
+def _checked_logits(model: nn.Module | Population, train: Examples) -> npt.NDArray[np.floating]:
+    """Logits of the training examples, of a model that fits them."""
     models = settled(as_population(model))
     check_fits(models, train)
     logits = logits_of(models, train)
     check_logits(logits, train)
     check_fit(logits, train)
+    return logits
 
 
-def _accuracies(model: nn.Module | Population, train: Examples, validation: Examples | None) -> Iterator[str]:
-    """Accuracy on training and held-out examples."""
-    models = settled(as_population(model))
-    yield f"The model's accuracy is {percent(float(correct(models, train).mean()))} on the training examples."
+def _accuracies(
+    model: nn.Module | Population,
+    logits: npt.NDArray[np.floating],
+    train: Examples,
+    validation: Examples | None,
+) -> Iterator[str]:
+    """Accuracy on training examples, by their logits, and on held-out ones."""
+    fitted = float((logits.argmax(1) == train.labels).mean())
+    yield f"The model's accuracy is {percent(fitted)} on the training examples."
     if validation is not None:
-        yield f"Its accuracy is {percent(float(correct(models, validation).mean()))} on the validation examples."
+        share = float(correct(settled(as_population(model)), validation).mean())
+        yield f"Its accuracy is {percent(share)} on the validation examples."
 
 
 def _facts(train: Examples, validation: Examples | None) -> Iterator[str]:

@@ -16,6 +16,7 @@ from untrain.core.files import write_file
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
 from untrain.data import Examples
+from untrain.data.selection import Selection
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.hub import fetch_snapshot
 from untrain.population import guarded
@@ -110,7 +111,8 @@ class Published:
         if limit is not None and limit < len(table):
             rows = Streams(seed).child("limit", "train").generator("rows").permutation(len(table))[:limit]
             table = table.select(np.sort(rows))
-        label = label or _label_column(table.features, data)
+        named = [name for name, feature in table.features.items() if getattr(feature, "names", None)]
+        label = Selection(label).label_of(table.features, named, data)
         column = _input_column(table.features, label, self.task, data)
         numbers = self._class_numbers(table[label], table.features[label], data)
         ids = (
@@ -209,14 +211,6 @@ def _section(repaired: Repaired, data: str) -> Iterator[str]:
     for number, name in enumerate(examples.classes):
         if count := int((examples.labels[repaired.forgotten] == number).sum()):
             yield f"- {name}: {count}"
-
-
-def _label_column(features: Mapping[str, Any], data: str) -> str:
-    named = [str(name) for name, feature in features.items() if getattr(feature, "names", None)]
-    for name in ("label", "labels", *(named if len(named) == 1 else ())):
-        if name in features:
-            return str(name)
-    raise InputError(f"The label column of {data} is not clear among {', '.join(features)}; pass --label.")
 
 
 def _input_column(features: Mapping[str, Any], label: str, task: str, data: str) -> str:
