@@ -1,12 +1,17 @@
 """What every test may use."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and so their children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,3 +28,9 @@ def data_dir() -> Path:
     if not root:
         pytest.skip("UNTRAIN_DATA is not set, so MNIST and CIFAR-10 are not at hand")
     return Path(root)
+
+
+@pytest.fixture
+def same_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request without a key gets the same one in each test, so that all that is drawn from it is the same."""
+    monkeypatch.setattr("untrain.workflows.case.new_key", lambda: bytes(range(32)))

@@ -64,3 +64,8 @@ def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     monkeypatch.delitem(sys.modules, "own_model", raising=False)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _same_key(same_key: None) -> None:
+    """All tests of commands use it."""
