@@ -176,7 +176,6 @@ def test_captured_steps_serve_only_a_course_that_is_the_same() -> None:
         return Course(**{**vars(course), **fields})
 
     assert course.same_steps(replaced())
-    assert not course.same_steps(None)
     assert not replaced(loss=closure).same_steps(replaced(loss=closure))
     assert not course.same_steps(replaced(inputs=inputs.clone()))
     assert not course.same_steps(replaced(bounds=[(0, 4)]))

@@ -16,7 +16,7 @@ from untrain.models.weights import Tensors
 from untrain.population.engine import WIDTHS, Chunk, Engine, why_not_vectorized
 from untrain.population.loss import cross_entropy
 from untrain.population.recipe import Adam, Recipe
-from untrain.population.slots import Course, Epoch, Slot
+from untrain.population.slots import Course, Epoch, Kind, Slot
 
 logger = logging.getLogger("untrain")
 
@@ -120,12 +120,16 @@ def _slots(
     labels = torch.zeros(len(inputs), dtype=torch.long, device=inputs.device)
     course = Course(inputs, labels, None, bounds, [], cross_entropy, weighted=False)
     epoch = Epoch(order, None, [1e-5] * _STEPS, None)
-    slots = [Slot(module(row), _RECIPE, engine, {}) for row in range(engine.slots)]
+    dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
+    kind = Kind.of(inputs.device, dtype, _RECIPE.optimizer, engine, {})
+    slots = [Slot(module(row), kind) for row in range(engine.slots)]
     for row, slot in enumerate(slots):
-        slot.load(row, tensors)
+        slot.load(row, tensors, {}, None)
         slot.begin(course, epoch)
-        reason = slot.why_not(course.sizes(0))
-        if reason := reason or (slot.capture(range(1)) if inputs.device.type == "cuda" else None):
+        reason = slot.why_not(course.sizes(0)) if row == 0 else None
+        if inputs.device.type == "cuda" and not reason:
+            reason = slot.capture(range(1), checked=row > 0)
+        if reason:
             raise RuntimeError(reason)
 
     def steps() -> int:

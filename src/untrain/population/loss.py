@@ -21,6 +21,7 @@ class Batch:
         class_weights: `[K, C]` or None, by the recipe's `class_balance`.
         parameters: the trainable tensors of these models `[K, ...]`, by name.
         beside: the batch drawn from a second set, if there is one; its logits have a gradient, too.
+        targets: `[K, B, ...]`, what the run was given for each of these examples and models, or None.
     """
 
     logits: Tensor
@@ -30,10 +31,14 @@ class Batch:
     class_weights: Tensor | None
     parameters: Tensors
     beside: "Batch | None" = None
+    targets: Tensor | None = None
 
 
 Loss = Callable[[Batch], Tensor]
-"""From a batch to one loss for each model, `[K]`."""
+"""From a batch to one loss for each model, `[K]`.
+
+On a GPU the steps of a function without a closure, or of a method of a frozen struct, are captured once for all
+trainings; other losses are captured anew in each run."""
 
 
 def cross_entropy(batch: Batch) -> Tensor:
