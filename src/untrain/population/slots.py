@@ -359,7 +359,7 @@ class Slot:
         rows = self._rows(tables.order, tables.starts, sizes[0])
         batch = replace(self._batch(rows, course.inputs, course.labels), class_weights=tables.weights)
         if tables.targets is not None:
-            batch = replace(batch, targets=tables.targets.index_select(1, rows))
+            batch = replace(batch, given=tables.targets.index_select(1, rows))
         if course.beside is not None and tables.beside_order is not None and tables.beside_starts is not None:
             rows = self._rows(tables.beside_order, tables.beside_starts, sizes[1])
             batch = replace(batch, beside=self._batch(rows, *course.beside))
