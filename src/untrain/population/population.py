@@ -118,19 +118,20 @@ class Population:
     ) -> "Population":
         """Build the models with these indices, one after another."""
         skeleton: nn.Module | None = None
-        tensors: Tensors = {}
+        stacked: Tensors = {}
         for row, index in enumerate(indices):
             with seeded(streams.seed("initialise", index), []):
                 module = factory()
             if not isinstance(module, nn.Module):
                 raise InputError(f"A factory must build a torch module, got {type(module).__name__}.")
             module = unwrapped(module)
-            state = {name: placed(tensor.detach(), device, dtype) for name, tensor in state_of(module).items()}
+            state = {name: placed(tensor.detach(), tensor.device, dtype) for name, tensor in state_of(module).items()}
             if skeleton is None:
                 skeleton = module
-                tensors = {name: tensor.new_empty(len(indices), *tensor.shape) for name, tensor in state.items()}
+                stacked = {name: tensor.new_empty(len(indices), *tensor.shape) for name, tensor in state.items()}
             for name, tensor in state.items():
-                tensors[name][row] = tensor
+                stacked[name][row] = tensor
+        tensors = {name: tensor.to(device) for name, tensor in stacked.items()}  # in one piece each
         assert skeleton is not None  # noqa: S101 (there is at least one index)
         return cls(skeleton, tensors, streams, indices, factory, engine, recipe, Slots(factory))
 
