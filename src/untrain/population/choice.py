@@ -1,12 +1,18 @@
 """Which engine a GPU trains fastest with: whole steps are measured, the optimizer included.
 
+Measured are steps without a graph, one slot, as many slots as there are models (eight at most), the same with the
+channels innermost, and sixteen slots in the better of both layouts; where nothing is convolved, also vectorized models.
+What needs more memory must be clearly faster. Compiled slots and bfloat16 compute other numbers: they are used where
+they are asked for, and not measured.
+
 A CPU is measured by `engine.choose_engine`.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+import msgspec
 import torch
 from torch import nn
 
@@ -20,8 +26,8 @@ from untrain.population.slots import Course, Epoch, Kind, Slot
 
 logger = logging.getLogger("untrain")
 
-SLOTS = (1, 8, 16)
-_STEPS, _SECONDS = 64, 1.0
+_SLOTS, _MORE_SLOTS = 8, 16
+_STEPS, _SECONDS = 64, 0.3
 """Steps that a slot takes at a stretch, and about how long a candidate is measured."""
 
 _CLEARLY = 0.95
@@ -39,21 +45,39 @@ def choose_on_gpu(
         inputs: examples `[n, ...]` of the data that will be trained on.
         batch_size: of that training.
 
-    Cost: some seconds for each candidate.
+    Returns:
+        The engine, whose `reason` tells every figure.
+
+    Cost: about a second for each candidate.
     """
-    count = len(next(iter(tensors.values())))
+    count, images = len(next(iter(tensors.values()))), len(inputs.shape) == 4
     best, least, figures = Engine(slots=0), float("inf"), []
-    for engine in _candidates(module, tensors, inputs, count):
-        try:
-            seconds = step_seconds(engine, module, tensors, inputs, batch_size)
-        except (RuntimeError, ValueError) as error:  # too little memory, or a layer that does not like it
-            figures.append(f"{_words(engine)} failed: {first_line(error)}")
-            continue
-        figures.append(f"{_words(engine)} {1e6 * seconds:.0f}")
-        if seconds < _CLEARLY * least:
-            best, least = engine, seconds
+
+    def measure(*engines: Engine) -> None:
+        nonlocal best, least
+        for engine in engines:
+            try:
+                seconds = step_seconds(engine, module, tensors, inputs, batch_size)
+            except (RuntimeError, ValueError) as error:  # too little memory, or a layer that does not like it
+                figures.append(f"{_words(engine)} failed: {first_line(error)}")
+                continue
+            figures.append(f"{_words(engine)} {1e6 * seconds:.0f}")
+            if seconds < _CLEARLY * least:
+                best, least = engine, seconds
+
+    slots = dict.fromkeys((0, 1, min(_SLOTS, count)))
+    measure(*(Engine(slots=number) for number in slots))
+    if images:
+        measure(Engine(slots=min(_SLOTS, count), channels_last=True))
+    if best.slots == _SLOTS < count:
+        measure(msgspec.structs.replace(best, slots=min(_MORE_SLOTS, count)))
+    if not images and count > 1:  # convolutions of stacked models become grouped ones, which are slow in training
+        if why := why_not_vectorized(module(0), tensors, inputs[:8]):
+            logger.warning("models are not vectorized: %s", why)
+        else:
+            measure(*(Engine(width) for width in dict.fromkeys(min(width, count) for width in WIDTHS)))
     reason = f"measured; microseconds for a step of one model: {', '.join(figures)}"
-    return Engine(best.width, best.channels_last, best.slots, reason=reason)
+    return msgspec.structs.replace(best, reason=f"{reason}; compiled and bfloat16 only if asked for")
 
 
 def _words(engine: Engine) -> str:
@@ -61,24 +85,6 @@ def _words(engine: Engine) -> str:
     if engine.width > 1:
         return f"width {engine.width}"
     return (f"{engine.slots} slots" if engine.slots else "eager") + layout
-
-
-def _candidates(
-    module: Callable[[int], nn.Module], tensors: Tensors, inputs: InputTensors, count: int
-) -> Iterator[Engine]:
-    """Engines worth measuring, those that need the least memory first."""
-    images = len(inputs.shape) == 4
-    yield Engine(slots=0)
-    for slots in dict.fromkeys(min(slots, count) for slots in SLOTS):
-        for channels_last in (False, True) if images else (False,):
-            yield Engine(1, channels_last, slots)
-    if images or count == 1:  # convolutions of stacked models become grouped ones, which are slow in training
-        return
-    if why := why_not_vectorized(module(0), tensors, inputs[:8]):
-        logger.warning("models are computed one by one, since they cannot be vectorized: %s", why)
-        return
-    for width in dict.fromkeys(min(width, count) for width in WIDTHS):
-        yield Engine(width)
 
 
 def step_seconds(
