@@ -73,7 +73,7 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
             train=len(work.splits.train),
             validation=len(work.splits.validation),
             test=len(work.splits.test),
-            forget={setting: len(sets.forget) for setting, sets in work.forgets.items()},
+            forget={setting: len(work.sets(setting).forget) for setting in work.settings},
         ),
         environment=work.environment(),
     )
@@ -93,7 +93,7 @@ def _rows(work: ComparisonWork, setting: str) -> list[ComparisonRow]:
 def _row(
     work: ComparisonWork, setting: str, name: str, scores: dict[str, Scores], curve: RetrainingCurve
 ) -> ComparisonRow:
-    method, sets = work.methods[name], work.forgets[setting]
+    method, sets = work.methods[name], work.sets(setting)
     mine, retrain = scores[name], scores["retrain"]
     dataset = work.experiment.data.source
     forget_ratio = _ratio(setting, len(sets.forget) / (len(sets.forget) + len(sets.retain)))
@@ -148,7 +148,7 @@ def _ratio(setting: str, actual: float) -> float:
 
 def _shown(work: ComparisonWork, setting: str) -> ShownExamples:
     """A few forget examples, and the confidences of every method in them."""
-    forget = work.forgets[setting].forget
+    forget = work.sets(setting).forget
     positions, confidences = work.shown(setting)
     return ShownExamples(
         forget=setting,
