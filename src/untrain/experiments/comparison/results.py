@@ -1,5 +1,6 @@
 """From the stored populations of a comparison to its results."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from untrain.core.levels import FEWEST_MODELS
 from untrain.core.registry import base_name
 from untrain.experiments.catalog import published_rows
-from untrain.experiments.comparison.scores import ENERGY_MODELS, Scores
+from untrain.experiments.comparison.scores import ENERGY_MODELS, Scores, orders_of
 from untrain.experiments.comparison.work import ComparisonWork
 from untrain.experiments.config import to_plain
 from untrain.report.images import png
@@ -60,9 +61,8 @@ class RetrainingCurve:
 def comparison_results(work: ComparisonWork) -> ComparisonResults:
     """The results of a finished run."""
     experiment = work.experiment
-    rows: list[ComparisonRow] = []
-    for setting in work.settings:
-        rows += _rows(work, setting)
+    scores = {setting: work.scores(setting) for setting in work.settings}
+    rows = itertools.chain.from_iterable(_rows(work, setting, scores[setting]) for setting in work.settings)
     return ComparisonResults(
         experiment=experiment.name,
         title=experiment.title,
@@ -76,11 +76,12 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
             forget={setting: len(work.sets(setting).forget) for setting in work.settings},
         ),
         environment=work.environment(),
+        orders=tuple(orders_of(scores)),
     )
 
 
-def _rows(work: ComparisonWork, setting: str) -> list[ComparisonRow]:
-    scores, apart = work.scores(setting), work.apart(setting)
+def _rows(work: ComparisonWork, setting: str, scores: dict[str, Scores]) -> list[ComparisonRow]:
+    apart = work.apart(setting)
     curve = RetrainingCurve.through(
         (of_method.seconds, of_method.final_score, of_method.accuracies["test"])
         for name, of_method in scores.items()
