@@ -309,9 +309,14 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             return models, np.asarray([(seconds_of(device) - start) / len(models)])
         if job.first >= TIMED_CHUNKS[self.device_type] * self.experiment.chunk or job.arm.name == "reference":
             return models, np.zeros(0)
+        return models, np.asarray([self.seconds_alone(job)])
+
+    def seconds_alone(self, job: ChunkJob) -> float:
+        """Seconds of the first model of a job, computed alone."""
+        device = torch.device(self.device)
         start = seconds_of(device)
-        self.unlearn(job.arm, method, job.first, job.first + 1, self.alone)
-        return models, np.asarray([seconds_of(device) - start])
+        self.unlearn(job.arm, self.methods[job.arm.name], job.first, job.first + 1, self.alone)
+        return seconds_of(device) - start
 
     def unlearn(self, arm: Arm, method: Method, first: int, last: int, engine: Engine) -> Population:
         """Models `first` to `last` (exclusive) of an arm, unlearned by a method."""
