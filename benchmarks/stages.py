@@ -2,9 +2,9 @@
 
     python benchmarks/stages.py digits --models 32 48
 
-Each run happens in one process and a new directory. The functions of `STAGES` and what they call count for the innermost
-stage, and all that is done to time single models for that. Two numbers of models give a line for each stage, from which `--for 512` models follow: every stage
-grows at most linearly with the number of models, and timing single models and scores of pairs of models stop growing.
+Each run happens in one process and a new directory. The functions of `STAGES` and what they call count for the
+innermost stage, and all that is done to time single models for that. Two numbers of models give a line for each stage,
+from which `--for 512` models follow: no stage grows faster than the number of models.
 """
 
 import argparse
