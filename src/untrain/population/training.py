@@ -22,7 +22,7 @@ from untrain.population.engine import Chunk, Engine
 from untrain.population.keeping import Best, Converging
 from untrain.population.loss import Batch, Loss, cross_entropy
 from untrain.population.recipe import Recipe, batch_bounds
-from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Kind, Slot, Slots
+from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Kind, Slot, Slots, advance_together
 
 logger = logging.getLogger("untrain")
 
@@ -283,13 +283,8 @@ class Training:
                 slot.begin(course, self._epoch(chunk, run, epoch))
             if left == run.steps and not self._prepare([slot for slot, *_ in training], steps):
                 return False
+            advance_together([slot for slot, *_ in training], steps)
             for slot, *_ in training:
-                slot.wait()
-            for step in steps:
-                for slot, *_ in training:
-                    slot.advance(step)
-            for slot, *_ in training:
-                slot.join()
                 slot.store(self.models.tensors)
             left -= len(run.bounds)
             epoch += 1
