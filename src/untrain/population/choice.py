@@ -133,7 +133,7 @@ def _slots(
         slot.load(row, tensors, {}, None)
         slot.begin(course, epoch)
         reason = slot.why_not(course.sizes(0)) if row == 0 else None
-        if inputs.device.type == "cuda" and not reason:
+        if slot.can_capture and not reason:
             reason = slot.capture(range(1), checked=row > 0)
         if reason:
             raise RuntimeError(reason)

@@ -334,6 +334,11 @@ class Slot:
         self.number.zero_()
 
     @property
+    def can_capture(self) -> bool:
+        """Whether the device has graphs."""
+        return self.device.type == "cuda"
+
+    @property
     def present(self) -> _Prepared:
         """What is prepared for the run that has begun."""
         return self.prepared[-1]

@@ -316,7 +316,7 @@ class Training:
         if not first.present.fits and not self._fits(first, course):
             return False
         taken = len(course.bounds) * self.recipe.epochs if course.stays else len(steps)
-        if taken >= WORTH_CAPTURING and first.device.type == "cuda":
+        if taken >= WORTH_CAPTURING and first.can_capture:
             for number, slot in enumerate(slots):
                 if reason := slot.capture(steps, checked=number > 0):
                     logger.warning("steps are computed eagerly, since they cannot be captured: %s", reason)
