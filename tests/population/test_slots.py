@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import warnings
 from contextlib import nullcontext
 from typing import ClassVar
 
@@ -206,6 +207,26 @@ class Replayed:
     def replay(self) -> None:
         Replayed.taken += 1
         STEP(self.slot, self.sizes)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_whatever_happens_in_a_trial_the_device_may_be_waited_for_afterwards(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[object] = [0]
+
+    def set_mode(mode: object) -> None:
+        modes.append(mode)
+        if mode == "error":
+            warnings.warn("Synchronization debug mode is a prototype feature", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", set_mode)
+    with pytest.raises(RuntimeError, match="in the trial") if fails else nullcontext(), slots_module._no_waiting():
+        assert modes[-1] == "error"
+        if fails:
+            raise RuntimeError("in the trial")
+    assert modes == [0, "error", 0]
 
 
 STEP, CAPTURE = Slot._step, Slot._capture

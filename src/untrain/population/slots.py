@@ -12,6 +12,7 @@ On a CPU the same code runs uncaptured.
 """
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -537,8 +538,10 @@ class Slot:
 def _no_waiting() -> Iterator[None]:
     """Let whatever waits for the GPU raise: it would spoil a capture, and some captures that fail spoil more."""
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        with warnings.catch_warnings():  # the first call tells that the mode is a prototype
+            warnings.simplefilter("ignore")
+            torch.cuda.set_sync_debug_mode("error")
         yield
     finally:
         torch.cuda.set_sync_debug_mode(before)
