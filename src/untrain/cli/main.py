@@ -27,6 +27,7 @@ from untrain.cli.run import run
 from untrain.cli.sign import sign
 from untrain.cli.synthesize import synthesize
 from untrain.cli.verify import verify
+from untrain.cli.work import work
 from untrain.core.text import printable
 from untrain.core.version import __version__
 from untrain.errors import InputError, UntrainError, UntrainWarning
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "push": push,
     "synthesize": synthesize,
     "run": run,
+    "work": work,
     "list": list_,
     "report": report,
 }

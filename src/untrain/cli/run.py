@@ -27,6 +27,7 @@ def run(
     out: OptionalDirectory = None,
     seed: OptionalCount = None,
     workers: OptionalCount = None,
+    device: Annotated[str | None, option("DEVICE")] = None,
     json: Flag = False,
 ) -> None:
     """Run an experiment, or continue it, and write its report.
@@ -46,11 +47,12 @@ def run(
         data_dir: directory of the parquet data; default the environment variable UNTRAIN_DATA
         out: directory of the run; default runs/EXPERIMENT
         seed: root of all random numbers
-        workers: number of processes; default one per core
+        workers: number of processes; default one per core, or one on a GPU; 0 only prepares the run for `untrain work`
+        device: cpu or cuda; default a GPU if there is one
         json: print the results as JSON instead of tables
     """
     from untrain.experiments.config import changed, read_experiment
-    from untrain.experiments.run import run_experiment
+    from untrain.experiments.run import prepare_run, run_experiment
     from untrain.report.results import results_text
 
     base = read_experiment(experiment)
@@ -62,8 +64,14 @@ def run(
         raise ConfigError(f"--{unfit[0]} does not apply to the experiment {base.name}.")
     chosen = changed(base, {**given, **_without_dropped(base, specs)}, "command line")
     directory = out or Path("runs") / chosen.name
+    if workers == 0:
+        prepare_run(chosen, directory, data_dir=data_dir, device=device)
+        print_text(f"prepared: untrain work {directory}")
+        return
     with Status() as status:
-        results = run_experiment(chosen, directory, data_dir=data_dir, workers=workers, progress=status.show_run)
+        results = run_experiment(
+            chosen, directory, data_dir=data_dir, workers=workers, device=device, progress=status.show_run
+        )
     if json:
         sys.stdout.write(results_text(results).decode() + "\n")
     else:

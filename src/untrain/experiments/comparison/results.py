@@ -76,6 +76,7 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
             forget={setting: len(sets.forget) for setting, sets in work.forgets.items()},
         ),
         environment=work.environment(),
+        processors=work.processors(),
     )
 
 
