@@ -116,7 +116,6 @@ def test_who_was_paused_neither_renews_nor_removes_the_claim_of_a_successor(
     assert claim.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(0, False), (claims.EXPIRES - 10, False), (claims.EXPIRES + 1, True)]
 )

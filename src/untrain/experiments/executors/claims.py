@@ -106,7 +106,7 @@ def _is_unlocked(file: int) -> bool:
 
 def _now(directory: Path) -> float:
     """The time by the clock of the file system, since clocks of machines differ."""
-    with tempfile.TemporaryFile(dir=directory) as file:
+    with tempfile.TemporaryFile("wb", dir=directory) as file:
         return os.fstat(file.fileno()).st_mtime
 
 
