@@ -215,16 +215,16 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
-    [("torch", "1.0", "torch 1.0, and here is 2"), ("data", "0", "other data"), ("device", "cuda", "device cuda")],
+    [("torch", "1.0", "torch 1.0, which is 2"), ("data", "0", "other data"), ("device", "cuda", "device cuda")],
 )
 def test_helpers_must_share_what_the_numbers_depend_on(name: str, value: str, message: str, tmp_path: Path) -> None:
     prepare_run(tiny(), tmp_path)
     path = tmp_path / "environment.toml"
     environment = msgspec.toml.decode(path.read_bytes(), type=dict[str, str])
     path.write_bytes(msgspec.toml.encode({**environment, name: value}))
-    with pytest.raises(ConfigError, match=rf"was begun with {message}.*continue it with `untrain run`"):
+    with pytest.raises(ConfigError, match=rf"was begun with {message}.*let `untrain run` go on"):
         work_on(tmp_path)
-    with pytest.warns(ContinuedWarning, match=rf"was begun with {message}.*all jobs are done again"):
+    with pytest.warns(ContinuedWarning, match=rf"was begun with {message}.*all are done again"):
         prepare_run(tiny(), tmp_path)
     assert msgspec.toml.decode(path.read_bytes()) == environment
     path.write_text("[")

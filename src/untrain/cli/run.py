@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -28,6 +28,8 @@ def run(
     seed: OptionalCount = None,
     workers: OptionalCount = None,
     device: Annotated[str | None, option("DEVICE")] = None,
+    executor: Annotated[Literal["processes", "ray"], option("{processes,ray}")] = "processes",
+    ray_address: Annotated[str | None, option("ADDRESS")] = None,
     json: Flag = False,
 ) -> None:
     """Run an experiment, or continue it, and write its report.
@@ -49,6 +51,8 @@ def run(
         seed: root of all random numbers
         workers: number of processes; default one per core, or one on a GPU; 0 only prepares the run for `untrain work`
         device: cpu or cuda; default a GPU if there is one
+        executor: processes of this machine, or the workers of a Ray cluster (extra `ray`)
+        ray_address: of the cluster; default one that runs on this machine, or else a new one
         json: print the results as JSON instead of tables
     """
     from untrain.experiments.config import changed, read_experiment
@@ -70,8 +74,9 @@ def run(
         return
     with Status() as status:
         results = run_experiment(
-            chosen, directory, data_dir=data_dir, workers=workers, device=device, progress=status.show_run
-        )
+            chosen, directory, data_dir=data_dir, workers=workers, device=device, executor=executor,
+            ray_address=ray_address, progress=status.show_run,
+        )  # fmt: skip
     if json:
         sys.stdout.write(results_text(results).decode() + "\n")
     else:

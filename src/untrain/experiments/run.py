@@ -8,8 +8,9 @@ import fcntl
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import torch
@@ -28,6 +29,7 @@ from untrain.experiments.config import (
     read_text,
     to_toml,
 )
+from untrain.experiments.executors.attempts import Executor
 from untrain.experiments.executors.claims import claimed, sweep_claims
 from untrain.experiments.executors.processes import available_cores, in_processes, one_thread
 from untrain.experiments.jobs import PAUSE, Progress, Share, do_missing
@@ -47,6 +49,8 @@ def run_experiment(
     data_dir: str | Path | None = None,
     workers: int | None = None,
     device: str | None = None,
+    executor: Literal["processes", "ray"] = "processes",
+    ray_address: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Results:
     """Run an experiment in a directory, or continue it there, and write `results.json` and `report.html`.
@@ -55,8 +59,11 @@ def run_experiment(
         experiment: the experiment.
         directory: directory of the run; it is made if it is missing.
         data_dir: directory of the parquet data; default the environment variable `UNTRAIN_DATA`.
-        workers: number of processes; default one per core, or one on a GPU.
+        workers: number of processes; default one per core, or one on a GPU. On Ray, most jobs at once; default all that
+            the cluster has room for.
         device: `cpu` or `cuda`; default a GPU if there is one.
+        executor: `processes` of this machine, or `ray` for the workers of a Ray cluster (extra `ray`).
+        ray_address: address of the cluster; default one that runs on this machine, or else a new one.
         progress: called at the start and after each job.
 
     Returns:
@@ -70,9 +77,8 @@ def run_experiment(
     if workers is not None and workers < 1:
         raise ConfigError(f"expected at least one worker, got {workers}")
     with _prepared(experiment, Path(directory), data_dir, device) as work:
-        workers = workers or (1 if work.device_type == "cuda" else available_cores())
-        with _stoppable(work), in_processes(work, workers, claims=True) as executor:
-            do_missing(work, executor, progress)
+        with _stoppable(work), _executor(work, workers, executor, ray_address) as where:
+            do_missing(work, where, progress)
         return _write_results(work)
 
 
@@ -138,7 +144,7 @@ def work_on(
     work = _work(parse(read_text(path), str(path)), directory, data_dir, device)
     work.check()
     if (directory / _ENVIRONMENT).is_file() and (difference := _difference(work)):
-        raise ConfigError(f"{directory} was begun with {difference}: use the same, or continue it with `untrain run`")
+        raise ConfigError(f"{directory} was begun with {difference} here: use the same, or let `untrain run` go on")
     _tell_processors(work)
     with _stoppable(work):
         with in_processes(work, workers, claims=share is None) as executor:
@@ -162,6 +168,16 @@ def _prepared(
         _configure(work)
         _tell_processors(work)
         yield work
+
+
+def _executor(
+    work: SomeWork, workers: int | None, executor: str, ray_address: str | None
+) -> AbstractContextManager[Executor]:
+    if executor == "ray":
+        from untrain.experiments.executors.ray import on_ray
+
+        return on_ray(work, workers, ray_address)
+    return in_processes(work, workers or (1 if work.device_type == "cuda" else available_cores()), claims=True)
 
 
 @contextmanager
@@ -251,7 +267,7 @@ def _note_environment(work: SomeWork) -> None:
         write_file(path, toml_text(work.basis))
     elif difference := _difference(work):
         warnings.warn(
-            f"{work.directory} was begun with {difference}. Its finished jobs do not fit, so all jobs are done again.",
+            f"{work.directory} was begun with {difference} here. Finished jobs do not fit, so all are done again.",
             ContinuedWarning,
             stacklevel=5,
         )
@@ -265,10 +281,7 @@ def _difference(work: SomeWork) -> str | None:
         begun = msgspec.toml.decode(read_text(path), type=dict[str, str])
     except ValueError as error:
         raise ConfigError(f"{path}: {error}; delete it, and continue with `untrain run`") from error
-    for name, value in work.basis.items():
-        if begun.get(name) != value:
-            return "other data" if name == "data" else f"{name} {begun.get(name)}, and here is {value}"
-    return None
+    return work.difference(begun)
 
 
 def _tell_processors(work: SomeWork) -> None:

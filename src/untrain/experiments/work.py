@@ -174,6 +174,13 @@ class Work(abc.ABC, Generic[E, J]):
         names = ("untrain", "torch", "numpy", "device")
         return {**dict(zip(names, self.versions, strict=True)), "data": self.data_digest}
 
+    def difference(self, basis: Mapping[str, str]) -> str | None:
+        """In what another basis differs from the one here, in words; None if in nothing."""
+        for name, value in self.basis.items():
+            if basis.get(name) != value:
+                return "other data" if name == "data" else f"{name} {basis.get(name)}, which is {value}"
+        return None
+
     def processors(self) -> dict[str, int]:
         """Number of finished jobs by the kind of processor that did them, most first."""
         paths = [path for path in map(self.path, self.jobs()) if path.is_file()]

@@ -35,7 +35,7 @@ def one_thread() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads(), torch.backends.cudnn.deterministic
-    _use_one_thread()
+    use_one_thread()
     try:
         yield
     finally:
@@ -43,7 +43,8 @@ def one_thread() -> Iterator[None]:
         torch.backends.cudnn.deterministic = before[1]
 
 
-def _use_one_thread() -> None:
+def use_one_thread() -> None:
+    """Compute with one thread and repeatable kernels from now on."""
     import torch
 
     torch.set_num_threads(1)
@@ -104,7 +105,7 @@ def _start_worker(kind: type[SomeWork], directory: Path, data_dir: str | None, d
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it receives the same signal
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)  # inherited from the parent's start
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _use_one_thread()
+    use_one_thread()
     _work = kind.stored(directory, data_dir, device)
 
 
