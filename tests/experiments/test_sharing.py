@@ -1,7 +1,6 @@
 """Several processes on one run: killed, paused past their claims, or with fixed shares, the result is that of one."""
 
 import functools
-import itertools
 import json
 import multiprocessing
 import os
@@ -15,35 +14,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.experiments.tiny import CLOCK, JOBS, Slow, files, results, small_report, tiny
 from untrain.core.files import read_metadata
 from untrain.errors import ConfigError, ContinuedWarning, InterruptedRunError
 from untrain.experiments import Progress, Share, jobs, prepare_run, run_experiment, work_on
-from untrain.experiments.comparison import work as comparison
 from untrain.experiments.comparison.work import ComparisonWork
-from untrain.experiments.config import Experiment, parse
 from untrain.experiments.executors import claims
+from untrain.population.engine import seconds_of
 from untrain.report import read_results, write_report
 
-TINY = """name = "tiny"
-title = "Almost nothing"
-methods = ["finetune"]
-forget = [0.05, 0.1]
-models = 3
-chunk = 1
-data = { limit = 200 }
-model = { name = "mlp", widths = [4] }
-recipe = { epochs = 1, batch_size = 32, optimizer = { name = "sgd", lr = 0.1 } }
-engine = { width = 1 }
-"""
-JOBS = 1 + 2 * (1 + 3 * 3) + 2 * 2 + 2
-
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-
-
-def tiny() -> Experiment:
-    experiment = parse(TINY, "tiny")
-    assert isinstance(experiment, Experiment)
-    return experiment
 
 
 @pytest.fixture(autouse=True)
@@ -52,16 +32,9 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "EXPIRES", 2.0)
     monkeypatch.setattr(claims, "RENEWED", 0.2)
     monkeypatch.setattr(jobs, "PAUSE", 0.05)
-    count = itertools.count()
-    monkeypatch.setattr(comparison, "seconds_of", lambda _: float(next(count)))
-    make = ComparisonWork._make
-
-    def slow(self: ComparisonWork, job: comparison.ComparisonJob) -> object:
-        time.sleep(0.05)
-        return make(self, job)
-
-    monkeypatch.setattr(ComparisonWork, "_make", slow)
-    monkeypatch.setattr("untrain.experiments.run.write_report", lambda run: (run / "report.html").write_text("report"))
+    monkeypatch.setattr(CLOCK, seconds_of)  # put back after the test
+    monkeypatch.setattr("untrain.experiments.run.ComparisonWork", Slow)
+    monkeypatch.setattr("untrain.experiments.run.write_report", small_report)
 
 
 def start(work: Callable[[], object]) -> ForkProcess:
@@ -92,16 +65,6 @@ def serial(_serial: dict[str, bytes], tmp_path: Path) -> dict[str, bytes]:
         assert ended(start(lambda: run_experiment(tiny(), tmp_path / "serial", workers=1))) == 0
         _serial.update(files(tmp_path / "serial"))
     return _serial
-
-
-def files(run: Path) -> dict[str, bytes]:
-    """What a run left, hidden files included."""
-    paths = (path for path in run.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
-
-
-def results(run: Path) -> list[Path]:
-    return sorted(run.rglob("[!.]*.safetensors"))
 
 
 def has_results(run: Path, count: int) -> bool:
@@ -180,9 +143,9 @@ def test_a_run_and_a_helper_work_together(tmp_path: Path, serial: dict[str, byte
     helper = start(lambda: work_on(run))
     wait_for(lambda: claim_of(helper, run))
     told: list[Progress] = []
-    results = run_experiment(tiny(), run, workers=1, progress=told.append)
+    done = run_experiment(tiny(), run, workers=1, progress=told.append)
     assert ended(helper) == 0
-    assert results == read_results(run)
+    assert done == read_results(run)
     assert files(run) == serial
     assert [step.done for step in told] == sorted(step.done for step in told)
     assert {step.total for step in told} == {JOBS}

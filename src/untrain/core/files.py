@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 import tomli_w
 
 from untrain.errors import ConfigError, InputError, IntegrityError
 
-Arrays = Mapping[str, np.ndarray[Any, Any]]
+Array = npt.NDArray[Any]
+Arrays = Mapping[str, Array]
 
 
 def write_file(path: Path, content: bytes | str, *, private: bool = False) -> None:
@@ -181,7 +183,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise IntegrityError(f"{path} is not a complete safetensors file: {error}") from error
 
 
-def read_arrays(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     """Read what `write_arrays` wrote.
 
     Raises:

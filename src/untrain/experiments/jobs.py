@@ -64,7 +64,7 @@ class Share:
 def do_missing(
     work: SomeWork, executor: Executor, progress: Callable[[Progress], None], share: Share | None = None
 ) -> None:
-    """Do every job whose result is not there; return when all are there, whoever did them.
+    """Do every job whose result is not there, and what follows from results; return when all are there.
 
     Args:
         work: experiment that the jobs belong to.
@@ -76,18 +76,31 @@ def do_missing(
         UntrainError: what went wrong and in which job.
         InterruptedRunError: a worker process died.
     """
+    missing = _missing(work)
+    while True:
+        _do(work, missing, executor, progress, share or Share())
+        if not (missing := _missing(work)):
+            return
+
+
+def _missing(work: SomeWork) -> list[list[Job]]:
+    """The jobs of each stage that are not done."""
+    return [stage for jobs in work.stages() if (stage := [job for job in jobs if not work.done(job)])]
+
+
+def _do(
+    work: SomeWork, stages: list[list[Job]], executor: Executor, progress: Callable[[Progress], None], share: Share
+) -> None:
     jobs = work.jobs()
-    mine = (share or Share()).of(jobs)
-    left = [job for job in jobs if not work.done(job)]
-    clock = _Clock(work, executor.workers, left)
+    mine = share.of(jobs)
+    clock = _Clock(work, executor.workers, list(itertools.chain.from_iterable(stages)))
 
     def report(doing: str) -> None:
         clock.look()
         progress(Progress(len(jobs) - len(clock.left), len(jobs), clock.seconds_left(), doing))
 
     report("starting")
-    for stage in sorted({job.stage for job in left}):
-        waiting = [job for job in left if job.stage == stage]
+    for waiting in stages:
         while waiting:
             for job, outcome in executor.attempts([job for job in waiting if job in mine]):
                 if outcome is Outcome.DONE:

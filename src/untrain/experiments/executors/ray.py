@@ -6,7 +6,10 @@ this process stores them. A job whose worker or node was lost is tried again.
 
 import functools
 import os
+import signal
+import socket
 import tempfile
+import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -58,11 +61,27 @@ def on_ray(work: SomeWork, workers: int | None, address: str | None) -> Iterator
 
 
 def _connect(ray: ModuleType, address: str | None) -> None:
+    on_stop = signal.getsignal(signal.SIGTERM)
     try:
+        if address is not None and address not in ("auto", "local"):
+            _reach(address)
         ray.init(address, log_to_driver=False, logging_level="error", include_dashboard=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = "on this machine" if address is None else f"at {address}"
         raise ConfigError(f"There is no Ray cluster {where} that can be used: {first_line(error)}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_stop)  # Ray puts its own in this place
+
+
+def _reach(address: str) -> None:
+    """Make sure that something answers; Ray would try for minutes.
+
+    Raises:
+        OSError, ValueError: nothing does, or it is no address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host, int(port)), 10).close()
 
 
 class _Tasks:
