@@ -154,6 +154,18 @@ def test_a_run_and_a_helper_work_together(tmp_path: Path, serial: dict[str, byte
     assert sum(step.doing.startswith("waiting for ") for step in told) >= 1
 
 
+def test_a_job_reads_the_files_that_it_needs_and_no_others(tmp_path: Path, serial: dict[str, bytes]) -> None:
+    """Each job is done in a directory that holds nothing else."""
+    work = Slow(tiny().resolved(), tmp_path / "serial")
+    kinds = {(type(job), getattr(job, "arm", None)): job for job in work.jobs()}
+    assert len(kinds) >= 12
+    for number, job in enumerate(kinds.values()):
+        alone = Slow(work.experiment, tmp_path / str(number))
+        for needed in alone.needs(job):
+            alone.keep(needed, serial[str(work.path(needed).relative_to(work.directory))])
+        assert alone.make(job) == serial[str(work.path(job).relative_to(work.directory))]
+
+
 def test_shares_are_parts_of_every_pace() -> None:
     work = ComparisonWork(tiny().resolved(), Path("nowhere"))
     all_jobs = work.jobs()
