@@ -52,6 +52,7 @@ class RequestKeywords(Training):
     validation: "Examples | None"
     previous: Path | None
     key: bytes | None
+    pretrained: str | None
 
 
 @dataclass(frozen=True)
@@ -279,6 +280,8 @@ class RequestInputs:
         validation: validation data outside the training set, given like --data
         previous: directory of the previous request, whose model is to forget more
         key: request.key of the previous requests, if it is not in their directory
+        pretrained: where weights come from that --model does not draw at random, such as "ImageNet, torchvision"; this
+            declares that no forgotten example was used for them, and is published
     """
 
     ids: OptionalFile = None
@@ -287,6 +290,7 @@ class RequestInputs:
     validation: OptionalSource = None
     previous: OptionalDirectory = None
     key: OptionalFile = None
+    pretrained: Annotated[str | None, option("TEXT")] = None
 
     def read(self, inputs: Inputs, status: Status) -> "tuple[nn.Module, Examples, list[str], RequestKeywords]":
         """The arguments of every verb that takes a request: model, examples, ids, and keywords.
@@ -325,6 +329,7 @@ class RequestInputs:
                 "validation": validation,
                 "previous": self.previous,
                 "key": key,
+                "pretrained": self.pretrained,
             },
         )
 

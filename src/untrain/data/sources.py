@@ -17,6 +17,7 @@ from untrain.data.examples import Examples, Labels, Positions
 from untrain.data.files import DELIMITED, from_delimited, from_parquet
 from untrain.data.images import FORMATS, SUFFIXES, Pictures, Transformed, check_inside
 from untrain.data.memory import MEMORY_LIMIT
+from untrain.data.prepare import noted
 from untrain.data.selection import Selection
 from untrain.data.surf.read import NAME as SURF
 from untrain.data.surf.read import find_surf, read_surf
@@ -111,7 +112,7 @@ def load(
         if transform is not None:
             cells: Any = columns.inputs
             columns = replace(columns, inputs=Transformed(cells, transform, name))
-    return columns.examples(choice.rows, memory_limit)
+    return noted(columns.examples(choice.rows, memory_limit), transform)
 
 
 def check_source(source: str) -> None:

@@ -42,6 +42,7 @@ def audit(
     method: str = "auto",
     validation: object | None = None,
     factory: Factory | None = None,
+    pretrained: str | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
     models: int = 32,
@@ -61,6 +62,7 @@ def audit(
         method: `name` or `name:preset`; `auto` audits the method that `auto` would try first.
         validation: examples outside the training set, to compare accuracy on.
         factory: builds a new model; required, unless the model is a population that has one.
+        pretrained: where weights come from that the factory does not draw at random, as you declare.
         recipe: how the model was trained; required likewise.
         seed: root of all random draws.
         models: number of models of each kind, at least 8; a certificate takes 16.
@@ -88,7 +90,7 @@ def audit(
     history = read_history(previous, key)
     case = check_request(
         model, examples, ids, validation, history,
-        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies,
+        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies, pretrained=pretrained,
     )  # fmt: skip
     resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     spec = _first_choice(case) if method == "auto" else method

@@ -16,9 +16,11 @@ from untrain.data import Examples, as_examples, find_copies, forget_ids, ids_of_
 from untrain.errors import UntrainError, first_line
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
+from untrain.records import Copies
 from untrain.workflows.case import Case, check_request, describe_copies
 from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
-from untrain.workflows.compare import check_fit, check_validation, correct, logits_of
+from untrain.workflows.compare import check_validation, correct, logits_of
+from untrain.workflows.fit import check_fit
 from untrain.workflows.forget import Forgotten, read_history
 
 T = TypeVar("T")
@@ -75,8 +77,10 @@ def doctor(
     ids: Iterable[str] = (),
     *,
     subjects: Iterable[str] | None = None,
+    with_copies: bool = False,
     validation: object | None = None,
     factory: Factory | None = None,
+    pretrained: str | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
     time_budget: float | None = None,
@@ -91,8 +95,10 @@ def doctor(
         examples: everything that the model was trained on.
         ids: ids of the examples to be forgotten.
         subjects: persons or things whose examples are to be forgotten.
+        with_copies: whether their copies and near copies are to be forgotten as well.
         validation: examples outside the training set, or None.
         factory: builds a new model.
+        pretrained: where weights come from that the factory does not draw at random, as you declare.
         recipe: how the model was trained.
         seed: root of all random draws.
         time_budget: of forgetting, in seconds.
@@ -127,7 +133,16 @@ def doctor(
         return Diagnosis(facts, problems.sentences, warnings)
     case = problems.attempt(
         lambda: check_request(
-            model, train, wanted, held_out, read_history(previous, key), factory=factory, recipe=recipe, seed=seed
+            model,
+            train,
+            wanted,
+            held_out,
+            read_history(previous, key),
+            factory=factory,
+            recipe=recipe,
+            seed=seed,
+            with_copies=with_copies,
+            pretrained=pretrained,
         )
     )
     if case is None:
@@ -140,7 +155,7 @@ def doctor(
     if choice is None:
         warnings = (*warnings, "No method that auto knows fits.")
     warnings = (*warnings, *_request_warnings(case))
-    facts = (*facts, audit_cost(situation))
+    facts = (*facts, *_copies_taken(case.copies), audit_cost(situation))
     return Diagnosis(facts, (), warnings, choice, tuple(options(situation)), situation.pass_seconds)
 
 
@@ -216,6 +231,16 @@ def _data_warnings(train: Examples, validation: Examples | None) -> Iterator[str
         )
     elif count := int(find_copies(train, validation).sum()):
         yield f"{count} validation examples have exactly the inputs of a training example, so they say little."
+
+
+def _copies_taken(copies: Copies) -> Iterator[str]:
+    """How many copies are forgotten although nobody named them."""
+    if copies.exact_taken or copies.near_taken:
+        near = "" if copies.threshold is None else f" ({copies.measure}: at most {copies.threshold:.3g})"
+        yield (
+            f"{copies.exact_taken} exact and {copies.near_taken} near copies of the examples that were named are "
+            f"forgotten as well{near}."
+        )
 
 
 def _request_warnings(case: Case) -> Iterator[str]:

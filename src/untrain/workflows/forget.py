@@ -46,7 +46,7 @@ from untrain.records import (
 from untrain.records.commitment import seed_commitment
 from untrain.records.record import FileDigest
 from untrain.report.record import EVIDENCE, reply
-from untrain.workflows.case import Case, History, check_request, describe_copies
+from untrain.workflows.case import Case, History, check_request, describe_copies, preparation_of
 from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
 from untrain.workflows.retrained import Arm, AuditModels
 from untrain.workflows.verdict import Evidence, Judgment, judge
@@ -127,6 +127,7 @@ def forget(
     checkpoint: Checkpoint | None = None,
     validation: object | None = None,
     factory: Factory | None = None,
+    pretrained: str | None = None,
     recipe: Recipe | None = None,
     seed: int | None = None,
     time_budget: float | None = None,
@@ -165,6 +166,8 @@ def forget(
             them, and the forgotten examples are compared with them. Without them, accuracy is compared on the retained
             examples, and nothing checks the forgetting.
         factory: builds a new model, for methods that train one; default the population's.
+        pretrained: where weights come from that the factory does not draw at random, such as "ImageNet, torchvision".
+            It declares that no forgotten example was used for them, and is published with the record.
         recipe: how the model was trained, for the same methods; default the population's.
         seed: root of all random draws; default one derived from the key, which nobody else can guess. The same key then
             gives the same result. With a seed that can be guessed, a person who has the data can find out by trial
@@ -204,7 +207,7 @@ def forget(
     about = _About(basis, retraining_due, {Path(path).name: sha256_of_file(Path(path)) for path in descendants})
     case = check_request(
         model, examples, ids, validation, read_history(previous, key),
-        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies,
+        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies, pretrained=pretrained,
     )  # fmt: skip
     if audit is not None:
         resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
@@ -355,6 +358,8 @@ def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop:
             basis=about.basis,
         ),
         copies=case.copies,
+        preparation=preparation_of(request.forget),
+        pretrained=case.pretrained if case.can_retrain else None,
         applied=Applied(
             method=attempt.spec,
             settings=_settings(case, attempt.method),
@@ -447,6 +452,8 @@ def _limits(case: Case, attempt: _Attempt, about: _About) -> Iterator[str]:
             "for each, and accuracy leaves them out."
         )
     yield from describe_copies(case.copies)
+    if case.pretrained is not None and case.can_retrain:
+        yield f"New models start from weights of another training, as declared and not checked: {case.pretrained}."
     if about.descendants:
         yield (
             f"{len(about.descendants)} models were derived from the original and still hold what it learned from the "

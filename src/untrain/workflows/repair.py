@@ -21,6 +21,8 @@ from untrain.models import Factory
 from untrain.population import Population, Recipe, recipe_for, suited
 from untrain.workflows.choose import resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct, logits_of
+from untrain.workflows.factory import check_builds_anew
+from untrain.workflows.fit import check_fit
 
 _FIFTH = 5
 _WORST_CONDITION = 20.0
@@ -130,8 +132,9 @@ def repair(
         progress: called with a few words before each step.
 
     Raises:
-        InputError: see `detect`; or the review file cannot be read, there are no validation examples, they are among
-            the training examples or have other classes or shapes, or a whole class would be forgotten.
+        InputError: see `detect`; or the model does not fit its examples, see `check_fit`; or the factory builds trained
+            networks, and the method new ones; or the review file cannot be read, there are no validation examples, they
+            are among the training examples or have other classes or shapes, or a whole class would be forgotten.
         UndecidableError: the labels do not tell which of them are wrong.
         NotSupportedError: the scorer or the method needs a factory and a recipe, or another kind of network.
         ConfigError: there is no such scorer or method.
@@ -157,6 +160,10 @@ def repair(
     if model is None:
         say("training a network")
     subject = as_subject(model, case.examples, seed, factory, recipe, case.validation)
+    if model is not None:
+        check_fit(subject.logits, case.examples)
+        if unlearning.needs_factory:
+            check_builds_anew(subject.model, case.examples)
     if case.confirmed is None:
         say("looking for wrong labels")
         suspects = inspect(subject, scorer, noise_ratio)
