@@ -183,14 +183,15 @@ class Training:
         chunk, optimizer, kept = self._parts[number]
         chunk.attach()
         own = None if subsets is None else torch.from_numpy(subsets[chunk.rows]).to(self.models.device)
-        bounds = batch_bounds(len(examples) if own is None else own.shape[1], self.recipe.batch_size)
-        left = total = int(np.ceil(epochs * len(bounds) - 1e-9))
+        count = len(examples) if own is None else own.shape[1]
+        bounds = batch_bounds(count, self.recipe.batch_size)
+        left = int(np.ceil(epochs * len(bounds) - 1e-9))
         epoch = self.epoch
         while left > 0 and not _is_done(kept):
             self._run_epoch(chunk, optimizer, examples, epoch, bounds[:left], len(bounds), beside, own)
             chunk.collect()
+            advance(chunk.size * count * min(left / len(bounds), 1))
             left -= len(bounds)
-            advance(number * total + total - max(0, left), len(self._parts) * total)
             epoch += 1
             self._end_epoch(chunk, kept, epoch, examples, validation)
         self._end(kept, epoch)
@@ -268,6 +269,7 @@ class Training:
                 slot.join()
                 slot.store(self.models.tensors)
                 self._end_epoch(chunk, kept, epoch + 1, examples, validation)
+            advance(len(together) * count * min(left / len(bounds), 1))
             left -= len(bounds)
             epoch += 1
         for _, (*_, kept) in together:

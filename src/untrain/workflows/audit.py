@@ -16,6 +16,7 @@ from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
 from untrain.core.files import check_writable
 from untrain.core.levels import FEWEST_MODELS
+from untrain.core.progress import plan
 from untrain.core.text import percent
 from untrain.errors import InputError
 from untrain.models import Factory
@@ -96,6 +97,7 @@ def audit(
     spec = _first_choice(case) if method == "auto" else method
     unlearning = resolve_method(spec, case.can_retrain, case.recipe)
     work = AuditModels(case, models, None if checkpoint_dir is None else Path(checkpoint_dir), say)
+    plan(work.work(unlearning) + 2 * work.work(work.retraining))
     with work.interruptible():
         unlearned, retrained = work.arm(f"forgetting by {spec}", unlearning), work.retrained()
         again = work.retrained(f"{RETRAINED}, once more")

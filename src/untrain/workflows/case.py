@@ -13,7 +13,7 @@ from untrain.core.estimate import Estimate
 from untrain.core.randomness import Streams
 from untrain.data import Examples, Nearness, Prepare, as_examples, contents, find_copies, forget_ids, ids_of_subjects
 from untrain.errors import InputError
-from untrain.methods import Request
+from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, recipe_for, settled
@@ -141,6 +141,11 @@ class Case:
     def can_retrain(self) -> bool:
         """Whether factory and recipe of the original are known."""
         return self.recipe is not None and self.original.factory is not None
+
+    def work(self, method: Method, models: int = 1) -> float:
+        """The work of a method on so many models; see `untrain.core.progress`."""
+        passes = method.passes(self.request.recipe)
+        return models * len(self.request.retain) * (1.0 if passes is None else passes)
 
     @cached_property
     def retained_copies(self) -> npt.NDArray[np.bool_]:

@@ -11,9 +11,11 @@ from torch import nn
 
 from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
+from untrain.core.progress import advance, part, plan
 from untrain.core.text import percent
 from untrain.data import Examples, as_examples, find_copies, forget_ids, ids_of_subjects
 from untrain.errors import UntrainError, first_line
+from untrain.methods import METHODS
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
 from untrain.records import Copies
@@ -24,6 +26,9 @@ from untrain.workflows.fit import check_fit
 from untrain.workflows.forget import Forgotten, read_history
 
 T = TypeVar("T")
+
+_STEPS = 4
+"""Steps of `doctor` before each method is tried."""
 
 _TINY = 5
 """A class with fewer retained examples than this can hardly be learned."""
@@ -112,6 +117,7 @@ def doctor(
     ids = ids if isinstance(ids, str) else list(ids)
     subjects = None if subjects is None else tuple(subjects)
     problems = _Problems()
+    plan(_STEPS + len(METHODS.names()))
     say("checking the data")
     train = problems.attempt(lambda: as_examples(examples))
     if train is None:
@@ -131,6 +137,8 @@ def doctor(
         facts = (*_accuracies(model, logits, train, held_out), *facts)
     if problems.sentences:
         return Diagnosis(facts, problems.sentences, warnings)
+    advance(1)
+    say("checking the request")
     case = problems.attempt(
         lambda: check_request(
             model,
@@ -147,14 +155,18 @@ def doctor(
     )
     if case is None:
         return Diagnosis(facts, problems.sentences, warnings)
+    advance(1)
+    say("looking for copies")
+    warnings = (*warnings, *_request_warnings(case))
+    advance(1)
     say("trying the methods")
     situation = Situation(case.original, case.request, case.can_retrain, time_budget)
-    if problems.attempt(lambda: situation.pass_seconds) is None:
-        return Diagnosis(facts, problems.sentences, warnings)
-    choice = next(candidates(situation), None)
+    with part(1):
+        if problems.attempt(lambda: situation.pass_seconds) is None:
+            return Diagnosis(facts, problems.sentences, warnings)
+        choice = next(candidates(situation), None)
     if choice is None:
         warnings = (*warnings, "No method that auto knows fits.")
-    warnings = (*warnings, *_request_warnings(case))
     facts = (*facts, *_copies_taken(case.copies), audit_cost(situation))
     return Diagnosis(facts, (), warnings, choice, tuple(options(situation)), situation.pass_seconds)
 
