@@ -108,7 +108,10 @@ class Inputs:
 
         status.show(f"reading {self.data}")
         if (published := self.published) is not None:
-            return published.examples(self.data, label=self.label, limit=self.limit, seed=self.root)
+            return published.examples(
+                self.data, label=self.label, inputs=self.inputs, group=self.group, limit=self.limit,
+                memory_limit=self.memory_limit, seed=self.root,
+            )  # fmt: skip
         return load(
             self.data,
             data_dir=self.data_dir,
@@ -148,9 +151,11 @@ class Inputs:
         """
         from untrain.data.sources import check_source
 
-        _ = self.preparation
+        preparation = self.preparation
         if self.published is None:
             check_source(self.data)
+        elif preparation is not None:
+            raise ConfigError(f"A published model prepares its inputs itself; leave out {preparation}.")
         if self.recipe is not None:
             read_recipe(self.recipe)
         if self.weights is not None and not self.weights.startswith("hf://"):
@@ -206,7 +211,10 @@ class Inputs:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if (published := self.published) is not None:
             keywords = Training(factory=None, recipe=given, seed=self.root, progress=status.show)
-            return published.load().to(device), keywords
+            module = published.load()
+            if self.weights is not None:
+                load_weights(module, _local(self.weights), strip_prefix=self.strip_prefix)
+            return module.to(device), keywords
         factory, suited = _factory(self.model, examples)
         module = _built(factory, examples)
         training = Training(factory=factory, recipe=given, seed=self.root, progress=status.show)
@@ -306,11 +314,13 @@ class RequestInputs:
 
         if inputs.weights is None and self.previous is not None:
             inputs = dataclasses.replace(inputs, weights=str(self.previous / MODEL))
-        if inputs.weights is None:
-            raise ConfigError("The weights of a trained model are missing; pass --weights or --previous.")
+        if inputs.weights is None and inputs.published is None:
+            raise ConfigError(
+                "The weights of a trained model are missing; pass --weights or --previous, or a published model."
+            )
         inputs = dataclasses.replace(inputs, group=self.subject_column)
         inputs.check()
-        if self.validation is not None:
+        if self.validation is not None and inputs.published is None:
             check_source(self.validation)
         if self.ids is None and not self.subject:
             raise ConfigError("Nothing is named that is to be forgotten; pass --ids or --subject.")
@@ -338,9 +348,9 @@ def _validation(source: str, inputs: Inputs, status: Status) -> "Examples":
     import numpy as np
 
     examples = dataclasses.replace(inputs, data=source, limit=None).examples(status)
-    if not Path(source).is_dir():
+    if not Path(source).is_dir() and inputs.published is None:
         return examples
-    # Ids are paths below the folder; the same path below two folders is not the same image.
+    # Ids are paths below the folder, or rows; the same path below two folders is not the same image.
     return dataclasses.replace(examples, ids=np.asarray([f"validation/{name}" for name in examples.ids]))
 
 
