@@ -3,11 +3,11 @@
 No code of a repository is run: only safetensors, configurations and data files are fetched and read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -17,9 +17,10 @@ from untrain.core.files import write_file
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
 from untrain.data import Examples
+from untrain.data.examples import Array
 from untrain.data.images import upright
 from untrain.data.memory import MEMORY_LIMIT, check_memory
-from untrain.data.selection import Selection
+from untrain.data.selection import Selection, input_names
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.hub import fetch_snapshot
 from untrain.population import guarded
@@ -36,6 +37,14 @@ def is_published(model: str | None) -> bool:
     return model is not None and (model.startswith("hf://") or (Path(model) / CONFIG).is_file())
 
 
+class Config(Protocol):
+    """What is read of a configuration of `transformers`."""
+
+    architectures: list[str] | None
+    num_labels: int
+    id2label: dict[int, str]
+
+
 @dataclass(frozen=True)
 class Published:
     """A published classifier.
@@ -48,7 +57,7 @@ class Published:
 
     directory: Path
     task: str
-    config: Any
+    config: Config
 
     @classmethod
     def read(cls, model: str) -> "Published":
@@ -86,7 +95,7 @@ class Published:
         kinds = {"image": "AutoModelForImageClassification", "text": "AutoModelForSequenceClassification"}
         with _quiet():
             module: nn.Module = guarded(
-                f"the weights of a {self.config.architectures[0]} as safetensors in {self.directory}",
+                f"the weights of a {', '.join(self.config.architectures or ())} as safetensors in {self.directory}",
                 lambda: getattr(transformers, kinds[self.task]).from_pretrained(
                     self.directory, use_safetensors=True, trust_remote_code=False, local_files_only=True
                 ),
@@ -131,7 +140,7 @@ class Published:
             rows = Streams(seed).child("limit", "train").generator("rows").permutation(len(table))[:limit]
             table = table.select(np.sort(rows))
         named = [name for name, feature in table.features.items() if getattr(feature, "names", None)]
-        selection = Selection.of(label, inputs, group=group)
+        selection = Selection(label, input_names(inputs), group=group)
         label, group = selection.label_of(table.features, named, data), group or "group"
         column = inputs or _input_column(table.features, {label, "id", group}, self.task, data)
         numbers = self._class_numbers(table[label], table.features[label], data)
@@ -148,7 +157,7 @@ class Published:
         groups = [str(name) for name in table[group]] if group in table.features else None
         return Examples.of(prepared, numbers, ids, classes, groups)
 
-    def _class_numbers(self, labels: Any, feature: Any, data: str) -> list[int]:  # noqa: ANN401
+    def _class_numbers(self, labels: Sequence[object], feature: object, data: str) -> list[int]:
         """Labels as numbers of the model's outputs: by name, unless the model's or the data's classes have none."""
         number_of = {str(name).casefold(): int(number) for number, name in self.config.id2label.items()}
         names = getattr(feature, "names", None)
@@ -156,8 +165,8 @@ class Published:
         if all(str(value).casefold() in number_of for value in values):
             return [number_of[str(value).casefold()] for value in values]
         generic = all(name.startswith("label_") for name in number_of)
-        numbers = list(labels)
-        if all(isinstance(n, int) and 0 <= n < len(number_of) for n in numbers) and (generic or not names):
+        numbers = [label for label in labels if isinstance(label, int) and 0 <= label < len(number_of)]
+        if len(numbers) == len(values) and (generic or not names):
             return numbers
         unknown = next(value for value in values if str(value).casefold() not in number_of)
         known = ", ".join(map(str, self.config.id2label.values()))
@@ -166,7 +175,7 @@ class Published:
             "rename them in the data or in the model's config.json."
         )
 
-    def _prepared(self, cells: Any, memory_limit: float) -> dict[str, np.ndarray[Any, Any]]:  # noqa: ANN401
+    def _prepared(self, cells: Sequence[Any], memory_limit: float) -> dict[str, Array]:
         """Inputs by name."""
         transformers = extra("hf", "transformers")
         if self.task == "text":
@@ -254,7 +263,7 @@ def _section(repaired: Repaired, data: str) -> Iterator[str]:
             yield f"- {name}: {count}"
 
 
-def _input_column(features: Mapping[str, Any], others: set[str], task: str, data: str) -> str:
+def _input_column(features: Mapping[str, object], others: set[str], task: str, data: str) -> str:
     """The only column of pictures or of texts."""
     wanted = {
         "image": lambda f: type(f).__name__ == "Image",
