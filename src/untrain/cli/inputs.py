@@ -318,7 +318,7 @@ class RequestInputs:
             raise ConfigError(
                 "The weights of a trained model are missing; pass --weights or --previous, or a published model."
             )
-        inputs = dataclasses.replace(inputs, group=self.subject_column)
+        inputs = dataclasses.replace(self._prepared(inputs, status), group=self.subject_column)
         inputs.check()
         if self.validation is not None and inputs.published is None:
             check_source(self.validation)
@@ -342,6 +342,22 @@ class RequestInputs:
                 "pretrained": self.pretrained,
             },
         )
+
+    def _prepared(self, inputs: Inputs, status: Status) -> Inputs:
+        """The inputs, prepared as in the previous request unless the options say how."""
+        from untrain.records import read_record
+        from untrain.records.directory import RECORD
+
+        if self.previous is None or inputs.preparation is not None or not (self.previous / RECORD).is_file():
+            return inputs
+        earlier = read_record(self.previous / RECORD).preparation
+        if earlier is None:
+            return inputs
+        size = None if earlier.size is None else "x".join(map(str, earlier.size))
+        mean, std = (",".join(map(str, numbers)) for numbers in (earlier.mean, earlier.std))
+        inputs = dataclasses.replace(inputs, size=size, mean=mean, std=std)
+        status.show(f"inputs are prepared as in the previous request: {inputs.preparation}")
+        return inputs
 
 
 def _validation(source: str, inputs: Inputs, status: Status) -> "Examples":

@@ -211,6 +211,7 @@ def check_request(
     model can be retrained.
     """
     examples = as_examples(data)
+    _check_preparation(examples, history.chain)
     if validation is not None:
         validation = as_examples(validation, classes=examples.classes, prefix="validation/")
     if isinstance(ids, str | bytes):
@@ -227,7 +228,7 @@ def check_request(
     check_fits(models, examples)
     if not any(parameter.requires_grad for parameter in models.skeleton.parameters()):
         raise InputError("The model has no trainable parameters; call requires_grad_(True) on it.")
-    _check_previous(models, examples, history.chain)
+    _check_previous(models, history.chain)
     recipe = recipe or models.recipe
     request = Request(forget, retain, recipe or recipe_for(examples), validation)
     training_logits = logits_of(models, request.training_set)
@@ -330,17 +331,22 @@ def preparation_of(examples: Examples) -> Preparation | None:
     return None if prepare is None else Preparation(size=prepare.size, mean=prepare.mean, std=prepare.std)
 
 
-def _check_previous(models: Population, examples: Examples, chain: Chain | None) -> None:
-    """Refuse a model that is not the one that the previous request left, and inputs that are prepared otherwise."""
+def _check_preparation(examples: Examples, chain: Chain | None) -> None:
+    """Refuse inputs that are prepared otherwise than those of the previous request."""
+    before, now = None if chain is None else chain.records[-1].preparation, preparation_of(examples)
+    if chain is None or before == now:
+        return
+    then = "as they are" if before is None else f"with {Prepare(before.size, before.mean, before.std)}"
+    today = "as they are" if now is None else f"with {examples.preparation}"
+    raise InputError(
+        f"The previous request read its inputs {then}, and they are now read {today}: prepare them as they were then."
+    )
+
+
+def _check_previous(models: Population, chain: Chain | None) -> None:
+    """Refuse a model that is not the one that the previous request left."""
     if chain is None:
         return
-    before, now = chain.records[-1].preparation, preparation_of(examples)
-    if before != now:
-        then = "as they are" if before is None else f"with {Prepare(before.size, before.mean, before.std)}"
-        raise InputError(
-            f"The previous request read its inputs {then}, and they are now read "
-            f"{'as they are' if now is None else f'with {examples.preparation}'}: prepare them as they were then."
-        )
     digest, expected = state_digest(arrays_of(models.module())), chain.records[-1].model.after
     if digest != expected:
         raise InputError(
