@@ -18,7 +18,6 @@ import safetensors.torch
 import torch
 from torch import nn
 
-import untrain as un
 from tests.cli.conftest import build, write_table
 from tests.typed import call, interrupt
 from untrain.data import load

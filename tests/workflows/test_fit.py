@@ -1,19 +1,20 @@
 """Whether a model that knows nothing of its examples is told from one that learned them."""
 
 import itertools
+import re
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from scipy.stats import binom
-from torch import nn
+from torch import Tensor, nn
 
 import untrain as un
 from untrain.data import load
 from untrain.errors import InputError
 from untrain.population import Engine, Population
-from untrain.workflows.fit import _order_level, check_fit
+from untrain.workflows.fit import _order_level, misfit
 
 
 def examples(labels: npt.NDArray[np.int64], classes: int) -> un.Examples:
@@ -22,11 +23,7 @@ def examples(labels: npt.NDArray[np.int64], classes: int) -> un.Examples:
 
 def fits(labels: npt.ArrayLike, predicted: npt.ArrayLike, classes: int) -> bool:
     """Whether a model that predicts so is taken to fit."""
-    try:
-        check_fit(np.eye(classes)[np.asarray(predicted)], examples(np.asarray(labels), classes))
-    except InputError:
-        return False
-    return True
+    return misfit(np.eye(classes)[np.asarray(predicted)], examples(np.asarray(labels), classes)) is None
 
 
 def mostly_right(labels: npt.NDArray[np.int64], accuracy: float, classes: int) -> npt.NDArray[np.int64]:
@@ -67,8 +64,27 @@ def test_models_that_learned_are_accepted(count: int, shares: tuple[float, ...])
 
 def test_naming_the_most_frequent_class_is_chance() -> None:
     labels = np.r_[np.zeros(900, int), np.ones(100, int)]
-    with pytest.raises(InputError, match=r"90.00 %, no better than chance .* It predicts one class for all of them"):
-        check_fit(np.eye(2)[np.zeros(1000, int)], examples(labels, 2))
+    said = misfit(np.eye(2)[np.zeros(1000, int)], examples(labels, 2))
+    assert said is not None
+    assert re.search(r"90.00 %, no better than chance .* It predicts one class for all of them", said)
+
+
+def test_probabilities_and_other_outputs_are_named() -> None:
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 2)
+
+        def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+            return 0 * self.layer(inputs), self.layer(inputs)
+
+    data = blobs(400, (0.5, 0.5))
+    for network, said in (
+        (nn.Sequential(nn.Linear(8, 1), nn.Sigmoid()), "single output lies in 0..1, .* return the logit, without the"),
+        (Pair(), "It returns a tuple of Tensor, Tensor, of which the first part is read.$"),
+    ):
+        with pytest.raises(InputError, match=said):
+            un.forget(network, data, ["1"], method="finetune")
 
 
 def test_a_model_with_weights_on_its_classes_is_accepted_below_the_share_of_the_largest() -> None:
@@ -88,11 +104,13 @@ def test_few_examples_say_nothing_unless_the_model_is_clearly_below_chance() -> 
 def test_another_order_of_the_classes_is_named() -> None:
     labels = np.arange(300) % 10
     names = sorted(range(10), key=lambda number: str(number + 1))  # 1, 10, 2, as folders are sorted
-    with pytest.raises(InputError, match=r"another order: it predicts output 9 for class 'class 1'. Pass classes="):
-        check_fit(np.eye(10)[np.asarray(names)[labels]], examples(labels, 10))
+    said = misfit(np.eye(10)[np.asarray(names)[labels]], examples(labels, 10))
+    assert said is not None
+    assert "another order: it predicts output 9 for class 'class 1'. Pass classes=" in said
     swapped = np.r_[np.arange(8), 9, 8]  # two of ten: the model is right about the others
-    with pytest.raises(InputError, match=r"80.00 %, since its classes stand in another order: it predicts output 9"):
-        check_fit(np.eye(10)[swapped[labels]], examples(labels, 10))
+    said = misfit(np.eye(10)[swapped[labels]], examples(labels, 10))
+    assert said is not None
+    assert "80.00 %, since its classes stand in another order: it predicts output 9" in said
 
 
 def untrained(data: un.Examples, seed: int) -> npt.NDArray[np.floating]:

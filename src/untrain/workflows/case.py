@@ -233,7 +233,7 @@ def check_request(
     request = Request(forget, retain, recipe or recipe_for(examples), validation)
     training_logits = logits_of(models, request.training_set)
     check_logits(training_logits, request.training_set)
-    check_fit(training_logits, request.training_set)
+    check_fit(models, training_logits, request.training_set)
     evaluation_set, measured_on = _evaluation_set(request)
     logits = logits_of(models, evaluation_set)
     check_logits(logits, evaluation_set)

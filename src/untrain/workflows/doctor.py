@@ -201,7 +201,7 @@ def _checked_logits(model: nn.Module | Population, train: Examples) -> npt.NDArr
     check_fits(models, train)
     logits = logits_of(models, train)
     check_logits(logits, train)
-    check_fit(logits, train)
+    check_fit(models, logits, train)
     return logits
 
 

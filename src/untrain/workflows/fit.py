@@ -12,6 +12,8 @@ from untrain.core.levels import ALPHA
 from untrain.core.text import percent
 from untrain.data import Examples
 from untrain.errors import InputError
+from untrain.models.modules import described_output
+from untrain.population import Population, guarded
 
 _CLEARLY = 0.001
 """Level at which an accuracy is below chance, however few the examples are."""
@@ -28,8 +30,34 @@ _RENUMBERED = 0.8
 Counts = npt.NDArray[np.int64]
 
 
-def check_fit(logits: npt.NDArray[np.floating], examples: Examples) -> None:
-    """Refuse a model whose accuracy on its own training examples does not differ from chance, or is below it.
+def check_fit(models: Population, logits: npt.NDArray[np.floating], examples: Examples) -> None:
+    """Refuse a model that `misfit` finds no better than chance.
+
+    Args:
+        models: a population of one.
+        logits: `[n, C]`, its own, finite.
+        examples: the n training examples.
+
+    Raises:
+        InputError: the model does not fit; the message names the likely cause.
+    """
+    sentences = misfit(logits, examples)
+    if sentences is not None:
+        output = guarded("a model that can be called", lambda: _output(models, examples))
+        raise InputError(f"{sentences}{output}")
+
+
+def _output(models: Population, examples: Examples) -> str:
+    """What the model returns, in a sentence, where it is no tensor: the logits may be looked for in a wrong place."""
+    inputs, _ = models.resident(examples.select(range(min(2, len(examples)))))
+    described = described_output(models.module(), inputs)
+    return "" if described is None else f" It returns {described}."
+
+
+def misfit(logits: npt.NDArray[np.floating], examples: Examples) -> str | None:
+    """Why a model does not fit its examples, in sentences that name the likely cause; None if it does.
+
+    It does not fit if its classes stand in another order, or if its accuracy does not differ from chance.
 
     Chance is to name the most frequent class always. The accuracy must exceed it by an exact binomial test at 5 %, and
     with five classes or more, it must be among the highest 5 % over all orders of the classes: an untrained network
@@ -41,35 +69,33 @@ def check_fit(logits: npt.NDArray[np.floating], examples: Examples) -> None:
         logits: `[n, C]`, finite.
         examples: the n training examples; nothing is said of a single class.
 
-    Raises:
-        InputError: the model does not fit; the message names the likely cause.
-
-    Cost: of the test itself, at most 999 sums over a `[C, C]` table.
+    Cost: at most 999 sums over a `[C, C]` table.
     """
     table = _table(logits, examples)
     totals = table.sum(1)
     present = np.flatnonzero(totals)
     if len(present) < 2:
-        return
+        return None
     count, hits, chance = len(examples), int(np.trace(table)), float(totals.max() / len(examples))
     accuracy = f"The model does not fit its training examples: its accuracy on them is {percent(hits / count)}"
     if (moved := _moved(table)) is not None:
-        raise InputError(
+        return (
             f"{accuracy}, since its classes stand in another order: it predicts output {moved[1]} for class "
             f"{examples.classes[moved[0]]!r}. Pass classes= in the order of the model's outputs."
         )
     above = float(binom.sf(hits - 1, count, chance)) <= ALPHA
     if above and _order_level(table[np.ix_(present, present)]) <= ALPHA:
-        return
+        return None
     if float((np.diag(table)[present] / totals[present]).mean()) >= (1 + 1 / len(present)) / 2:
-        return
+        return None
     below = float(binom.cdf(hits, count, chance)) <= _CLEARLY
-    if below or _sees_gain(count, chance):
-        also = "; with its classes in another order, it is often as good" if above else ""
-        raise InputError(
-            f"{accuracy}, {'below' if below else 'no better than'} chance (always naming the most frequent class gives "
-            f"{percent(chance)}{also}). {_advice(table, examples)}"
-        )
+    if not below and not _sees_gain(count, chance):
+        return None
+    also = "; with its classes in another order, it is often as good" if above else ""
+    return (
+        f"{accuracy}, {'below' if below else 'no better than'} chance (always naming the most frequent class gives "
+        f"{percent(chance)}{also}). {_advice(table, logits, examples)}"
+    )
 
 
 def _table(logits: npt.NDArray[np.floating], examples: Examples) -> Counts:
@@ -123,8 +149,10 @@ def _moved(table: Counts) -> tuple[int, int] | None:
     return int(moved[0]), int(columns[moved[0]])
 
 
-def _advice(table: Counts, examples: Examples) -> str:
+def _advice(table: Counts, logits: npt.NDArray[np.floating], examples: Examples) -> str:
     """What to look at, where a model knows nothing of its examples."""
+    if logits.shape[1] == 2 and not logits[:, 0].any() and logits[:, 1].min() >= 0 and logits[:, 1].max() <= 1:
+        return "Its single output lies in 0..1, as a probability does; return the logit, without the sigmoid."
     largest = max(float(np.abs(array).max()) for array in examples.arrays.values())
     constant = " It predicts one class for all of them." if (table.sum(0) > 0).sum() == 1 else ""
     return (

@@ -167,7 +167,7 @@ def repair(
     with part(network):
         subject = as_subject(model, case.examples, seed, factory, recipe, case.validation)
     if model is not None:
-        check_fit(subject.logits, case.examples)
+        check_fit(subject.model, subject.logits, case.examples)
         if unlearning.needs_factory:
             check_builds_anew(subject.model, case.examples)
     if case.confirmed is None:
