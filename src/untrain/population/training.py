@@ -94,6 +94,10 @@ class _Run:
         """Where the batches of the second set begin and end."""
         return [] if self.beside is None else batch_bounds(len(self.beside[0]), self.beside[1])
 
+    def work(self, left: int) -> float:
+        """Examples that a model learns in an epoch, of which so many steps are left."""
+        return self.bounds[min(left, len(self.bounds)) - 1][1]
+
 
 class Training:
     """A training that can be continued: optimizer state, schedule and epoch count live as long as it does.
@@ -215,15 +219,11 @@ class Training:
         while left > 0 and not _is_done(kept):
             self._run_epoch(chunk, optimizer, run, epoch, range(min(left, len(run.bounds))))
             chunk.collect()
+            advance(chunk.size * run.work(left))
             left -= len(run.bounds)
             epoch += 1
-            self._tell(number, 1, run, left)
             self._end_epoch([(chunk, kept)], epoch, run)
         self._end(kept, epoch)
-
-    def _tell(self, first: int, count: int, run: _Run, left: int) -> None:
-        """Tell how many steps are done, where as many are left to `count` parts from `first` on."""
-        advance(first * run.steps + count * (run.steps - max(0, left)), len(self._parts) * run.steps)
 
     def _end_epoch(self, parts: list[tuple[Chunk, Best | Converging]], epoch: int, run: _Run) -> None:
         """What follows when `epoch` epochs of these parts, of as many models each, are done."""
@@ -286,9 +286,9 @@ class Training:
             advance_together([slot for slot, *_ in training], steps)
             for slot, *_ in training:
                 slot.store(self.models.tensors)
+            advance(len(training) * run.work(left))
             left -= len(run.bounds)
             epoch += 1
-            self._tell(first, len(together), run, left)
             self._end_epoch([(chunk, kept) for _, chunk, kept in training], epoch, run)
             training = [part for part in training if not _is_done(part[2])]
         for slot, chunk, kept in together:

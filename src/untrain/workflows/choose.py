@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from untrain.core.levels import FEWEST_MODELS
+from untrain.core.progress import part
 from untrain.core.registry import base_name
 from untrain.core.text import duration
 from untrain.data import Examples
@@ -260,7 +261,12 @@ def options(situation: Situation) -> list[Option]:
 
     Cost: a trial of each on a few examples.
     """
-    return [option(situation, situation.spec(name)) for name in METHODS.names()]
+    return [_tried(situation, name) for name in METHODS.names()]
+
+
+def _tried(situation: Situation, name: str) -> Option:
+    with part(1):
+        return option(situation, situation.spec(name))
 
 
 def audit_cost(situation: Situation) -> str:

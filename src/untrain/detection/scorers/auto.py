@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.detection.base import Finding, Scorer, Scores, Subject
-from untrain.detection.cross_validation import cross_validate
+from untrain.detection.cross_validation import TRAININGS, cross_validate
 from untrain.detection.judgment import (
     NEIGHBORS,
     check_above_chance,
@@ -36,7 +36,7 @@ from untrain.detection.judgment import (
 from untrain.detection.linear import nearest_components, neighbor_votes, principal_components
 from untrain.detection.noise_transition import fit_posterior
 from untrain.detection.scorers.linear import Linear
-from untrain.population import Population
+from untrain.population import Population, Recipe
 
 _FIRST, _LATER = 0.5, 0.375
 """Shares of the recipe for the first and for each later cross-validation."""
@@ -79,6 +79,10 @@ class Auto(Scorer, frozen=True, tag="auto"):
         last = _votes(_features(folds.last, subject), posterior.classes, labels)
         finding = judge(log_p + log_votes(last), labels, start.transition, views=[log_votes(by_inputs)])
         return replace(finding, evidence={**finding.evidence, "noise_ratio_of_each_round": rounds})
+
+    def passes(self, recipe: Recipe) -> float:
+        """Of all rounds, on all labels."""
+        return TRAININGS * sum(recipe.compressed(share).epochs for share in (_FIRST, _LATER, _LATER))
 
 
 def _votes(features: npt.NDArray[np.floating], votes: Scores, labels: npt.NDArray[np.int64]) -> Scores:
