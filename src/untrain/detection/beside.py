@@ -7,8 +7,10 @@ from untrain.data import Examples
 from untrain.data.duplicates import NEAR
 from untrain.detection.base import Evidence
 
-NEAR_DUPLICATES, OUTLIERS, LEFT_ALONE, BESIDE = "near_duplicates", "outliers", "left_alone", "beside"
-"""Keys of the evidence: positions of examples, class numbers, and all of it in sentences."""
+NEAR_DUPLICATES, OUTLIERS, LEFT_ALONE, BY_EXAMPLE, BESIDE = (
+    "near_duplicates", "outliers", "left_alone", "by_example", "beside",
+)  # fmt: skip
+"""Keys of the evidence: positions of examples, class numbers, whether noise depends on the example, and sentences."""
 
 _FAR = 6.0
 """Deviations of the logarithm of a distance, as estimated from the median, from which an example is an outlier."""
@@ -35,6 +37,11 @@ def notice(distances: npt.NDArray[np.floating]) -> Evidence:
 def sentences(evidence: Evidence, examples: Examples) -> list[str]:
     """A sentence for each kind of finding, with the first few ids or names."""
     lines = []
+    if evidence.get(BY_EXAMPLE):
+        lines.append(
+            "Neighbors disagree more often than confusion of classes explains, so labels that most of the ten nearest "
+            "examples contradict are flagged; where classes overlap, correct ones are among them."
+        )
     if alone := [examples.classes[label] for label in evidence.get(LEFT_ALONE, [])]:
         what = "class was" if len(alone) == 1 else "classes were"
         lines.append(
