@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.data import Examples
-from untrain.data.duplicates import NEAR
+from untrain.data.duplicates import near_threshold
 from untrain.detection.base import Evidence
 
 NEAR_DUPLICATES, OUTLIERS, LEFT_ALONE, BY_EXAMPLE, BESIDE = (
@@ -21,7 +21,7 @@ _SHOWN = 3
 def notice(distances: npt.NDArray[np.floating]) -> Evidence:
     """Positions of near-duplicates and outliers, from the distances `[n, k]` to the nearest neighbors among features.
 
-    A near-duplicate is as close to another example as a near copy may be, by the share `NEAR`. An
+    A near-duplicate is as close to another example as a near copy may be, by the rule of `untrain.data.duplicates`. An
     outlier is farther from its neighbors than all but very few would be, if logarithms of distances were normal.
     """
     nearest, mean = distances[:, 0], distances.mean(1)
@@ -29,7 +29,7 @@ def notice(distances: npt.NDArray[np.floating]) -> Evidence:
     deviation = 1.4826 * float(np.median(np.abs(log_mean - np.median(log_mean))))
     far = log_mean > np.median(log_mean) + _FAR * max(deviation, 0.05)
     return {
-        NEAR_DUPLICATES: np.flatnonzero(nearest <= NEAR * np.median(nearest)).tolist(),
+        NEAR_DUPLICATES: np.flatnonzero(nearest <= (near_threshold(nearest) or 0.0)).tolist(),
         OUTLIERS: np.flatnonzero(far).tolist(),
     }
 

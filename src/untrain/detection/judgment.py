@@ -34,7 +34,7 @@ from untrain.detection.linear import (
     principal_components,
     well_conditioned,
 )
-from untrain.detection.neighborhoods import contradictions
+from untrain.detection.neighborhoods import find_refutation
 from untrain.detection.noise_transition import Posterior, fit_posterior
 from untrain.errors import UndecidableError
 
@@ -170,28 +170,29 @@ def judge(
     predicted = log_p.argmax(1)
     alone = classes_left_alone(predicted, labels)
     judged = ~np.isin(labels, alone)
-    wrong = (errors > 0.5) & judged
-    ratio = float(errors[judged].sum() / len(labels))
-    disagree = predicted != labels
-    local = None if neighbors is None else contradictions(neighbors, labels, log_p.shape[1])
-    by_example = local is not None and local.refutes(ratio)
-    if local is not None and by_example:
-        wrong, disagree = local.contradicted & judged, disagree | local.contradicted
-        ratio = float(wrong.mean())
-    missed = model_error(log_p, labels, ~wrong)
+    wrong, suggested = (errors > 0.5) & judged, posterior.classes.argmax(1)
+    ratio = fitted = float(errors[judged].sum() / len(labels))
+    missed, disagree = model_error(log_p, labels, ~wrong), predicted != labels
+    refutation = None if neighbors is None else find_refutation(neighbors, labels, log_p.shape[1], fitted)
+    if refutation is not None:
+        wrong, suggested = (
+            refutation.contradicted & judged,
+            np.where(refutation.contradicted, refutation.votes, suggested),
+        )
+        ratio, disagree = float(wrong.mean()), disagree | refutation.contradicted
     disagreement = float(disagree.mean())
     return Finding(
         scores=_log_odds(np.sum([log_p, *views], axis=0), labels, posterior),
         wrong=wrong,
         noise_ratio=ratio,
-        interval=interval(ratio, missed, disagreement, len(labels)),
-        model_error=missed,
-        suggested=posterior.classes.argmax(1),
+        interval=interval(fitted, missed, disagreement, len(labels)),
+        model_error=model_error(log_p, labels, ~wrong),
+        suggested=suggested,
         evidence={
             "transition": np.round(posterior.transition, 4).tolist(),
             "temperature": posterior.temperature,
             "disagreement": disagreement,
-            BY_EXAMPLE: by_example,
+            BY_EXAMPLE: refutation is not None,
             LEFT_ALONE: alone.tolist(),
         },
     )

@@ -35,25 +35,30 @@ class Contradictions:
     """Labels against those of their neighbors.
 
     Attributes:
-        contradicted: `[n]`, whether another label is more frequent among the ten nearest.
+        votes: `[n]`, the most frequent class among the ten nearest.
+        contradicted: `[n]`, whether it is more frequent than the label.
         excess: half of the excess of differing nearest neighbors: a lower bound of the share of wrong labels.
         lower: its lower confidence limit, 97.5 % one-sided.
     """
 
+    votes: Labels
     contradicted: Mask
     excess: float
     lower: float
 
-    def refutes(self, noise_ratio: float) -> bool:
-        """Whether more labels are wrong than a fit says, and the contradicted ones are worth a look."""
-        return self.lower > noise_ratio and self.excess >= _RIGHT * float(self.contradicted.mean())
 
-
-def contradictions(neighbors: Neighborhood, labels: Labels, classes: int) -> Contradictions:
-    """Compare the labels `[n]` with those of their neighbors `[n, k]`, the nearest first."""
-    votes = neighbor_votes(np.eye(classes)[labels], neighbors[:, :_NEAREST], labels)
+def contradictions(neighbors: Neighborhood, labels: Labels, classes: int, nearest: int = _NEAREST) -> Contradictions:
+    """Compare the labels `[n]` with those of the `nearest` among their neighbors `[n, k]`, the nearest first."""
+    votes = neighbor_votes(np.eye(classes)[labels], neighbors[:, :nearest], labels)
     smoothed, closest = votes.argmax(1), neighbors[:, 0]
     excess = ((labels[closest] != labels) - (smoothed[closest] != smoothed).astype(np.float64)) / 2
     mean, error = float(excess.mean()), float(excess.std() / np.sqrt(len(labels)))
-    given = votes[np.arange(len(labels)), labels]
-    return Contradictions(votes.max(1) > given, mean, mean - float(_DEVIATIONS) * error)
+    contradicted = votes.max(1) > votes[np.arange(len(labels)), labels]
+    return Contradictions(smoothed, contradicted, mean, mean - float(_DEVIATIONS) * error)
+
+
+def find_refutation(neighbors: Neighborhood, labels: Labels, classes: int, noise_ratio: float) -> Contradictions | None:
+    """The contradictions, if they show that more labels are wrong than a fit says, and are worth a look; else None."""
+    shown = contradictions(neighbors, labels, classes)
+    worth = shown.excess >= _RIGHT * float(shown.contradicted.mean())
+    return shown if worth and shown.lower > noise_ratio else None
