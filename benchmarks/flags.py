@@ -8,13 +8,13 @@ mean F1 over the seeds, or the flagged share where all labels are right. Markdow
 
 import argparse
 from collections import defaultdict
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
 
 import untrain as un
 from label_noise import clean, noisy
-from untrain.detection import judgment
 from untrain.detection.linear import nearest_components, principal_components
 from untrain.detection.neighborhoods import contradictions
 
@@ -29,7 +29,8 @@ Mask = npt.NDArray[np.bool_]
 def rules(examples: un.Examples, seed: int) -> dict[str, Mask]:
     """What each rule flags."""
     labels, classes, count = examples.labels, len(examples.classes), len(examples)
-    suspects = un.detect(features=examples.inputs, labels=labels, seed=seed)
+    with mock.patch("untrain.detection.judgment.find_refutation", return_value=None):
+        suspects = un.detect(features=examples.inputs, labels=labels, seed=seed)
     by_fit = np.isin(np.arange(count), suspects.flagged)
     order = np.argsort(-suspects.scores, kind="stable")
     neighbors = nearest_components(principal_components(examples.inputs), 20)[0]
@@ -57,7 +58,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    judgment.find_refutation = lambda *_: None
     for data in ("digits", "mnist"):
         cells = defaultdict[str, list[float]](list)
         for kind, share in SETTINGS:
