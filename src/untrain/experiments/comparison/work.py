@@ -5,6 +5,7 @@ reference, and last the methods of a forget setting are compared with their neig
 """
 
 import functools
+import itertools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,10 +157,10 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         models = {forget: self.models(forget) for forget in self.settings}
         arms = [Arm(forget, name) for forget in self.settings for name in self.methods]
         chunks = [chunk for arm in arms for chunk in self._chunks(arm, models[arm.forget or ""])]
-        originals = [ChunkJob(Arm(forget, "original"), 0, self.experiment.originals) for forget in self.settings]
+        of_originals = [self._chunks(Arm(forget, "original"), self.experiment.originals) for forget in self.settings]
         return [
             [*self._original_jobs, *map(self._ranking_job, needed)],
-            [*originals, *sorted(chunks, key=lambda job: job.first)],
+            [*itertools.chain.from_iterable(of_originals), *sorted(chunks, key=lambda job: job.first)],
             [ScoreJob(arm, models[arm.forget or ""]) for arm in arms if arm.name != "reference"],
             [RankingJob(forget, count) for forget, count in models.items()],
         ]
@@ -174,7 +175,8 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         return self.done(RankingJob(forget, models)) and self.ending(forget, models) is None
 
     def _chunks(self, arm: Arm, models: int) -> list[ChunkJob]:
-        chunk = self.experiment.chunk
+        """Jobs of the first models of an arm; the originals are measured in one."""
+        chunk = models if arm.name == "original" else self.experiment.chunk
         return [ChunkJob(arm, first, min(first + chunk, models)) for first in range(0, models, chunk)]
 
     @property
