@@ -64,9 +64,9 @@ def chosen(asked: Situation) -> list[str]:
 
 
 def test_the_order_follows_from_what_is_known() -> None:
-    by_construction = ["retrain", "renew", "short-retrain:fifth"]
-    assert chosen(situation(convolutional, can_retrain=True))[:3] == by_construction
-    assert chosen(situation(plain, can_retrain=True))[:3] == by_construction
+    by_construction = ["retrain", "short-retrain:half", "renew", "short-retrain:fifth"]
+    assert chosen(situation(convolutional, can_retrain=True))[:4] == by_construction
+    assert chosen(situation(plain, can_retrain=True))[:4] == by_construction
     assert chosen(situation(convolutional))[0] == "prune-entropy:small"
     assert chosen(situation(plain)) == ["prune-entropy:small", "kl-contrast", "finetune"]
     assert chosen(situation(plain, forgotten=2))[0] == "ssse"
@@ -75,10 +75,11 @@ def test_the_order_follows_from_what_is_known() -> None:
 
 
 def test_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass takes ten seconds here: retraining 80, renewal 30, a fifth 20, pruning 32, fine-tuning 10."""
+    """A pass takes ten seconds here: retraining 80, half of it 40, renewal 30, a fifth 20, pruning 32, fine-tuning 10."""
     monkeypatch.setattr(Situation, "pass_seconds", 10.0)
     assert chosen(situation(convolutional, can_retrain=True))[0] == "retrain"  # no budget: whatever it takes
-    assert chosen(situation(convolutional, can_retrain=True, time_budget=50))[0] == "renew"
+    assert chosen(situation(convolutional, can_retrain=True, time_budget=50))[0] == "short-retrain:half"
+    assert chosen(situation(convolutional, can_retrain=True, time_budget=35))[0] == "renew"
     assert chosen(situation(convolutional, can_retrain=True, time_budget=25))[0] == "short-retrain:fifth"
     assert chosen(situation(convolutional, can_retrain=True, time_budget=100))[0] == "retrain"
     assert chosen(situation(convolutional, can_retrain=True, time_budget=15)) == ["finetune"]

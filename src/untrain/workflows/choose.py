@@ -206,6 +206,7 @@ _POLICY = (
         "it forgets by construction from a checkpoint that never saw the examples, and costs less than retraining",
     ),
     _Rule("retrain", _can_retrain, "it trains a new model on the retained examples, which forgets by construction"),
+    _Rule("short-retrain:half", _can_retrain, "it trains a new model in half of the epochs"),
     _Rule("renew", _can_retrain, "it trains a new model in a third of the epochs"),
     _Rule("short-retrain:fifth", _can_retrain, "it trains a new model in a fifth of the epochs"),
     _Rule(
