@@ -20,8 +20,8 @@ import msgspec
 
 from untrain.experiments import read_experiment, run_experiment
 from untrain.experiments import run as run_module
+from untrain.experiments.comparison import work as work_module
 from untrain.experiments.comparison.work import ComparisonWork
-from untrain.experiments.work import Work
 from untrain.population import Population, Training
 
 TIMING = "timing of single models"
@@ -30,8 +30,7 @@ STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "methods outside training": ((ComparisonWork, "unlearn"),),
     TIMING: ((ComparisonWork, "seconds_alone"),),
     "evaluation": ((Population, "accuracy"), (Population, "confidences")),
-    "storing": ((ComparisonWork, "_store"), (Work, "done")),
-    "scores": ((ComparisonWork, "_score"), (ComparisonWork, "_rank")),
+    "scores": ((work_module, "scores_of"), (work_module, "neighbors_apart")),
     "report": ((run_module, "write_report"), (run_module, "comparison_results")),
 }
 

@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--methods", help="separated by commas; default all, or those that have the preset")
     parser.add_argument("--preset", help="preset to start from; default that of the method's own constants")
+    parser.add_argument("--factors", type=float, nargs="+", default=FACTORS)
     arguments = parser.parse_args()
     experiment = read_experiment(arguments.experiment)
     if not isinstance(experiment, Experiment):
@@ -67,11 +68,11 @@ def main() -> None:
         work = ComparisonWork(experiment, Path(folder), arguments.data_dir)
         work.experiment = work.prepared()
         work.do(ChunkJob(ORIGINAL, 0, 1))
-        print(f"{'factor':>16}", *(f"{factor:>11}" for factor in FACTORS))
+        print(f"{'factor':>16}", *(f"{factor:>11g}" for factor in arguments.factors), flush=True)
         names = arguments.methods.split(",") if arguments.methods else METHODS
         for name in names:
             if arguments.preset is None or arguments.preset in REGISTRY.of(name).presets:
-                cells = [trial(work, name, METHODS[name], factor, arguments.preset) for factor in FACTORS]
+                cells = [trial(work, name, METHODS[name], factor, arguments.preset) for factor in arguments.factors]
                 print(f"{name:>16}", *(f"{cell:>11}" for cell in cells), flush=True)
         print(f"{'retrain':>16} {trial(work, 'retrain', (), 1):>11}")
 

@@ -22,7 +22,7 @@ def evaluation_batch(example_bytes: int, device: torch.device) -> int:
     """Examples of a batch, a power of two.
 
     Args:
-        example_bytes: of the largest activation for one example, of all models that are computed together.
+        example_bytes: of the largest activation for one example.
         device: where they are computed.
     """
     room = int(memory_of(device) * _SHARE) if device.type == "cuda" else _CPU_BYTES

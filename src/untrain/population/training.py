@@ -60,8 +60,8 @@ class Trainable(Protocol):
     def resident(self, examples: Examples) -> tuple[InputTensors, Tensor]:
         """Inputs and labels on the device."""
 
-    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> Tensor:
-        """Accuracy of the models of one chunk, `[K]`, on the device."""
+    def accuracies(self, rows: range, examples: Examples) -> Tensor:
+        """Accuracy of the models at these positions, `[K]`, on the device."""
 
     def module(self, position: int = ...) -> nn.Module:
         """One model as a module with its own copies of the tensors."""
@@ -231,7 +231,8 @@ class Training:
         if not sets:
             return
         accuracies = [
-            torch.stack([self.models.chunk_accuracy(chunk, examples) for examples in sets]) for chunk, _ in parts
+            torch.stack([self.models.accuracies(range(chunk.rows.start, chunk.rows.stop), part) for part in sets])
+            for chunk, _ in parts
         ]
         for (_, kept), accuracy in zip(parts, torch.stack(accuracies).cpu().numpy(), strict=True):
             kept.consider(accuracy)
