@@ -322,12 +322,18 @@ def test_what_a_table_lacks_is_refused(tmp_path: Path) -> None:
         load("mnist", data_dir=tmp_path, classes=["4"])
     with pytest.raises(InputError, match=r"1 examples of class 4 .* there are 0"):
         load("mnist", data_dir=tmp_path, classes=["3", "4"], per_class=1)
+
+
+@pytest.mark.parametrize(
+    "columns", [{"label": "verdict"}, {"not_inputs": ["verdict"]}, {"not_inputs": ["x", "verdict"]}]
+)
+def test_a_column_that_a_table_lacks_is_refused(columns: dict[str, Any], tmp_path: Path) -> None:
+    table = write(tmp_path / "t.parquet", x=[1], label=[0])
     with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, only x, label"):
-        load(str(write(tmp_path / "t.parquet", x=[1], label=[0])), label="verdict")
-    for others in (["verdict"], ["x", "verdict"]):
-        with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, only x, label"):
-            load(str(tmp_path / "t.parquet"), not_inputs=others)
-    chosen: dict[str, Any]
-    for chosen in ({"label": "verdict"}, {"not_inputs": ["x"]}):
-        with pytest.raises(InputError, match=r"table only \(.parquet, .csv or .tsv\), got 'digits'"):
-            load("digits", **chosen)
+        load(str(table), **columns)
+
+
+@pytest.mark.parametrize("columns", [{"label": "verdict"}, {"not_inputs": ["x"]}])
+def test_columns_of_what_is_no_table_are_refused(columns: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"table only \(.parquet, .csv or .tsv\), got 'digits'"):
+        load("digits", **columns)

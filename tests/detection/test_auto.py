@@ -83,7 +83,7 @@ def test_balanced_agreement_is_the_mean_recall(labels: list[int]) -> None:
 
 def test_random_labels_pass_the_chance_test_once_in_a_hundred() -> None:
     passed = 0
-    for seed in range(300):
+    for seed in range(100):
         generator = np.random.default_rng(seed)
         predicted, labels = generator.integers(3, size=60), generator.choice(3, size=60, p=[0.8, 0.15, 0.05])
         try:
@@ -91,7 +91,7 @@ def test_random_labels_pass_the_chance_test_once_in_a_hundred() -> None:
             passed += 1
         except UndecidableError:
             pass
-    assert passed <= 9  # expected: 3 of 300
+    assert passed <= 4  # expected: 1 of 100
 
 
 def test_a_class_recovered_by_chance_is_left_alone() -> None:
