@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.review.chrome import CHROMIUM, Browser, Page
-from tests.review.conftest import COUNT, Detected, Served, start
+from tests.review.conftest import COUNT, Detected, serving, start
 from tests.typed import call
 from untrain.data import load
 from untrain.detection import read_review
@@ -34,9 +34,9 @@ def opened(page: Page, address: str) -> None:
     page.wait(READY)
 
 
-def test_one_key_decides_is_saved_at_once_and_moves_on(browser: Browser, detected: Detected, served: Served) -> None:
+def test_one_key_decides_is_saved_at_once_and_moves_on(browser: Browser, detected: Detected, address: str) -> None:
     with Page(browser) as page:
-        opened(page, served.address)
+        opened(page, address)
         page.press("y", "n", "s", "d")
         page.wait(COUNT_IS.format(4))
         rows = detected.rows()
@@ -80,24 +80,22 @@ def test_a_kill_loses_nothing_and_undo_goes_on(browser: Browser, detected: Detec
     assert [wrong for wrong, _ in detected.answers()] == ["no"] + [""] * (COUNT - 1)
 
 
-def test_a_second_window_sees_it(browser: Browser, detected: Detected, served: Served) -> None:
-    other = start(detected.directory)
-    with Page(browser) as first, Page(browser) as second:
-        opened(first, served.address)
-        opened(second, other.address)
+def test_a_second_window_sees_it(browser: Browser, detected: Detected, address: str) -> None:
+    with serving(detected.directory) as other, Page(browser) as first, Page(browser) as second:
+        opened(first, address)
+        opened(second, other)
         first.press("n")
         first.wait(COUNT_IS.format(1))
         second.wait(COUNT_IS.format(1))
         second.press("ArrowRight", "s")
         second.wait(COUNT_IS.format(2))
         first.wait(COUNT_IS.format(2))
-    other.kill()
     assert sorted(wrong for wrong, _ in detected.answers() if wrong) == ["no", "unsure"]
 
 
-def test_many_are_decided_in_the_grid_by_one_key(browser: Browser, detected: Detected, served: Served) -> None:
+def test_many_are_decided_in_the_grid_by_one_key(browser: Browser, detected: Detected, address: str) -> None:
     with Page(browser) as page:
-        opened(page, served.address)
+        opened(page, address)
         page.press("g")
         page.wait("document.querySelectorAll('.tile').length > 3")
         page.press(" ")
@@ -111,10 +109,10 @@ def test_many_are_decided_in_the_grid_by_one_key(browser: Browser, detected: Det
 
 
 def test_hostile_names_are_shown_and_nothing_leaves_the_machine(
-    browser: Browser, detected: Detected, served: Served
+    browser: Browser, detected: Detected, address: str
 ) -> None:
     with Page(browser) as page:
-        opened(page, served.address)
+        opened(page, address)
         page.run("globalThis.alert = () => { globalThis.hit = true; }")
         seen = ""
         for _ in range(COUNT):
@@ -125,13 +123,13 @@ def test_hostile_names_are_shown_and_nothing_leaves_the_machine(
         time.sleep(0.3)
         assert "onerror=alert(1)" in seen
         assert not page.run("Boolean(globalThis.hit) || document.querySelectorAll('[onerror]').length > 0")
-        origin = served.address.partition("/?")[0]
+        origin = address.partition("/?")[0]
         assert len(page.requests) > 10
         assert not [address for address in page.requests if not address.startswith((origin, "data:"))]
 
 
-def test_another_site_can_change_nothing(browser: Browser, detected: Detected, served: Served, tmp_path: Path) -> None:
-    origin = served.address.partition("/?")[0]
+def test_another_site_can_change_nothing(browser: Browser, detected: Detected, address: str, tmp_path: Path) -> None:
+    origin = address.partition("/?")[0]
     form = (
         f"<form id=f method=post enctype=text/plain action={origin}/api/decisions>"
         """<input name='{"changes":[{"position":0,"wrong":"yes"}],"x":"' value='"}'></form>"""
@@ -139,7 +137,7 @@ def test_another_site_can_change_nothing(browser: Browser, detected: Detected, s
     )
     (tmp_path / "other.html").write_text(form)
     with Page(browser) as page:
-        opened(page, served.address)
+        opened(page, address)
         page.open((tmp_path / "other.html").as_uri())
         page.wait("document.body.innerText.includes('error')")
     assert not any(wrong for wrong, _ in detected.answers())
