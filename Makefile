@@ -7,13 +7,16 @@ LOWEST := .venv-lowest
 LOWEST_TESTS := tests/core tests/models tests/report tests/records/test_commitment.py tests/records/test_record.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-lowest check clean
+.PHONY: demo test tests test-slow test-lowest check clean
 
 demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare the methods on them; reports in runs/
 	$(BIN)/untrain run mislabel-digits
 	$(BIN)/untrain run digits
 
-test: check  ## linter, type checker, tests
+test: $(VENV)/.installed-dev  ## linter, type checker and tests, side by side
+	$(MAKE) --jobs=2 check tests
+
+tests: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/.installed-dev  ## long checks as well: many kills, timings
@@ -32,9 +35,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+# Python compiles what the tests import when they run, which is a part of what is installed.
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	touch $(VENV)/.installed $@
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)

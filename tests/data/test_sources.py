@@ -221,6 +221,9 @@ def by_hand(source: Examples, names: tuple[str, ...]) -> list[tuple[str, str]]:
     ]
 
 
+WHOLE = load()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.sampled_from("0123456789"), min_size=1, unique=True),
@@ -229,17 +232,16 @@ def by_hand(source: Examples, names: tuple[str, ...]) -> list[tuple[str, str]]:
     st.integers(0, 3),
 )
 def test_a_choice_is_a_part_of_the_whole(names: list[str], per_class: int | None, limit: int | None, seed: int) -> None:
-    whole = load()
     found = load(classes=names, per_class=per_class, limit=limit, seed=seed)
     assert found.classes == tuple(names)
-    chosen, possible = by_hand(found, found.classes), by_hand(whole, found.classes)
+    chosen, possible = by_hand(found, found.classes), by_hand(WHOLE, found.classes)
     assert chosen == [each for each in possible if each in set(chosen)]  # in the order of the source
     sizes = [sum(name == each for _, name in possible) for each in names]
     expected = sum(sizes) if per_class is None else per_class * len(names)
     assert len(found) == (expected if limit is None else min(limit, expected))
     if per_class is not None and limit is None:
         assert np.bincount(found.labels).tolist() == [per_class] * len(names)
-    np.testing.assert_array_equal(found.inputs, whole.inputs[whole.positions(found.ids)])
+    np.testing.assert_array_equal(found.inputs, WHOLE.inputs[WHOLE.positions(found.ids)])
 
 
 def test_classes_keep_the_order_that_was_asked_for() -> None:
