@@ -339,7 +339,7 @@ def test_a_worker_that_dies_before_it_has_read_its_work_ends_the_run(tmp_path: P
         "un.run_experiment(un.read_experiment('own.toml'), 'run', workers=2)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert ended.returncode == 1
     assert "InterruptedRunError: A worker process died" in ended.stderr
@@ -464,7 +464,7 @@ def test_stopping_by_a_signal_says_how_to_go_on(tmp_path: Path, sign: signal.Sig
     while process.poll() is None and pieces(tmp_path) < 2:
         time.sleep(0.005)
     process.send_signal(sign)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 75
     assert "run the same command again" in error
     assert "Traceback" not in error
