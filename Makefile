@@ -7,13 +7,16 @@ LOWEST := .venv-lowest
 LOWEST_TESTS := tests/core tests/models tests/report tests/records/test_commitment.py tests/records/test_record.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-examples test-slow test-lowest check clean
+.PHONY: demo test tests test-examples test-slow test-lowest check clean
 
 demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare the methods on them; reports in runs/
 	$(BIN)/untrain run mislabel-digits
 	$(BIN)/untrain run digits
 
-test: check  ## linter, type checker, tests
+test: $(VENV)/.installed-dev  ## linter, type checker and tests, side by side
+	$(MAKE) --jobs=2 check tests
+
+tests: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-examples: $(VENV)/.tried-examples  ## examples and tests with other libraries, as far as they can be installed
@@ -35,9 +38,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+# Python compiles what the tests import when they run, which is a part of what is installed.
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	touch $(VENV)/.installed $@
 
 # What cannot be installed (there is no network, or no build for this torch) is skipped by the tests.
 $(VENV)/.tried-examples: $(VENV)/.installed-dev

@@ -1,7 +1,9 @@
 import os
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,31 +11,40 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_readme_shows_the_example_that_runs() -> None:
+@pytest.fixture
+def output_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """Runs an example here, and returns what it prints; the command `untrain` is that beside this Python."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+    def run(example: str) -> str:
+        runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
+        return capfd.readouterr().out
+
+    return run
+
+
+def test_the_readme_shows_the_example_that_runs(output_of: Callable[[str], str]) -> None:
     readme = (ROOT / "README.md").read_text()
     own, shown = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert set(own.splitlines()) <= set((ROOT / "examples" / "forget_your_own.py").read_text().splitlines())
     example = (ROOT / "examples" / "forget_digits.py").read_text()
     assert shown.strip() == example.partition('"""\n\n')[2].strip()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "forget_digits.py")], check=True, capture_output=True, text=True
-    )
-    found = re.fullmatch(r"F = (0\.\d+) at N = 32; test accuracy (0\.\d+)\n", done.stdout)
+    found = re.fullmatch(r"F = (0\.\d+) at N = 32; test accuracy (0\.\d+)\n", output_of("forget_digits.py"))
     assert found is not None
     assert float(found[2]) > 0.85
 
 
-def test_the_example_repairs() -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "repair_digits.py")], check=True, capture_output=True, text=True
-    )
-    found = re.search(r"accuracy on clean test data: (0\.\d+), then (0\.\d+)\n", done.stdout)
+def test_the_example_repairs(output_of: Callable[[str], str]) -> None:
+    found = re.search(r"accuracy on clean test data: (0\.\d+), then (0\.\d+)\n", output_of("repair_digits.py"))
     assert found is not None
     assert float(found[2]) > float(found[1]) + 0.02
 
 
-def output_of(example: str, *beside: Path) -> str:
-    """What an example prints; the command `untrain` is that beside this Python.
+def output_of_process(example: str, *beside: Path) -> str:
+    """What an example prints in a process of its own; the command `untrain` is that beside this Python.
 
     Args:
         example: its file.
@@ -48,14 +59,14 @@ def output_of(example: str, *beside: Path) -> str:
     return done.stdout
 
 
-def test_the_example_forgets_in_a_network_of_ones_own() -> None:
+def test_the_example_forgets_in_a_network_of_ones_own(output_of: Callable[[str], str]) -> None:
     found = output_of("forget_your_own.py")
     assert found.startswith("retrain - auto: it trains a new model")
     assert "\nforgotten by construction\n" in found
     assert "the record holds: True" in found
 
 
-def test_the_example_forgets_in_a_table_from_python_and_from_the_shell() -> None:
+def test_the_example_forgets_in_a_table_from_python_and_from_the_shell(output_of: Callable[[str], str]) -> None:
     found = output_of("forget_tabular.py")
     assert found.startswith("forgotten by construction\n")
     assert "auto chooses " in found
@@ -79,7 +90,7 @@ def test_the_examples_forget_in_networks_of_other_libraries(example: str, librar
     tried = subprocess.run([sys.executable, "-c", f"import {library}"], capture_output=True, check=False, text=True)
     if tried.returncode:
         pytest.skip(f"{library} cannot be imported here: {tried.stderr.strip().splitlines()[-1]}")
-    assert output_of(example).startswith(f"{network} forgotten by construction")
+    assert output_of_process(example).startswith(f"{network} forgotten by construction")
 
 
 RESNETS = {
@@ -96,7 +107,7 @@ def test_the_examples_of_picture_libraries_run_with_our_own_resnet(library: str,
     (tmp_path / library).mkdir()
     (tmp_path / library / "__init__.py").touch()
     (tmp_path / file).write_text(f"from untrain.models.resnet import resnet18 as network\n{function}\n")
-    assert output_of(f"forget_{library}.py", tmp_path) == "ResNet forgotten by construction\n"
+    assert output_of_process(f"forget_{library}.py", tmp_path) == "ResNet forgotten by construction\n"
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("forget_*.py")), ids=lambda path: path.stem)

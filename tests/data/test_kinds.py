@@ -1,6 +1,7 @@
 """The kinds of data that people have: one small case each, as docs/own-data.md lists them."""
 
 import io
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow.csv import write_csv
 from torch.utils.data import DataLoader, TensorDataset
 
 from untrain.data import Prepare, as_examples, load
@@ -194,16 +196,37 @@ def test_pictures_named_by_a_table_are_read_below_its_folder_only(tmp_path: Path
         load(tmp_path / "t" / "t.csv")
 
 
-def test_one_number_caps_the_memory(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"a": np.zeros(100_000), "label": np.zeros(100_000, int)}), tmp_path / "rows.parquet")
-    (tmp_path / "rows.csv").write_text("a,label\n" + "1,0\n" * 100_000)
-    same = [png(0, (100, 100))] * 2000
-    pq.write_table(pa.table({"image": same, "label": [0, 1] * 1000}), tmp_path / "bytes.parquet")
-    structs = pa.table({"image": [{"bytes": b"x" * 1_000_000}] * 2000, "label": [0, 1] * 1000})
-    pq.write_table(structs, tmp_path / "structs.parquet")
-    for name in ("rows.parquet", "rows.csv", "bytes.parquet", "structs.parquet"):
-        with pytest.raises(InputError, match=r"GB of memory .*limit is 0.01 GB.*\(--memory-limit\)"):
-            load(tmp_path / name, memory_limit=0.01)
+def numbers() -> pa.Table:
+    return pa.table({"a": np.zeros(20_000), "label": np.zeros(20_000, int)})
+
+
+def pictures() -> pa.Table:
+    """Small in the file, and 24 MB once they are decoded."""
+    return pa.table({"image": [png(0, (100, 100))] * 200, "label": [0, 1] * 100})
+
+
+def long_cells() -> pa.Table:
+    """Long only in memory, where a few rows at a time share their bytes."""
+    return pa.table({"image": [{"bytes": b"x" * 300_000}] * 300, "label": [0, 1] * 150})
+
+
+@pytest.mark.parametrize(
+    ("table", "write", "ending"),
+    [
+        (numbers, pq.write_table, "parquet"), (numbers, write_csv, "csv"), (pictures, pq.write_table, "parquet"),
+        (long_cells, pq.write_table, "parquet"),
+    ],
+)  # fmt: skip
+def test_one_number_caps_the_memory(
+    table: Callable[[], pa.Table], write: Callable[[pa.Table, Path], None], ending: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"t.{ending}"
+    write(table(), path)
+    with pytest.raises(InputError, match=r"GB of memory .*limit is 0.001 GB.*\(--memory-limit\)"):
+        load(path, memory_limit=0.001)
+
+
+def test_one_number_caps_the_memory_of_ids() -> None:
     with pytest.raises(InputError, match="ids would take"):
         as_examples((ROWS, LABELS), ids=["a" * 10_000, *"bcdef"], memory_limit=1e-4)
 

@@ -221,6 +221,9 @@ def by_hand(source: Examples, names: tuple[str, ...]) -> list[tuple[str, str]]:
     ]
 
 
+WHOLE = load()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.sampled_from("0123456789"), min_size=1, unique=True),
@@ -229,17 +232,16 @@ def by_hand(source: Examples, names: tuple[str, ...]) -> list[tuple[str, str]]:
     st.integers(0, 3),
 )
 def test_a_choice_is_a_part_of_the_whole(names: list[str], per_class: int | None, limit: int | None, seed: int) -> None:
-    whole = load()
     found = load(classes=names, per_class=per_class, limit=limit, seed=seed)
     assert found.classes == tuple(names)
-    chosen, possible = by_hand(found, found.classes), by_hand(whole, found.classes)
+    chosen, possible = by_hand(found, found.classes), by_hand(WHOLE, found.classes)
     assert chosen == [each for each in possible if each in set(chosen)]  # in the order of the source
     sizes = [sum(name == each for _, name in possible) for each in names]
     expected = sum(sizes) if per_class is None else per_class * len(names)
     assert len(found) == (expected if limit is None else min(limit, expected))
     if per_class is not None and limit is None:
         assert np.bincount(found.labels).tolist() == [per_class] * len(names)
-    np.testing.assert_array_equal(found.inputs, whole.inputs[whole.positions(found.ids)])
+    np.testing.assert_array_equal(found.inputs, WHOLE.inputs[WHOLE.positions(found.ids)])
 
 
 def test_classes_keep_the_order_that_was_asked_for() -> None:
@@ -322,12 +324,18 @@ def test_what_a_table_lacks_is_refused(tmp_path: Path) -> None:
         load("mnist", data_dir=tmp_path, classes=["4"])
     with pytest.raises(InputError, match=r"1 examples of class 4 .* there are 0"):
         load("mnist", data_dir=tmp_path, classes=["3", "4"], per_class=1)
+
+
+@pytest.mark.parametrize(
+    "columns", [{"label": "verdict"}, {"not_inputs": ["verdict"]}, {"not_inputs": ["x", "verdict"]}]
+)
+def test_a_column_that_a_table_lacks_is_refused(columns: dict[str, Any], tmp_path: Path) -> None:
+    table = write(tmp_path / "t.parquet", x=[1], label=[0])
     with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, only x, label"):
-        load(str(write(tmp_path / "t.parquet", x=[1], label=[0])), label="verdict")
-    for others in (["verdict"], ["x", "verdict"]):
-        with pytest.raises(InputError, match=r"column 'verdict' in .*t.parquet, only x, label"):
-            load(str(tmp_path / "t.parquet"), not_inputs=others)
-    chosen: dict[str, Any]
-    for chosen in ({"label": "verdict"}, {"not_inputs": ["x"]}):
-        with pytest.raises(InputError, match=r"table only \(.parquet, .csv or .tsv\), got 'digits'"):
-            load("digits", **chosen)
+        load(str(table), **columns)
+
+
+@pytest.mark.parametrize("columns", [{"label": "verdict"}, {"not_inputs": ["x"]}])
+def test_columns_of_what_is_no_table_are_refused(columns: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"table only \(.parquet, .csv or .tsv\), got 'digits'"):
+        load("digits", **columns)

@@ -221,7 +221,7 @@ def zeros_and_ones(data_dir: Path, ratio: float, seed: int) -> tuple[Noisy, Susp
     return noise, detect(models, noise.examples, recipe=MNIST, seed=seed)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_heavy_noise_among_zeros_and_ones(data_dir: Path, seed: int) -> None:
     noise, found = zeros_and_ones(data_dir, 0.4, seed)
     assert min(quality(noise, found)) >= 0.98

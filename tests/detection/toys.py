@@ -34,6 +34,12 @@ def build(examples: Examples) -> Factory:
 def trained(
     examples: Examples, recipe: Recipe = RECIPE, *, dtype: torch.dtype = torch.float32, seed: int = 0
 ) -> Population:
+    """A copy of a model that is trained only once in all tests."""
+    return _trained(examples, recipe, dtype, seed).select([0])
+
+
+@functools.cache
+def _trained(examples: Examples, recipe: Recipe, dtype: torch.dtype, seed: int) -> Population:
     models = Population.create(build(examples), 1, seed=seed, dtype=dtype, engine=Engine())
     return models.train(examples, recipe)
 

@@ -339,7 +339,7 @@ def test_a_worker_that_dies_before_it_has_read_its_work_ends_the_run(tmp_path: P
         "un.run_experiment(un.read_experiment('own.toml'), 'run', workers=2)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert ended.returncode == 1
     assert "InterruptedRunError: A worker process died" in ended.stderr
@@ -365,32 +365,36 @@ def test_a_run_killed_before_it_had_a_configuration_begins_anew(tmp_path: Path) 
     assert not list(directory.glob("*.tmp"))
 
 
-def test_another_configuration_is_refused(finished: tuple[Path, ComparisonResults]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"models": 6}, "models: 4 and 6"), ({"engine": Engine(1)}, "engine.width: 2 and 1")],
+)
+def test_another_configuration_is_refused(
+    finished: tuple[Path, ComparisonResults], changes: dict[str, object], message: str
+) -> None:
     directory, _ = finished
     before = (directory / "experiment.toml").read_bytes()
-    for changes, message in (
-        ({"models": 6}, r"models: 4 and 6"),
-        ({"engine": Engine(1)}, "engine.width: 2 and 1"),
-    ):
-        with pytest.raises(ConfigError, match=f"another configuration .*{message}.*--out"):
-            run_experiment(msgspec.structs.replace(small(), **changes), directory)
+    with pytest.raises(ConfigError, match=f"another configuration .*{message}.*--out"):
+        run_experiment(msgspec.structs.replace(small(), **changes), directory)
     assert (directory / "experiment.toml").read_bytes() == before
 
 
-def test_links_in_the_directory_of_a_run_are_not_followed(tmp_path: Path) -> None:
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match=r"run contains the link '\.lock'"):
         run_experiment(small(), tmp_path / "run")
     assert not (tmp_path / "elsewhere").exists()
-    (tmp_path / "run" / ".lock").unlink()
+
+
+@pytest.mark.parametrize("folder", ["populations", "populations/0"])
+def test_folders_of_a_run_that_are_links_are_not_followed(tmp_path: Path, folder: str) -> None:
+    link = tmp_path / "run" / folder
+    link.parent.mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
-    for name in ("populations", "populations/0"):
-        (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(ConfigError, match=rf"contains the link '{name.rpartition('/')[2]}'"):
-            run_experiment(small(), tmp_path / "run")
-        (tmp_path / "run" / name).unlink()
-        (tmp_path / "run" / name).mkdir()
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match=f"contains the link '{link.name}'"):
+        run_experiment(small(), tmp_path / "run")
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
@@ -404,15 +408,24 @@ def test_the_engine_is_measured_once_and_kept(tmp_path: Path) -> None:
     assert comparison(tmp_path / "experiment.toml") == kept
 
 
-def test_wrong_requests_leave_nothing_behind(tmp_path: Path) -> None:
-    for changes, error in (
-        ({"forget": (0.0001,)}, InputError),
-        ({"forget": ("ids:/no/such/file",)}, InputError),
-        ({"methods": ("amnesia",)}, ConfigError),
-        ({"preset": "small", "settings": {"transpose": {"x": 1}}}, ConfigError),
-    ):
-        with pytest.raises(error):
-            run_experiment(msgspec.structs.replace(small(), **changes), tmp_path / "run")
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"forget": (0.0001,)}, InputError, r"0\.0001: None of the 240 examples .* name at least one"),
+        ({"forget": ("ids:/no/such/file",)}, InputError, "/no/such/file cannot be read as a text file"),
+        ({"methods": ("amnesia",)}, ConfigError, "no method 'amnesia', only bad-teacher"),
+        (
+            {"preset": "small", "settings": {"transpose": {"x": 1}}},
+            ConfigError,
+            "settings of transpose .*unknown field `x`",
+        ),
+    ],
+)
+def test_wrong_requests_leave_nothing_behind(
+    tmp_path: Path, changes: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run_experiment(msgspec.structs.replace(small(), **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -451,7 +464,7 @@ def test_stopping_by_a_signal_says_how_to_go_on(tmp_path: Path, sign: signal.Sig
     while process.poll() is None and pieces(tmp_path) < 2:
         time.sleep(0.005)
     process.send_signal(sign)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 75
     assert "run the same command again" in error
     assert "Traceback" not in error
@@ -507,12 +520,12 @@ def killed(tmp_path: Path) -> tuple[Path, random.Random]:
     return tmp_path / "killed", random.Random(0)  # noqa: S311 (moments, not secrets)
 
 
-def test_a_run_killed_five_times_equals_one_that_was_not(
+def test_a_run_killed_three_times_equals_one_that_was_not(
     finished: tuple[Path, ComparisonResults], killed: tuple[Path, random.Random]
 ) -> None:
     directory, generator = killed
     kills = 0
-    for number in range(5):
+    for number in range(3):
         before = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
         kills += kill_at_random(directory, 1 + number % 2, generator)
         after = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}

@@ -214,23 +214,34 @@ def test_bad_input_is_refused() -> None:
     more = Examples.of(examples.inputs, examples.labels, classes=list("abcde"))
     with pytest.raises(InputError, match="a logit for each of 5 classes, got 3"):
         Curvature().fit(models, more)
-    found = Curvature().fit(models, examples)
-    for damping in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="expected a damping of at least 0, got"):
-            found.self_influence(damping)
-    exact: Any
-    for exact in ("dense", "dual", "kronecker"):
-        with pytest.raises(InputError, match=r"expected a damping of 0 or at least .*got 1e-18"):
-            Curvature(solver=exact, damping=1e-18).fit(models, examples).self_influence()
     with pytest.raises(InputError, match="at least two"):
         Curvature().fit(models, examples.select([0])).leave_one_out()
-    for solver in ("dual", "kronecker"):
-        with pytest.raises(NotSupportedError, match=f"dense or cg for the Hessian of all parameters, got {solver}"):
-            Curvature(kind="hessian", parameters="all", solver=solver).fit(models, examples)
+
+
+@pytest.mark.parametrize("damping", [-1.0, float("nan"), float("inf")])
+def test_a_damping_that_is_none_is_refused(damping: float) -> None:
+    with pytest.raises(InputError, match="expected a damping of at least 0, got"):
+        Curvature().fit(*problem("mlp")).self_influence(damping)
+
+
+@pytest.mark.parametrize("solver", ["dense", "dual", "kronecker"])
+def test_a_damping_below_rounding_is_refused(solver: Any) -> None:
+    with pytest.raises(InputError, match=r"expected a damping of 0 or at least .*got 1e-18"):
+        Curvature(solver=solver, damping=1e-18).fit(*problem("mlp")).self_influence()
+
+
+@pytest.mark.parametrize("solver", ["dual", "kronecker"])
+def test_a_hessian_of_all_parameters_needs_its_solver(solver: Any) -> None:
+    with pytest.raises(NotSupportedError, match=f"dense or cg for the Hessian of all parameters, got {solver}"):
+        Curvature(kind="hessian", parameters="all", solver=solver).fit(*problem("mlp"))
+
+
+@pytest.mark.parametrize("parameters", ["last", "all"])
+def test_logits_that_are_not_finite_are_refused(parameters: Any) -> None:
+    models, examples = problem("mlp")
     next(iter(models.tensors.values()))[0, 0, 0] = torch.nan
-    for parameters in ("last", "all"):
-        with pytest.raises(InputError, match="expected finite logits, got NaN or infinity for example 0"):
-            Curvature(parameters=parameters).fit(models, examples)
+    with pytest.raises(InputError, match="expected finite logits, got NaN or infinity for example 0"):
+        Curvature(parameters=parameters).fit(models, examples)
 
 
 def test_a_solve_that_does_not_converge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def golden() -> dict[str, npt.NDArray[Any]]:
 
 def first_thousand(data_dir: Path, part: Any) -> Examples:
     """The first 1000 zeros, then the first 1000 ones, in file order."""
-    mnist = load("mnist", part=part, data_dir=data_dir)
+    mnist = load("mnist", part=part, data_dir=data_dir, classes=["0", "1"])
     chosen = mnist.select(np.concatenate([np.flatnonzero(mnist.labels == digit)[:1000] for digit in (0, 1)]))
     return Examples.of(chosen.inputs, chosen.labels, classes=["0", "1"])
 

@@ -99,10 +99,13 @@ def test_a_training_that_does_not_converge_ends_with_its_last_epoch() -> None:
     assert plain.epochs_taken is None
 
 
+@pytest.mark.parametrize("nothing", [None, VALIDATION.select([])], ids=["none", "empty"])
+def test_convergence_needs_validation_examples(nothing: Examples | None) -> None:
+    with pytest.raises(InputError, match=r"until_converged.*pass validation="):
+        fresh(1).train(TRAIN, RECIPE, validation=nothing)
+
+
 def test_what_cannot_be_judged_is_refused() -> None:
-    for nothing in (None, VALIDATION.select([])):
-        with pytest.raises(InputError, match=r"until_converged.*pass validation="):
-            fresh(1).train(TRAIN, RECIPE, validation=nothing)
     with pytest.raises(InputError, match="learn the same examples"):
         fresh(1).training(RECIPE).run(TRAIN, validation=VALIDATION, subsets=np.zeros((1, 5), dtype=np.intp))
     with pytest.raises(InputError, match="leave out one of them"):

@@ -4,9 +4,12 @@ import csv
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from untrain.cli.review import _about, _read, _workspace
+from untrain.cli.terminal import Status
 from untrain.data import load, mislabel, symmetric_noise
 from untrain.detection import Suspects, write_review
+from untrain.review.decisions import Decisions
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from untrain.review.server import Session
 
 COUNT = 12
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -97,12 +108,35 @@ def start(directory: Path, *words: str) -> Served:
     return Served(process, process.stdout.readline().split()[-1])
 
 
+def application(directory: Path, session: "Session") -> "Flask":
+    """The application of `untrain review`."""
+    from untrain.review.server import create_app
+
+    decisions = Decisions(directory / "suspects.csv")
+    content, inputs = _read(directory, None)
+    workspace = _workspace(directory, content, inputs, decisions.file, Status())
+    return create_app(workspace, decisions, session, _about(directory, content, inputs))
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[str]:
+    """The address of a server in this process, which is there at once."""
+    from untrain.review.server import serve
+
+    server, session = serve(lambda session: application(directory, session))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield session.address
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 @pytest.fixture
-def served(detected: Detected) -> Iterator[Served]:
-    running = start(detected.directory)
-    yield running
-    running.process.terminate()
-    running.process.communicate(timeout=30)
+def address(detected: Detected) -> Iterator[str]:
+    """The address of a server of what was detected."""
+    with serving(detected.directory) as address:
+        yield address
 
 
 def table_of(path: Path) -> pa.Table:

@@ -1,12 +1,13 @@
 """The review page in a headless Chromium: keys, undo, kill and resume, a second window, hostile names."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.review.chrome import CHROMIUM, Page
-from tests.review.conftest import COUNT, Detected, Served, start
+from tests.review.chrome import CHROMIUM, Browser, Page
+from tests.review.conftest import COUNT, Detected, serving, start
 from tests.typed import call
 from untrain.data import load
 from untrain.detection import read_review
@@ -20,14 +21,22 @@ COUNT_IS = "document.querySelector('#count').textContent.startsWith('{} of ')"
 READY = "document.documentElement.dataset.ready"
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One for all tests; every page has cookies and storage of its own."""
+    running = Browser(tmp_path_factory.mktemp("browser"))
+    yield running
+    running.close()
+
+
 def opened(page: Page, address: str) -> None:
     page.open(address)
     page.wait(READY)
 
 
-def test_one_key_decides_is_saved_at_once_and_moves_on(detected: Detected, served: Served, tmp_path: Path) -> None:
-    with Page(tmp_path / "browser") as page:
-        opened(page, served.address)
+def test_one_key_decides_is_saved_at_once_and_moves_on(browser: Browser, detected: Detected, address: str) -> None:
+    with Page(browser) as page:
+        opened(page, address)
         page.press("y", "n", "s", "d")
         page.wait(COUNT_IS.format(4))
         rows = detected.rows()
@@ -50,9 +59,9 @@ def test_one_key_decides_is_saved_at_once_and_moves_on(detected: Detected, serve
         page.wait(COUNT_IS.format(2))
 
 
-def test_a_kill_loses_nothing_and_undo_goes_on(detected: Detected, tmp_path: Path) -> None:
+def test_a_kill_loses_nothing_and_undo_goes_on(browser: Browser, detected: Detected) -> None:
     first = start(detected.directory)
-    with Page(tmp_path / "first") as page:
+    with Page(browser) as page:
         opened(page, first.address)
         page.press("n", "n", "n")
         page.wait(COUNT_IS.format(3))
@@ -62,7 +71,7 @@ def test_a_kill_loses_nothing_and_undo_goes_on(detected: Detected, tmp_path: Pat
         assert "nothing more is saved" in page.run("document.querySelector('#problem').textContent")
     assert [wrong for wrong, _ in detected.answers()] == ["no"] * 3 + [""] * (COUNT - 3)
     second = start(detected.directory)
-    with Page(tmp_path / "second") as page:
+    with Page(browser) as page:
         opened(page, second.address)
         page.wait(COUNT_IS.format(3))
         page.press("u", "u")
@@ -71,24 +80,22 @@ def test_a_kill_loses_nothing_and_undo_goes_on(detected: Detected, tmp_path: Pat
     assert [wrong for wrong, _ in detected.answers()] == ["no"] + [""] * (COUNT - 1)
 
 
-def test_a_second_window_sees_it(detected: Detected, served: Served, tmp_path: Path) -> None:
-    other = start(detected.directory)
-    with Page(tmp_path / "first") as first, Page(tmp_path / "second") as second:
-        opened(first, served.address)
-        opened(second, other.address)
+def test_a_second_window_sees_it(browser: Browser, detected: Detected, address: str) -> None:
+    with serving(detected.directory) as other, Page(browser) as first, Page(browser) as second:
+        opened(first, address)
+        opened(second, other)
         first.press("n")
         first.wait(COUNT_IS.format(1))
         second.wait(COUNT_IS.format(1))
         second.press("ArrowRight", "s")
         second.wait(COUNT_IS.format(2))
         first.wait(COUNT_IS.format(2))
-    other.kill()
     assert sorted(wrong for wrong, _ in detected.answers() if wrong) == ["no", "unsure"]
 
 
-def test_many_are_decided_in_the_grid_by_one_key(detected: Detected, served: Served, tmp_path: Path) -> None:
-    with Page(tmp_path / "browser") as page:
-        opened(page, served.address)
+def test_many_are_decided_in_the_grid_by_one_key(browser: Browser, detected: Detected, address: str) -> None:
+    with Page(browser) as page:
+        opened(page, address)
         page.press("g")
         page.wait("document.querySelectorAll('.tile').length > 3")
         page.press(" ")
@@ -102,10 +109,10 @@ def test_many_are_decided_in_the_grid_by_one_key(detected: Detected, served: Ser
 
 
 def test_hostile_names_are_shown_and_nothing_leaves_the_machine(
-    detected: Detected, served: Served, tmp_path: Path
+    browser: Browser, detected: Detected, address: str
 ) -> None:
-    with Page(tmp_path / "browser") as page:
-        opened(page, served.address)
+    with Page(browser) as page:
+        opened(page, address)
         page.run("globalThis.alert = () => { globalThis.hit = true; }")
         seen = ""
         for _ in range(COUNT):
@@ -116,29 +123,31 @@ def test_hostile_names_are_shown_and_nothing_leaves_the_machine(
         time.sleep(0.3)
         assert "onerror=alert(1)" in seen
         assert not page.run("Boolean(globalThis.hit) || document.querySelectorAll('[onerror]').length > 0")
-        origin = served.address.partition("/?")[0]
+        origin = address.partition("/?")[0]
         assert len(page.requests) > 10
         assert not [address for address in page.requests if not address.startswith((origin, "data:"))]
 
 
-def test_another_site_can_change_nothing(detected: Detected, served: Served, tmp_path: Path) -> None:
-    origin = served.address.partition("/?")[0]
+def test_another_site_can_change_nothing(browser: Browser, detected: Detected, address: str, tmp_path: Path) -> None:
+    origin = address.partition("/?")[0]
     form = (
         f"<form id=f method=post enctype=text/plain action={origin}/api/decisions>"
         """<input name='{"changes":[{"position":0,"wrong":"yes"}],"x":"' value='"}'></form>"""
         "<script>f.submit()</script>"
     )
     (tmp_path / "other.html").write_text(form)
-    with Page(tmp_path / "browser") as page:
-        opened(page, served.address)
+    with Page(browser) as page:
+        opened(page, address)
         page.open((tmp_path / "other.html").as_uri())
         page.wait("document.body.innerText.includes('error')")
     assert not any(wrong for wrong, _ in detected.answers())
 
 
-def test_the_page_as_one_file_keeps_and_hands_over_the_same_file(detected: Detected, tmp_path: Path) -> None:
+def test_the_page_as_one_file_keeps_and_hands_over_the_same_file(
+    browser: Browser, detected: Detected, tmp_path: Path
+) -> None:
     assert call("review", str(detected.directory), "--static", str(tmp_path / "page.html")) == 0
-    with Page(tmp_path / "browser") as page:
+    with Page(browser) as page:
         opened(page, (tmp_path / "page.html").as_uri())
         page.press("y", "n", "s", "d", "d", "u")
         page.wait(COUNT_IS.format(4))
@@ -153,14 +162,14 @@ def test_the_page_as_one_file_keeps_and_hands_over_the_same_file(detected: Detec
     assert [wrong for wrong, _ in detected.answers()[:4]] == ["yes", "no", "unsure", "yes"]
 
 
-def test_the_estimate_of_the_page_is_that_of_the_package(tmp_path: Path) -> None:
+def test_the_estimate_of_the_page_is_that_of_the_package(browser: Browser) -> None:
     import numpy as np
 
     from untrain.review.page import _asset
     from untrain.review.remaining import share_left
 
     draw = np.random.default_rng(0)
-    with Page(tmp_path / "browser") as page:
+    with Page(browser) as page:
         page.open("about:blank")
         script = _asset("review.js")
         start, end = script.index("function shareLeft"), script.index("// ---- Order and filters")

@@ -4,11 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import Detected
-from untrain.cli.inputs import Inputs
-from untrain.cli.review import _read, _workspace
-from untrain.cli.terminal import Status
-from untrain.review.decisions import Decisions
+from tests.review.conftest import Detected, application
 
 pytest.importorskip("flask")
 HOST = "127.0.0.1:4321"
@@ -17,15 +13,10 @@ ORIGIN = {"Host": HOST, "Origin": f"http://{HOST}"}
 
 @pytest.fixture
 def client(detected: Detected) -> Any:
-    from untrain.review.server import Session, create_app
+    from untrain.review.server import Session
 
-    decisions = Decisions(detected.directory / "suspects.csv")
-    content, inputs = _read(detected.directory, None)
-    assert isinstance(inputs, Inputs)
-    workspace = _workspace(detected.directory, content, inputs, decisions.file, Status())
     session = Session(4321)
-    app = create_app(workspace, decisions, session, {"data": "x", "scorer": "y", "commands": []})
-    client = app.test_client()
+    client = application(detected.directory, session).test_client()
     client.token = session.token  # type: ignore[attr-defined]
     return client
 

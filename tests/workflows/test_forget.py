@@ -1,5 +1,6 @@
 """`forget` in a person's own model: what it does, what it refuses, what it writes down, and chains of requests."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
@@ -149,26 +151,32 @@ def test_a_check_that_could_not_see_anything_before_shows_little(case: Case) -> 
     assert any("did not single them out in the original either" in sentence for sentence in done.verdict.sentences)
 
 
-def test_tables_token_ids_and_datasets() -> None:
-    generator = np.random.default_rng(0)
-    rows = generator.normal(size=(400, 6)).astype(np.float32)
-    labels = (rows[:, 0] + rows[:, 1] > 0).astype(int)
-    tokens = generator.integers(30, size=(400, 9))
-    topics = (tokens < 12).sum(1) > 3
+def tabular() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
 
-    def tabular() -> nn.Module:
-        return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
 
-    for factory, inputs, wanted in ((tabular, rows, labels), (Words, tokens, topics.astype(int))):
-        dataset = TensorDataset(torch.from_numpy(inputs[:300]), torch.from_numpy(wanted[:300]))
-        held_out = (inputs[300:], wanted[300:])
-        module = Population.create(factory, 1).train(un.as_examples(dataset), RECIPE).module()
-        for method in ("auto", "kl-contrast", "prune-entropy:small"):
-            done = forget(module, dataset, range(20), method=method, validation=held_out, max_accuracy_drop=1)  # type: ignore[arg-type]
-            assert done.verdict.outcome is not Outcome.KEPT_ORIGINAL
-            assert done.record.requested.retained == 280
-        with pytest.raises(NotSupportedError, match=r"changes convolutions, .* prune-entropy, kl-contrast"):
-            forget(module, dataset, ["1"], method="transpose")
+ROWS = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+TOKENS = np.random.default_rng(1).integers(30, size=(400, 9))
+
+
+@pytest.mark.parametrize(
+    ("factory", "inputs", "labels"),
+    [(tabular, ROWS, ROWS[:, 0] + ROWS[:, 1] > 0), (Words, TOKENS, (TOKENS < 12).sum(1) > 3)],
+    ids=["table", "token ids"],
+)
+def test_tables_token_ids_and_datasets(
+    factory: Callable[[], nn.Module], inputs: npt.NDArray[Any], labels: npt.NDArray[np.bool_]
+) -> None:
+    classes = labels.astype(int)
+    dataset = TensorDataset(torch.from_numpy(inputs[:300]), torch.from_numpy(classes[:300]))
+    held_out = (inputs[300:], classes[300:])
+    module = Population.create(factory, 1).train(un.as_examples(dataset), RECIPE).module()
+    for method in ("auto", "kl-contrast", "prune-entropy:small"):
+        done = forget(module, dataset, range(20), method=method, validation=held_out, max_accuracy_drop=1)  # type: ignore[arg-type]
+        assert done.verdict.outcome is not Outcome.KEPT_ORIGINAL
+        assert done.record.requested.retained == 280
+    with pytest.raises(NotSupportedError, match=r"changes convolutions, .* prune-entropy, kl-contrast"):
+        forget(module, dataset, ["1"], method="transpose")
 
 
 # Guards
@@ -557,24 +565,37 @@ def test_the_key_of_another_chain_is_refused(case: Case, tmp_path: Path, install
 # Subjects, copies, and what a chain remembers
 
 
-def test_all_examples_of_a_subject_are_forgotten(case: Case, tmp_path: Path) -> None:
+def owned(case: Case) -> un.Examples:
+    """The training set as that of fifty users."""
     users = [f"user {row % 50}" for row in range(len(case.train))]
-    owned = un.Examples.of(case.train.inputs, case.train.labels, case.train.ids.tolist(), case.train.classes, users)
-    done = forget(case.module, owned, subjects=["user 7", "user 9"], method="finetune", basis="consent was withdrawn")
-    expected = [str(name) for name, user in zip(owned.ids, users, strict=True) if user in ("user 7", "user 9")]
+    return dataclasses.replace(case.train, groups=np.asarray(users))
+
+
+def test_all_examples_of_a_subject_are_forgotten(case: Case, tmp_path: Path) -> None:
+    users = owned(case)
+    done = forget(case.module, users, subjects=["user 7", "user 9"], method="finetune", basis="consent was withdrawn")
+    assert users.groups is not None
+    expected = users.ids[np.isin(users.groups, ["user 7", "user 9"])].tolist()
     assert done.record.requested.forgotten == len(expected)
     done.save(tmp_path / "out")
     assert verify(tmp_path / "out", ids=expected, subjects=["user 7", "user 9"]).ok
     assert not verify(tmp_path / "out", subjects=["user 8"]).ok
     assert "user 7" not in texts(tmp_path / "out")
     assert "consent was withdrawn" in texts(tmp_path / "out")
-    for data, subject, message in (
-        (owned, "nobody", "no example of the subject 'nobody'"),
-        (owned, "user 7 ", "Did you mean 'user 7'"),
-        (case.train, "user 7", "do not say which subject"),
-    ):
-        with pytest.raises(InputError, match=message):
-            forget(case.module, data, subjects=[subject], method="finetune")
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [("nobody", "no example of the subject 'nobody'"), ("user 7 ", "Did you mean 'user 7'")],
+)
+def test_a_subject_without_examples_is_refused(case: Case, subject: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        forget(case.module, owned(case), subjects=[subject], method="finetune")
+
+
+def test_subjects_of_examples_that_name_none_are_refused(case: Case) -> None:
+    with pytest.raises(InputError, match="do not say which subject"):
+        forget(case.module, case.train, subjects=["user 7"], method="finetune")
 
 
 def copied(case: Case) -> un.Examples:

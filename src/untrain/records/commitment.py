@@ -24,7 +24,7 @@ What it does not prove: a tag shows that an id was named, not that the model for
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,6 +42,9 @@ _SUBJECT = b"untrain subject 1\0"
 _SEED = b"untrain seed 1\0"
 _DERIVED_SEED = b"untrain derive seed 1\0"
 _CHECK = b"untrain key 1\0"
+
+What = Literal["ids", "contents", "subjects"]
+"""By what a request names examples."""
 
 WRONG_KEY = "The key does not belong to this record; pass the request.key that was written with it."
 
@@ -150,42 +153,25 @@ def commit(
     )
 
 
-def held(requests: Iterable[Requested], key: bytes, ids: Iterable[str]) -> set[str]:
-    """The subset of `ids` that the requests name.
+def held(requests: Iterable[Requested], key: bytes, names: Iterable[str], what: What = "ids") -> set[str]:
+    """The subset of `names` that the requests name.
+
+    Args:
+        requests: with the same key.
+        key: of the requests.
+        names: ids, contents by their SHA-256, or subjects.
+        what: which of these they are. Records of schema 1 and 2 name no contents.
 
     Raises:
         InputError: the key does not belong to a request.
     """
-    tags = {own for requested in _belonging(requests, key) for own in requested.tags}
-    return {name for name in map(str, ids) if tag(key, name) in tags}
-
-
-def contents_held(requests: Iterable[Requested], key: bytes, contents: Iterable[str]) -> set[str]:
-    """The subset of `contents`, given by their SHA-256, that the requests name. Records of schema 1 and 2 name none.
-
-    Raises:
-        InputError: the key does not belong to a request.
-    """
-    tags = {own for requested in _belonging(requests, key) for own in requested.contents}
-    return {digest for digest in contents if content_tag(key, digest) in tags} if tags else set()
-
-
-def subjects_held(requests: Iterable[Requested], key: bytes, subjects: Iterable[str]) -> set[str]:
-    """The subset of `subjects` that the requests name.
-
-    Raises:
-        InputError: the key does not belong to a request.
-    """
-    tags = {own for requested in _belonging(requests, key) for own in requested.subjects}
-    return {name for name in map(str, subjects) if subject_tag(key, name) in tags}
-
-
-def _belonging(requests: Iterable[Requested], key: bytes) -> Iterator[Requested]:
-    check = key_check(key)
+    check, tags = key_check(key), set[str]()
     for requested in requests:
         if requested.key_check != check:
             raise InputError(WRONG_KEY)
-        yield requested
+        tags.update({"ids": requested.tags, "contents": requested.contents, "subjects": requested.subjects}[what])
+    tag_of = {"ids": tag, "contents": content_tag, "subjects": subject_tag}[what]
+    return {name for name in map(str, names) if tag_of(key, name) in tags} if tags else set()
 
 
 def check_commitment(requested: Requested) -> None:

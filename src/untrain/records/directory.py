@@ -19,7 +19,7 @@ import msgspec
 
 from untrain.core.files import Arrays, check_writable, others_in, sweep, write_arrays, write_file
 from untrain.errors import ConfigError, InputError, IntegrityError
-from untrain.records.commitment import contents_held, held, key_check, subjects_held, write_key
+from untrain.records.commitment import What, held, key_check, write_key
 from untrain.records.record import Previous, Record
 from untrain.records.serialization import (
     LARGEST,
@@ -66,37 +66,21 @@ class Chain:
         """The reference to this chain that the next record contains."""
         return Previous(record=hashlib.sha256(self.files[-1]).hexdigest(), forgotten=self.forgotten)
 
-    def forgotten_before(self, key: bytes, ids: Iterable[str]) -> set[str]:
-        """The subset of `ids` that was forgotten. A request that kept the original forgot none.
+    def forgotten_before(self, key: bytes, names: Iterable[str], what: What = "ids") -> set[str]:
+        """The subset of `names` that was forgotten; see `held`. A request that kept the original forgot none.
 
         Raises:
             InputError: the key does not belong to the chain.
         """
-        return held((record.requested for record in self._carried_out()), key, ids)
+        return held((record.requested for record in self._carried_out()), key, names, what)
 
-    def contents_forgotten_before(self, key: bytes, contents: Iterable[str]) -> set[str]:
-        """The subset of `contents`, given by their SHA-256, that was forgotten.
-
-        Raises:
-            InputError: the key does not belong to the chain.
-        """
-        return contents_held((record.requested for record in self._carried_out()), key, contents)
-
-    def subjects_named(self, key: bytes, subjects: Iterable[str]) -> set[str]:
-        """The subset of `subjects` that was requested, whatever the outcome.
+    def named(self, key: bytes, names: Iterable[str], what: What = "ids") -> set[str]:
+        """The subset of `names` that was requested, whatever the outcome; see `held`.
 
         Raises:
             InputError: the key does not belong to the chain.
         """
-        return subjects_held((record.requested for record in self.records), key, subjects)
-
-    def named(self, key: bytes, ids: Iterable[str]) -> set[str]:
-        """The subset of `ids` that was requested, whatever the outcome.
-
-        Raises:
-            InputError: the key does not belong to the chain.
-        """
-        return held((record.requested for record in self.records), key, ids)
+        return held((record.requested for record in self.records), key, names, what)
 
     def _carried_out(self) -> Iterator[Record]:
         return (record for record in self.records if record.carried_out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from untrain.core.files import read_arrays
 from untrain.core.version import __version__
 from untrain.errors import InputError, IntegrityError
-from untrain.records.commitment import WRONG_KEY, check_commitment, contents_held, held, key_check, read_key
+from untrain.records.commitment import WRONG_KEY, check_commitment, held, key_check, read_key
 from untrain.records.directory import ENVELOPE, KEY, MODEL, PAGE, PREVIOUS, RECORD, Chain, page, read_chain
 from untrain.records.dsse import (
     LARGEST_ENVELOPE,
@@ -290,7 +290,7 @@ class _Directory:
         if not any(record.requested.contents for record in self._chain.records):
             raise IntegrityError("the records hold no contents, so it is not known whether rows were renumbered")
         requests = [record.requested for record in self._chain.records]
-        known = contents_held(requests, key, still.values())
+        known = held(requests, key, still.values(), "contents")
         if changed := sum(digest not in known for digest in still.values()):
             raise IntegrityError(
                 f"{changed} of the {len(still)} given ids that are in the data name other inputs than those that were "
@@ -303,7 +303,7 @@ class _Directory:
             raise _NotCheckedError("no subjects were given")
         try:
             key = self.key if self.key is not None else read_key(self.directory / KEY)
-            named = self._chain.subjects_named(key, self.subjects)
+            named = self._chain.named(key, self.subjects, "subjects")
         except (IntegrityError, InputError) as error:
             raise _NotCheckedError(str(error)) from error
         if missing := len(self.subjects - named):

@@ -85,7 +85,7 @@ class History:
         if self.chain is None:
             return set()
         digests = contents(examples)
-        known = self.chain.contents_forgotten_before(self.key, digests.values())
+        known = self.chain.forgotten_before(self.key, digests.values(), "contents")
         same_inputs = {name for name, digest in digests.items() if digest in known}
         with_contents = [record.requested for record in self.carried_out if record.requested.contents]
         renumbered = sorted(held(with_contents, self.key, digests) - same_inputs)
