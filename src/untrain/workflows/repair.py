@@ -21,9 +21,9 @@ from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.population import Population, Recipe, recipe_for, suited
+from untrain.population.factories import check_builds_anew
 from untrain.workflows.choose import resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct, logits_of
-from untrain.workflows.factory import check_builds_anew
 from untrain.workflows.fit import check_fit
 
 _FIFTH = 5
