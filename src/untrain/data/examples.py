@@ -131,6 +131,12 @@ class Examples:
         return self.inputs
 
     @property
+    def sole_array(self) -> Array | None:
+        """The only array of the inputs, named or not; None if there are several."""
+        arrays = list(self.arrays.values())
+        return arrays[0] if len(arrays) == 1 else None
+
+    @property
     def form(self) -> str:
         """Shape of one example's inputs, for people: `(1, 8, 8)`, or one shape for each name."""
         return ", ".join(f"{name} {array.shape[1:]}".lstrip() for name, array in self.arrays.items())

@@ -74,7 +74,7 @@ class Subject:
         if self.given_features is not None:
             return self.given_features
         if self.trained is None:
-            return self.examples.inputs
+            return self.examples.array
         return self.cached("features", lambda: self.model.features(self.examples)[0].float().cpu().numpy())
 
     @property

@@ -210,6 +210,8 @@ def check_request(
     Cost: one pass over the training examples and those that accuracy is compared on, and `check_factory` where the
     model can be retrained.
     """
+    if pretrained is not None and not pretrained.strip():
+        raise InputError("pretrained= (--pretrained) is empty; say where the weights come from.")
     examples = as_examples(data)
     _check_preparation(examples, history.chain)
     if validation is not None:

@@ -18,6 +18,7 @@ If out-of-fold predictions agree with the labels no better than with permuted la
 labels cannot be told right from wrong, and `auto` refuses.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -75,9 +76,11 @@ class Auto(Scorer, frozen=True, tag="auto"):
             trusted = with_small_classes(errors <= 0.5, labels)
             rounds.append(float(errors.mean()))
             log_p += folds.mean_log_p / 2
-        by_inputs = _votes(subject.examples.inputs, given, labels)
+        inputs = subject.examples.inputs
+        # Named inputs, such as token ids, are no points in a space.
+        by_inputs = [] if isinstance(inputs, Mapping) else [log_votes(_votes(inputs, given, labels))]
         last = _votes(_features(folds.last, subject), posterior.classes, labels)
-        finding = judge(log_p + log_votes(last), labels, start.transition, views=[log_votes(by_inputs)])
+        finding = judge(log_p + log_votes(last), labels, start.transition, views=by_inputs)
         return replace(finding, evidence={**finding.evidence, "noise_ratio_of_each_round": rounds})
 
     def passes(self, recipe: Recipe) -> float:
