@@ -37,9 +37,9 @@ def test_auto_costs_at_most_two_trainings_and_three_on_what_is_kept(monkeypatch:
     visits: list[int] = []
     original = Training._run_epoch
 
-    def counted(self: Training, chunk: Any, optimizer: Any, examples: Any, epoch: int, bounds: Any, *rest: Any) -> None:
-        visits.append(chunk.size * bounds[-1][1])
-        original(self, chunk, optimizer, examples, epoch, bounds, *rest)
+    def counted(self: Training, chunk: Any, optimizer: Any, run: Any, epoch: int, steps: range) -> None:
+        visits.append(chunk.size * run.bounds[len(steps) - 1][1])
+        original(self, chunk, optimizer, run, epoch, steps)
 
     models, examples = trained(noisy().examples), noisy().examples
     monkeypatch.setattr(Training, "_run_epoch", counted)
