@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 import torch
@@ -83,6 +84,19 @@ def test_a_chain_prepares_its_inputs_in_one_way(folder: Path, capsys: pytest.Cap
     assert read_record(folder / "two" / "record.json").preparation == prepared
     assert call("verify", "two", "--ids", "ids.txt", "--data", "train.parquet") == 0
     assert "have the inputs that they had" in capsys.readouterr().out
+
+
+def test_rows_are_verified_as_they_were_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pq.read_table(folder / "train.parquet")
+    table = table.rename_columns(["digit" if name == "label" else name for name in table.column_names])
+    pq.write_table(table.append_column("person", table["id"]), folder / "train.parquet")
+    request = ["--label", "digit", "--subject-column", "person"]
+    assert call("forget", *ASKED, *KNOWN[:2], *request, "--method", "finetune", "--out", "one") == 0
+    capsys.readouterr()
+    assert call("verify", "one", "--ids", "ids.txt", "--data", "train.parquet", *request) == 0
+    assert "the 30 of them that are in the data have the inputs that they had" in capsys.readouterr().out
+    columns = ",".join(f"p{number:02d}" for number in range(64))
+    assert call("verify", "one", "--ids", "ids.txt", "--data", "train.parquet", *request, "--inputs", columns) == 0
 
 
 def test_doctor_offers_and_counts_copies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

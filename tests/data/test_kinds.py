@@ -234,6 +234,24 @@ def test_one_number_caps_the_memory_of_ids() -> None:
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='\0\r\n"'), min_size=1)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_text_tables_may_have_the_line_ends_of_any_system(end: str, tmp_path: Path) -> None:
+    lines = ["id;a;label", "7 ;1,5;x", "07;2,5;y", ""]
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf" + end.join(lines).encode())
+    examples = load(tmp_path / "t.csv")
+    assert examples.ids.tolist() == ["7 ", "07"]
+    assert examples.inputs.tolist() == [[1.5], [2.5]]
+
+
+def test_other_encodings_and_spaces_around_names_are_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,a,label\nx,1,y\n", encoding="utf-16")
+    with pytest.raises(InputError, match=r"no text in UTF-8 .*: save it as UTF-8"):
+        load(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("id, a, label\nx,1,y\n")
+    with pytest.raises(InputError, match="' label' has spaces around its name"):
+        load(tmp_path / "t.csv")
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(NAMES, min_size=1, unique=True))
 def test_ids_of_a_text_table_are_exact(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:

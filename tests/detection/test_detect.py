@@ -1,5 +1,6 @@
 """`detect`: its arguments, what is flagged, plug-ins, and refusals."""
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +49,15 @@ def test_without_a_model_one_is_trained_first() -> None:
     found = detect(None, noisy().examples, progress=said.append)
     assert min(quality(noisy(), found)) > 0.85
     assert said == ["training a network", "looking for wrong labels"]
+
+
+@pytest.mark.parametrize("scorer", ["auto", "confident", "margin"])
+def test_a_factory_that_builds_trained_networks_is_refused(scorer: str) -> None:
+    """Its networks would predict the labels that they have memorized, and nothing would be found."""
+    known = trained(noisy().examples)
+    module = known.module()
+    with pytest.raises(InputError, match="returns the trained model itself, or a copy of it"):
+        detect(known, noisy().examples, factory=lambda: copy.deepcopy(module), recipe=RECIPE, scorer=scorer)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.2, 1.0])

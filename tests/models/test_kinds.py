@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import untrain as un
-from untrain.errors import InputError
+from untrain.errors import InputError, NotSupportedError
 from untrain.influence import Curvature
 from untrain.models.modules import copied, find_logits, two_classes, unwrapped
 from untrain.population import Engine, Population
@@ -176,6 +176,23 @@ def test_inputs_by_name_give_what_one_array_gives() -> None:
         np.testing.assert_allclose(scores[0], scores[1], rtol=1e-2)
     done = un.forget(models, named, named.ids[:3], method="retrain")
     assert done.verdict.outcome == "forgotten"
+
+
+@pytest.mark.parametrize("scorer", ["auto", "linear", "loss"])
+def test_wrong_labels_are_found_among_inputs_by_name(scorer: str) -> None:
+    halves = {"left": TRAIN.inputs[:, :3], "right": TRAIN.inputs[:, 3:]}
+    named = un.Examples.of(halves, np.where(np.arange(len(TRAIN)) < 12, (TRAIN.labels + 1) % 3, TRAIN.labels))
+    found = un.detect(None, named, factory=ByName, recipe=RECIPE, scorer=scorer, noise_ratio=0.1)
+    assert np.isin(np.arange(12), found.flagged).mean() > 0.5
+    with pytest.raises(NotSupportedError, match="pass a model or factory that takes them by name"):
+        un.detect(None, named)
+
+
+def test_validation_examples_that_are_all_copies_check_nothing() -> None:
+    net = fitted(Net())
+    copies = un.Examples.of(TRAIN.inputs, TRAIN.labels, [f"copy {row}" for row in range(len(TRAIN))])
+    done = un.forget(net, TRAIN, TRAIN.ids[:3], method="finetune", validation=copies, max_accuracy_drop=1.0)
+    assert done.record.membership is None
 
 
 def test_models_by_name_are_computed_together() -> None:

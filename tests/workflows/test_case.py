@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import untrain as un
 from untrain.errors import InputError
 from untrain.population import Engine, Population
-from untrain.workflows.factory import check_factory
+from untrain.population.factories import check_factory
 
 RECIPE = un.Recipe(optimizer=un.Adam(lr=1e-2), epochs=30, batch_size=32)
 SHORT = un.Recipe(optimizer=un.SGD(lr=0.05, momentum=0.9), epochs=2, batch_size=32)

@@ -220,6 +220,18 @@ def test_a_published_model_forgets(home: Path, monkeypatch: pytest.MonkeyPatch) 
     assert call("forget", *words.split(), "--mean", "0.5") == 3
 
 
+def test_wrong_labels_of_published_data_are_looked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(home)
+    assert call("detect", "--model", "model", "--data", "data", "--out", "found") == 0
+    assert (home / "found" / "suspects.html").is_file()
+    assert call("review", "found", "--static", "page.html") == 3
+    assert "shows examples of one input" in capsys.readouterr().err
+    assert call("detect", "--model", "model", "--data", "elsewhere", "--out", "other") == 3
+    assert "There is no folder elsewhere of data files" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("address", ["hf://model", "hf://a/../b", "hf://datasets/a", "https://x/y", "hf://a/b\n"])
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(InputError, match="hf://ORG/MODEL"):

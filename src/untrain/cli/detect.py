@@ -80,7 +80,8 @@ def _write(suspects: "Suspects", content: "DetectionFile", out: Path) -> None:
     from untrain.report.images import png
     from untrain.report.suspects import MOST_SHOWN, write_suspects_page
 
-    pictures = [png(suspects.examples.inputs[position]) for position in suspects.flagged[:MOST_SHOWN]]
+    inputs = suspects.examples.sole_array
+    pictures = [] if inputs is None else [png(inputs[position]) for position in suspects.flagged[:MOST_SHOWN]]
     write_review(suspects, out / REVIEW)
     write_suspects_page(out / PAGE, plain(content), pictures)
     write_file(out / RECORD, json_text(content))

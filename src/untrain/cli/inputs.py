@@ -402,14 +402,15 @@ def _local(weights: str) -> Path:
 
 def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]":
     from untrain.models import CNN, MLP, Model, ResNet18, import_factory
-    from untrain.population import guarded, suited, suited_factory, suited_recipe
+    from untrain.population import guarded, recipe_for, suited, suited_factory, suited_recipe
 
-    model, recipe = suited(examples)
     known: dict[str, Model] = {"mlp": MLP(), "cnn": CNN(), "resnet18": ResNet18()}
     if name is not None and ":" in name:
         _check_model(name)
-        return guarded("a factory that can be imported", lambda: import_factory(name)), recipe
-    if name is not None:
+        return guarded("a factory that can be imported", lambda: import_factory(name)), recipe_for(examples)
+    if name is None:
+        model, recipe = suited(examples)
+    else:
         _check_model(name)
         model, recipe = known[name], suited_recipe(known[name])
     return suited_factory(model, examples), recipe

@@ -11,7 +11,7 @@ import tyro
 from untrain.cli.inputs import Inputs
 from untrain.cli.options import Flag, OptionalFile, option
 from untrain.cli.terminal import Status, print_text
-from untrain.errors import ConfigError, InputError
+from untrain.errors import ConfigError, InputError, NotSupportedError
 
 if TYPE_CHECKING:
     from untrain.detection import ReviewFile
@@ -114,6 +114,11 @@ def _workspace(
             "pass the same data as --data, or run `untrain detect` again."
         )
     check_same_data(file, examples)
+    if (array := examples.sole_array) is None:
+        raise NotSupportedError(
+            f"The page shows examples of one input, and these have {examples.form}; fill in suspects.csv by hand."
+        )
+    examples = replace(examples, inputs=array)
     status.show("preparing pictures and neighbors")
     return Workspace(examples, content.flagged, Cache(directory, examples.digest()), _columns(inputs))
 

@@ -14,6 +14,9 @@ def verify(
     key: OptionalFile = None,
     ids: OptionalFile = None,
     data: Annotated[str | None, option("SOURCE")] = None,
+    label: Annotated[str | None, option("NAME")] = None,
+    inputs: Annotated[str | None, option("NAMES")] = None,
+    subject_column: Annotated[str | None, option("NAME")] = None,
     subject: Annotated[tuple[str, ...], option("NAME")] = (),
     public_key: OptionalFile = None,
 ) -> None:
@@ -31,6 +34,9 @@ def verify(
         ids: text file with ids, one per line, that should have been requested
         data: today's training data, to check that the ids still name what was forgotten; inputs are resized and
             normalized as the record says
+        label: label column of a table, as the request read it
+        inputs: input columns of a table, separated by commas, as the request read them
+        subject_column: column that says whom a row belongs to, as the request read it
         subject: persons or things that should have been named in a request
         public_key: PEM file with the ed25519 public key of the expected signer; needs the `sign` extra
     """
@@ -41,7 +47,7 @@ def verify(
         directory,
         key=None if key is None else read_key(key),
         ids=None if ids is None else _read_ids(ids),
-        contents=None if data is None else _contents(data, directory),
+        contents=None if data is None else _contents(directory, data, label, inputs, subject_column),
         subjects=subject or None,
         public_key=public_key,
     )
@@ -56,7 +62,7 @@ def _read_ids(path: Path) -> list[str]:
     return read_ids(path)
 
 
-def _contents(data: str, directory: Path) -> dict[str, str]:
+def _contents(directory: Path, data: str, label: str | None, inputs: str | None, group: str | None) -> dict[str, str]:
     """Digests of inputs by id, of data that are prepared as the record says."""
     from untrain.data import Prepare, contents, load
     from untrain.records import read_record
@@ -64,4 +70,5 @@ def _contents(data: str, directory: Path) -> dict[str, str]:
 
     prepared = read_record(directory / RECORD).preparation
     transform = None if prepared is None else Prepare(prepared.size, prepared.mean, prepared.std)
-    return contents(load(data, transform=transform))
+    columns = None if inputs is None else inputs.split(",")
+    return contents(load(data, transform=transform, label=label, inputs=columns, group=group))

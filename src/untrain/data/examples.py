@@ -4,16 +4,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from untrain.core.text import printable
+from untrain.data.preparation import Preparation
 from untrain.errors import InputError, NotSupportedError
-
-if TYPE_CHECKING:
-    from untrain.data.prepare import Prepare
 
 Array = npt.NDArray[Any]
 Inputs = Array | Any
@@ -51,7 +49,7 @@ class Examples:
     ids: npt.NDArray[np.str_]
     classes: tuple[str, ...]
     groups: npt.NDArray[np.str_] | None = None
-    preparation: "Prepare | None" = None
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         if not self.arrays:
@@ -131,6 +129,12 @@ class Examples:
                 "pass a model or factory that takes them by name."
             )
         return self.inputs
+
+    @property
+    def sole_array(self) -> Array | None:
+        """The only array of the inputs, named or not; None if there are several."""
+        arrays = list(self.arrays.values())
+        return arrays[0] if len(arrays) == 1 else None
 
     @property
     def form(self) -> str:

@@ -7,11 +7,12 @@ from PIL import Image
 
 from untrain.data.examples import Array, Examples
 from untrain.data.images import pixels_of
+from untrain.data.preparation import Preparation
 from untrain.errors import InputError
 
 
 @dataclass(frozen=True)
-class Prepare:
+class Prepare(Preparation):
     """Resize a picture, scale it to 0..1, subtract the mean and divide by the standard deviation of each channel.
 
     It is a transform as `load` and `as_examples` take it. Arrays are normalized along their first axis.
@@ -28,18 +29,6 @@ class Prepare:
     [-1.0, 1.0]
     """
 
-    size: tuple[int, int] | None = None
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-    def __post_init__(self) -> None:
-        if self.size is not None and min(self.size) < 1:
-            raise InputError(f"The size of pictures must be at least 1 x 1, got {self.size[0]} x {self.size[1]}.")
-        if not all(np.isfinite((*self.mean, *self.std))) or min(self.std, default=0) <= 0 or not self.mean:
-            raise InputError(
-                f"The mean must be finite and the standard deviation above 0, got {self.mean}, {self.std}."
-            )
-
     def __call__(self, given: object) -> Array:
         """One input as float32."""
         if isinstance(given, Image.Image):
@@ -53,16 +42,6 @@ class Prepare:
         channels = values.shape[0] if values.ndim else 1
         mean, std = (self._along(numbers, channels, values.ndim) for numbers in (self.mean, self.std))
         return (values - mean) / std
-
-    def __str__(self) -> str:
-        """As the options of the command line say it.
-
-        >>> print(Prepare(size=(32, 24), mean=(0.5,)))
-        --size 32x24 --mean 0.5 --std 1.0
-        """
-        size = [] if self.size is None else [f"--size {self.size[0]}x{self.size[1]}"]
-        numbers = [f"--{name} {','.join(map(str, of))}" for name, of in (("mean", self.mean), ("std", self.std))]
-        return " ".join([*size, *numbers])
 
     def _along(self, numbers: tuple[float, ...], channels: int, axes: int) -> Array:
         if len(numbers) not in (1, channels):

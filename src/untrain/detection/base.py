@@ -74,7 +74,7 @@ class Subject:
         if self.given_features is not None:
             return self.given_features
         if self.trained is None:
-            return self.examples.inputs
+            return self.examples.array
         return self.cached("features", lambda: self.model.features(self.examples)[0].float().cpu().numpy())
 
     @property
@@ -102,12 +102,16 @@ class Subject:
 
         Raises:
             NotSupportedError: no factory or no recipe is known; the message names `scorer`.
+            InputError: the factory builds networks that know the examples already.
         """
         if self.recipe is None or not self.can_train:
             raise NotSupportedError(
                 f"{scorer} trains models of its own: pass factory= and recipe=, or use linear, which needs only "
                 "features or a trained model."
             )
+        from untrain.population.factories import check_builds_anew
+
+        self.cached("factory", lambda: check_builds_anew(self.model, self.examples))
         return self.recipe
 
     def new_models(self, count: int, streams: Streams) -> "Population":

@@ -225,12 +225,12 @@ def work_of(
     scorer: str | Scorer,
 ) -> tuple[float, float]:
     """The work of training a network, where there is no model, and of a scorer; see `untrain.core.progress`."""
-    from untrain.population import Population, suited
+    from untrain.population import Population, recipe_for
 
     if isinstance(model, Population):
         factory, recipe = factory or model.factory, recipe or model.recipe
     if model is None:
-        recipe = recipe or suited(examples)[1]
+        recipe = recipe or recipe_for(examples)
     network = recipe.epochs if model is None and recipe is not None else 0.0
     scorer = build_scorer(scorer) if isinstance(scorer, str) else scorer
     trains = recipe is not None and (model is None or factory is not None)

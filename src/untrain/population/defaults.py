@@ -102,9 +102,8 @@ def train_suited(
     Raises:
         InputError: there are no examples, or no validation examples where the recipe needs them.
     """
-    model, usual = suited(examples)
-    factory = factory or suited_factory(model, examples)
-    recipe = recipe or usual
+    factory = factory or suited_factory(suited(examples)[0], examples)
+    recipe = recipe or recipe_for(examples)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = Population.create(factory, 1, seed=seed, device=device, engine=Engine(1))
     return models.train(examples, recipe, validation=validation), recipe

@@ -17,11 +17,11 @@ from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, recipe_for, settled
+from untrain.population.factories import check_factory
 from untrain.records import Chain, Copies, Preparation, Record, new_key, read_chain, read_key, state_digest
 from untrain.records.commitment import held, key_check, secret_seed
 from untrain.records.directory import KEY
 from untrain.workflows.compare import check_validation, logits_of
-from untrain.workflows.factory import check_factory
 from untrain.workflows.fit import check_fit
 
 
@@ -210,6 +210,8 @@ def check_request(
     Cost: one pass over the training examples and those that accuracy is compared on, and `check_factory` where the
     model can be retrained.
     """
+    if pretrained is not None and not pretrained.strip():
+        raise InputError("pretrained= (--pretrained) is empty; say where the weights come from.")
     examples = as_examples(data)
     _check_preparation(examples, history.chain)
     if validation is not None:

@@ -131,6 +131,8 @@ class Published:
         """
         datasets = extra("hf", "datasets")
         directory = fetch_snapshot(data) if data.startswith("hf://") else Path(data)
+        if not directory.is_dir():
+            raise InputError(f"There is no folder {data} of data files; pass one, or hf://datasets/ORG/SET.")
         with _quiet():
             table = guarded(
                 f"data files of a part 'train' in {directory}",

@@ -20,10 +20,10 @@ from untrain.detection.detect import work_of
 from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
-from untrain.population import Population, Recipe, recipe_for, suited
+from untrain.population import Population, Recipe, recipe_for
+from untrain.population.factories import check_builds_anew
 from untrain.workflows.choose import resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct, logits_of
-from untrain.workflows.factory import check_builds_anew
 from untrain.workflows.fit import check_fit
 
 _FIFTH = 5
@@ -150,7 +150,7 @@ def repair(
         validation = as_examples(validation, classes=examples.classes, prefix="validation/")
     check_question(examples, scorer, noise_ratio)
     if model is None:
-        recipe = recipe or suited(examples)[1]
+        recipe = recipe or recipe_for(examples)
     elif isinstance(model, Population):
         factory, recipe = factory or model.factory, recipe or model.recipe
     can_retrain = model is None or (recipe is not None and factory is not None)

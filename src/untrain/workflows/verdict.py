@@ -258,6 +258,8 @@ def _check_membership(case: Case, unlearned: Population) -> MembershipChange | N
     if validation is None:
         return None
     held_out = validation.select(np.flatnonzero(~case.validation_copies))
+    if not len(held_out):
+        return None
     before, after = (
         (models.confidences(forget)[0], models.confidences(held_out)[0]) for models in (case.original, unlearned)
     )

@@ -20,6 +20,7 @@ If out-of-fold predictions agree with the labels no better than with permuted la
 labels cannot be told right from wrong, and `auto` refuses.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -77,12 +78,12 @@ class Auto(Scorer, frozen=True, tag="auto"):
             trusted = with_small_classes(errors <= 0.5, labels)
             rounds.append(float(errors.mean()))
             log_p += folds.mean_log_p / 2
-        neighbors = _neighbors(subject.examples.inputs)
-        by_inputs = neighbor_votes(given, neighbors, labels)
+        inputs = subject.examples.inputs
+        # Named inputs, such as token ids, are no points in a space.
+        neighbors = None if isinstance(inputs, Mapping) else _neighbors(inputs)
+        views = [] if neighbors is None else [log_votes(neighbor_votes(given, neighbors, labels))]
         last = _votes(_features(folds.last, subject), posterior.classes, labels)
-        finding = judge(
-            log_p + log_votes(last), labels, start.transition, views=[log_votes(by_inputs)], neighbors=neighbors
-        )
+        finding = judge(log_p + log_votes(last), labels, start.transition, views=views, neighbors=neighbors)
         return replace(finding, evidence={**finding.evidence, "noise_ratio_of_each_round": rounds})
 
     def passes(self, recipe: Recipe) -> float:
