@@ -39,7 +39,7 @@ def test_auto_costs_at_most_two_trainings_and_three_on_what_is_kept(monkeypatch:
     original = Training._run_epoch
 
     def counted(self: Training, chunk: Any, optimizer: Any, run: Any, epoch: int, steps: range) -> None:
-        visits.append(chunk.size * run.bounds[steps[-1]][1])
+        visits.append(chunk.size * sum(stop - start for start, stop in (run.bounds[step] for step in steps)))
         original(self, chunk, optimizer, run, epoch, steps)
 
     models, examples = trained(noisy().examples), noisy().examples
@@ -71,20 +71,19 @@ def test_pure_noise_cannot_be_decided(seed: int) -> None:
         detect(trained(noise), noise, recipe=RECIPE, seed=seed)
 
 
-@pytest.mark.parametrize("labels", [[0, 0, 0, 1, 1, 2], [0, 1, 1, 1, 1, 1], [2, 2, 1, 1, 0, 0]])
+@pytest.mark.parametrize("labels", [[0, 0, 0, 1, 1, 2], [0, 1, 1, 1, 1, 2], [2, 2, 1, 1, 0, 0]])
 def test_balanced_agreement_is_the_mean_recall(labels: list[int]) -> None:
-    predicted = np.array([0, 0, 1, 1, 2, 2])
-    given = np.array(labels)
-    classes, inverse = np.unique(given, return_inverse=True)
-    table = np.zeros((3, len(classes)), dtype=np.int64)
-    np.add.at(table, (predicted, inverse), 1)
-    recalls = [(predicted[given == label] == label).mean() for label in classes]
-    assert balanced_agreement(table, classes) == pytest.approx(np.mean(recalls))
+    predicted, given = np.array([0, 0, 1, 1, 2, 2]), np.array(labels)
+    table = np.zeros((3, 3), dtype=np.int64)
+    np.add.at(table, (predicted, given), 1)
+    recalls = [(predicted[given == label] == label).mean() for label in range(3)]
+    expected = [np.mean(recalls), (np.diag(table) / 2).mean()]
+    np.testing.assert_allclose(balanced_agreement(np.stack([table, table.T])), expected)
 
 
 def passes(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> bool:
     try:
-        check_above_chance([predicted], labels)
+        check_above_chance([np.eye(labels.max() + 1)[predicted]], labels)
     except UndecidableError:
         return False
     return True
@@ -110,9 +109,10 @@ def test_heads_that_learned_random_labels_hardly_ever_pass() -> None:
 def test_one_view_above_chance_is_enough() -> None:
     generator = np.random.default_rng(0)
     labels, random = generator.integers(2, size=(2, 400))
-    check_above_chance([random, np.where(generator.random(400) < 0.7, labels, 1 - labels)], labels)
+    views = np.eye(2)[[random, np.where(generator.random(400) < 0.7, labels, 1 - labels)]]
+    check_above_chance(views, labels)
     with pytest.raises(UndecidableError, match=r"no better than chance, which reaches 5\d"):
-        check_above_chance([random, random], labels)
+        check_above_chance(views[:1], labels)
 
 
 def test_a_class_recovered_by_chance_is_left_alone() -> None:
@@ -221,7 +221,7 @@ def zeros_and_ones(data_dir: Path, ratio: float, seed: int) -> tuple[Noisy, Susp
     return noise, detect(models, noise.examples, recipe=MNIST, seed=seed)
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_heavy_noise_among_zeros_and_ones(data_dir: Path, seed: int) -> None:
     noise, found = zeros_and_ones(data_dir, 0.4, seed)
     assert min(quality(noise, found)) >= 0.98

@@ -114,9 +114,9 @@ def judge_features(
     given = neighbor_votes(np.eye(classes)[labels], neighbors, labels)
     first = (np.exp(log_p) + given) / 2
 
-    def looks() -> Iterator[Labels]:
-        yield first.argmax(1)
-        yield neighbor_votes(np.eye(classes)[labels], nearest_components(principal, _WIDE)[0], labels).argmax(1)
+    def looks() -> Iterator[Scores]:
+        yield first
+        yield neighbor_votes(np.eye(classes)[labels], nearest_components(principal, _WIDE)[0], labels)
 
     check_above_chance(looks(), labels)
     start = first_estimate(first, labels)
@@ -138,7 +138,7 @@ def judge_predictions(probabilities: Scores, labels: Labels) -> Finding:
     Raises:
         UndecidableError: they agree with the labels no better than with permuted labels.
     """
-    check_above_chance([probabilities.argmax(1)], labels)
+    check_above_chance([probabilities], labels)
     return judge(np.log(probabilities + 1e-6), labels, first_estimate(probabilities, labels).transition)
 
 
@@ -245,15 +245,16 @@ def classes_left_alone(predicted: Labels, labels: Labels) -> Labels:
     return np.asarray(classes[chance > _CHANCE], dtype=np.int64)
 
 
-def check_above_chance(predictions: Iterable[Labels], labels: Labels) -> None:
+def check_above_chance(views: Iterable[Scores], labels: Labels) -> None:
     """Check that held-out predictions agree with the labels better than by chance, each class weighing the same.
 
-    Chance is the agreement with permuted labels, 999 of which are drawn exactly, as tables with the same margins. Its
-    standard deviation is multiplied by 1.5, since models of different folds share their training labels: where these
-    lean to one side by chance, all models and the held-out labels do.
+    A class is predicted where its probability, divided by its share of the labels, is the largest. Chance is the
+    agreement with permuted labels, 999 of which are drawn exactly, as tables with the same margins. Its standard
+    deviation is multiplied by 1.5, since models of different folds share their training labels: where these lean to
+    one side by chance, all models and the held-out labels do.
 
     Args:
-        predictions: predicted classes `[n]` of each view; it is enough that one of them is better than chance.
+        views: held-out probabilities `[n, C]`; it is enough that one of them is better than chance.
         labels: `[n]`.
 
     Raises:
@@ -262,16 +263,17 @@ def check_above_chance(predictions: Iterable[Labels], labels: Labels) -> None:
     Source: Nadeau, Bengio (2003), "Inference for the Generalization Error", for the variance of cross-validation.
     """
     classes, given = np.unique(labels, return_inverse=True)
-    for predicted in predictions:
-        table = np.zeros((max(int(predicted.max()), int(classes.max())) + 1, len(classes)), dtype=np.int64)
+    agreements: list[tuple[float, float]] = []
+    for view in views:
+        predicted = (view[:, classes] * (len(labels) / np.bincount(given))).argmax(1)
+        table = np.zeros((len(classes), len(classes)), dtype=np.int64)
         np.add.at(table, (predicted, given), 1)
-        counts = table.sum(0)
-        permuted = random_table(table.sum(1), counts).rvs(_PERMUTATIONS, random_state=np.random.default_rng(0))
-        agreement = float(balanced_agreement(table, classes))
-        by_chance = balanced_agreement(permuted, classes)
-        chance = float(by_chance.mean() + _ABOVE_CHANCE * by_chance.std())
-        if agreement > chance:
+        permuted = random_table(table.sum(1), table.sum(0)).rvs(_PERMUTATIONS, random_state=np.random.default_rng(0))
+        by_chance = balanced_agreement(permuted)
+        agreements.append((float(balanced_agreement(table)), float(by_chance.mean() + _ABOVE_CHANCE * by_chance.std())))
+        if agreements[-1][0] > agreements[-1][1]:
             return
+    agreement, chance = agreements[0]
     raise UndecidableError(
         f"The labels cannot be told right from wrong: held-out predictions agree with {percent(agreement, 1)} of "
         f"them (mean over the classes), no better than chance, which reaches {percent(chance, 1)}; there is too much "
@@ -279,12 +281,11 @@ def check_above_chance(predictions: Iterable[Labels], labels: Labels) -> None:
     )
 
 
-def balanced_agreement(tables: npt.NDArray[np.number], classes: Labels) -> Scores:
+def balanced_agreement(tables: npt.NDArray[np.number]) -> Scores:
     """Mean over the classes of the share of their labels that is predicted, `[...]`.
 
     Args:
-        tables: `[..., P, C]`, how often each class is predicted (row) for each given class (column).
-        classes: `[C]`, which row is each given class.
+        tables: `[..., C, C]`, how often each class is predicted (row) for each given class (column).
     """
-    hits = tables[..., classes, np.arange(len(classes))]
+    hits = np.diagonal(tables, axis1=-2, axis2=-1)
     return np.asarray((hits / tables.sum(-2)).mean(-1), dtype=np.float64)

@@ -68,7 +68,7 @@ class Auto(Scorer, frozen=True, tag="auto"):
         given = np.eye(len(subject.examples.classes))[labels]
         folds = cross_validate(subject, recipe.compressed(_FIRST), "first look")
         # Averaged over all epochs, since the best of many epochs would beat chance by chance.
-        check_above_chance([folds.mean_log_p.argmax(1)], labels)
+        check_above_chance([np.exp(folds.mean_log_p)], labels)
         start = first_estimate((folds.mean_p + _votes(_features(folds.early, subject), given, labels)) / 2, labels)
         trusted, rounds, log_p = start.trusted, [float(1 - start.trusted.mean())], np.zeros_like(given)
         for number in (1, 2):
