@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 LOWEST_TESTS := tests/core tests/models tests/report tests/records/test_commitment.py tests/records/test_record.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-lowest check clean
+.PHONY: demo test test-examples test-slow test-lowest check clean
 
 demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare the methods on them; reports in runs/
 	$(BIN)/untrain run mislabel-digits
@@ -15,6 +15,9 @@ demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare t
 
 test: check  ## linter, type checker, tests
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-examples: $(VENV)/.tried-examples  ## examples and tests with other libraries, as far as they can be installed
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "examples or not slow" tests/test_examples.py tests/workflows/test_published.py
 
 test-slow: $(VENV)/.installed-dev  ## long checks as well: many kills, timings
 	$(BIN)/python -m pytest -m "slow or not slow"
@@ -34,6 +37,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# What cannot be installed (there is no network, or no build for this torch) is skipped by the tests.
+$(VENV)/.tried-examples: $(VENV)/.installed-dev
+	-$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[examples]'
+	-$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[vision]'
 	touch $@
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt

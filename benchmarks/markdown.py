@@ -91,9 +91,10 @@ def brief(results: ComparisonResults) -> str:
     by_setting = {setting: {row.method: row for row in rows} for setting, rows in grouped}
     last = grouped[-1][1]
     head = ["method"]
-    for _setting, rows in grouped:
-        share = f"{100 * rows[0].forget_ratio:.2g} %"
-        head += [f"final score, {share} forgotten", "memory left", "same cost"]
+    for setting, rows in grouped:
+        random = setting.removeprefix("groups:").replace(".", "").isdecimal()
+        what = f"{100 * rows[0].forget_ratio:.2g} %" if random else setting
+        head += [f"final score, {what} forgotten", "memory left", "same cost"]
     head += ["test accuracy", "seconds a model", "speed-up"]
     body = []
     for row in last:

@@ -1,6 +1,7 @@
 """Tune the fine-tuning of each method for small data, as the comparison study did: that alone, by validation accuracy.
 
     python benchmarks/tune.py digits
+    python benchmarks/tune.py digits --preset study
     python benchmarks/tune.py cifar10-small --data-dir DATA
 
 Every learning rate of a method's fine-tuning is multiplied by each factor in turn; what erases is left alone, and so
@@ -20,6 +21,7 @@ from untrain.experiments import read_experiment
 from untrain.experiments.comparison.work import ORIGINAL, Arm, ChunkJob, ComparisonWork
 from untrain.experiments.config import Experiment
 from untrain.experiments.executors.processes import one_thread
+from untrain.methods import METHODS as REGISTRY
 from untrain.methods import build_method
 from untrain.methods.transpose import Transpose
 
@@ -54,7 +56,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment")
     parser.add_argument("--data-dir")
-    parser.add_argument("--methods", default=",".join(METHODS), help="separated by commas; default all")
+    parser.add_argument("--methods", help="separated by commas; default all, or those that have the preset")
+    parser.add_argument("--preset", help="preset to start from; default that of the method's own constants")
+    parser.add_argument("--factors", type=float, nargs="+", default=FACTORS)
     arguments = parser.parse_args()
     experiment = read_experiment(arguments.experiment)
     if not isinstance(experiment, Experiment):
@@ -64,22 +68,25 @@ def main() -> None:
         work = ComparisonWork(experiment, Path(folder), arguments.data_dir)
         work.experiment = work.prepared()
         work.do(ChunkJob(ORIGINAL, 0, 1))
-        print(f"{'factor':>16}", *(f"{factor:>6}" for factor in FACTORS))
-        for name in arguments.methods.split(","):
-            accuracies = [accuracy(work, name, METHODS[name], factor) for factor in FACTORS]
-            print(f"{name:>16}", *(f"{100 * value:6.1f}" for value in accuracies), flush=True)
-        print(f"{'retrain':>16} {100 * accuracy(work, 'retrain', (), 1):6.1f}")
+        print(f"{'factor':>16}", *(f"{factor:>11g}" for factor in arguments.factors), flush=True)
+        names = arguments.methods.split(",") if arguments.methods else METHODS
+        for name in names:
+            if arguments.preset is None or arguments.preset in REGISTRY.of(name).presets:
+                cells = [trial(work, name, METHODS[name], factor, arguments.preset) for factor in arguments.factors]
+                print(f"{name:>16}", *(f"{cell:>11}" for cell in cells), flush=True)
+        print(f"{'retrain':>16} {trial(work, 'retrain', (), 1):>11}")
 
 
-def accuracy(work: ComparisonWork, name: str, recipes: tuple[str, ...], factor: float) -> float:
-    """Mean validation accuracy after forgetting with the learning rates of these recipes multiplied."""
-    method = build_method(name, settings=FIXED.get(name))
+def trial(work: ComparisonWork, name: str, recipes: tuple[str, ...], factor: float, preset: str | None = None) -> str:
+    """Mean validation accuracy after forgetting with the learning rates of these recipes multiplied, and epochs."""
+    method = build_method(name, preset=preset, settings=FIXED.get(name))
     for recipe in recipes:
         old = getattr(method, recipe)
         optimizer = msgspec.structs.replace(old.optimizer, lr=old.optimizer.lr * factor)
         method = msgspec.structs.replace(method, **{recipe: msgspec.structs.replace(old, optimizer=optimizer)})
-    models = work.unlearn(Arm("0.02", f"tune/{name}/{factor}"), method, 0, MODELS, work.engine)
-    return float(models.accuracy(work.splits.validation).mean())
+    models = work.unlearn(Arm("0.02", f"tune/{name}/{preset}/{factor}"), method, 0, MODELS, work.engine)
+    accuracy = f"{100 * models.accuracy(work.splits.validation).mean():.1f}"
+    return accuracy if models.epochs_taken is None else f"{accuracy} ({models.epochs_taken.mean():.1f})"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-import importlib.util
 import inspect
 import os
 import re
@@ -37,12 +36,18 @@ def test_the_example_repairs() -> None:
     assert float(found[2]) > float(found[1]) + 0.02
 
 
-def output_of(example: str) -> str:
-    """What an example prints; the command `untrain` is that beside this Python."""
+def output_of(example: str, *beside: Path) -> str:
+    """What an example prints; the command `untrain` is that beside this Python.
+
+    Args:
+        example: its file.
+        beside: folders of further modules.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    modules = os.pathsep.join([*map(str, beside), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / example)],
-        check=True, capture_output=True, text=True, env={**os.environ, "PATH": path},
+        check=True, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": modules},
     )  # fmt: skip
     return done.stdout
 
@@ -62,20 +67,22 @@ def test_the_example_forgets_in_a_table_from_python_and_from_the_shell() -> None
     assert "Nothing that was checked has changed." in found
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize(
     ("example", "library", "network"),
     [
         ("forget_lightning.py", "lightning", "Net"),
         ("forget_transformers.py", "transformers", "BertForSequenceClassification"),
+        ("forget_pictures.py", "transformers", "ViTForImageClassification"),
         ("forget_skorch.py", "skorch", "Sequential"),
+        ("forget_torchvision.py", "torchvision", "ResNet"),
+        ("forget_timm.py", "timm", "ResNet"),
     ],
 )
 def test_the_examples_forget_in_networks_of_other_libraries(example: str, library: str, network: str) -> None:
-    for needed in (library, "torchvision"):
-        if importlib.util.find_spec(needed) is None:
-            pytest.skip(f"{needed} is not installed: pip install 'untrain[examples]'")
-    if subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, check=False).returncode:
-        pytest.skip("the installed torchvision was built for another torch")
+    tried = subprocess.run([sys.executable, "-c", f"import {library}"], capture_output=True, check=False, text=True)
+    if tried.returncode:
+        pytest.skip(f"{library} cannot be imported here: {tried.stderr.strip().splitlines()[-1]}")
     assert output_of(example).startswith(f"{network} forgotten by construction")
 
 
@@ -110,3 +117,26 @@ def test_the_examples_for_skypilot_use_options_that_exist(name: str) -> None:
     for command, options in re.findall(r"untrain (run|work)(.*?)[;&\n]", task["run"]):
         names = {parameter.replace("_", "-") for parameter in inspect.signature(COMMANDS[command]).parameters}
         assert set(re.findall(r"--([a-z-]+)", options)) <= names
+
+
+RESNETS = {
+    "torchvision": ("torchvision/models.py", "def resnet18(num_classes): return network(3, num_classes)"),
+    "timm": ("timm/__init__.py", "def create_model(name, num_classes): return network(3, num_classes)"),
+}
+
+
+@pytest.mark.examples
+@pytest.mark.parametrize("library", RESNETS)
+def test_the_examples_of_picture_libraries_run_with_our_own_resnet(library: str, tmp_path: Path) -> None:
+    """Those libraries are often there for another torch, or not at all."""
+    file, function = RESNETS[library]
+    (tmp_path / library).mkdir()
+    (tmp_path / library / "__init__.py").touch()
+    (tmp_path / file).write_text(f"from untrain.models.resnet import resnet18 as network\n{function}\n")
+    assert output_of(f"forget_{library}.py", tmp_path) == "ResNet forgotten by construction\n"
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("forget_*.py")), ids=lambda path: path.stem)
+def test_examples_are_short(example: Path) -> None:
+    lines = [line for line in example.read_text().splitlines() if line.strip()]
+    assert len(lines) <= (60 if example.stem in {"forget_your_own", "forget_tabular"} else 24)

@@ -1,7 +1,9 @@
 """`untrain forget`, `audit`, `doctor` and `convert`: what is typed, printed and written, and files that mean harm."""
 
+import dataclasses
 import json
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +18,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from tests.cli.conftest import build
+from tests.cli.conftest import build, write_table
 from tests.typed import call, interrupt
+from untrain.data import load
 from untrain.errors import ConfigError, InputError, IntegrityError, NotSupportedError
 from untrain.models import convert as converting
 from untrain.models.convert import convert
@@ -61,6 +64,40 @@ def test_two_requests_from_the_shell(folder: Path, capsys: pytest.CaptureFixture
     assert "one holds no request.key" in capsys.readouterr().err
     assert call("forget", *more, "--out", "three", "--key", "kept.key") == 0
     assert call("verify", "three") == 0
+
+
+def test_a_chain_prepares_its_inputs_in_one_way(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scaled = ("--mean", "0.1", "--std", "0.9")
+    assert call("forget", *ASKED, *KNOWN[:2], *scaled, "--method", "finetune", "--out", "one") == 0
+    prepared = read_record(folder / "one" / "record.json").preparation
+    assert prepared is not None
+    assert (prepared.size, prepared.mean, prepared.std) == (None, (0.1,), (0.9,))
+    assert "mean 0.1, standard deviation 0.9" in (folder / "one" / "report.html").read_text()
+    capsys.readouterr()
+    more = [*ASKED[:-1], "more.txt", "--previous", "one", "--method", "finetune"]
+    assert call("forget", *more, "--mean", "0.2", "--out", "two") == 3
+    said = capsys.readouterr().err
+    assert "with --mean 0.1 --std 0.9, and they are now read with --mean 0.2 --std 1.0: prepare them as they" in said
+    assert call("forget", *more, "--out", "two") == 0
+    assert "inputs are prepared as in the previous request: --mean 0.1 --std 0.9" in capsys.readouterr().err
+    assert read_record(folder / "two" / "record.json").preparation == prepared
+    assert call("verify", "two", "--ids", "ids.txt", "--data", "train.parquet") == 0
+    assert "have the inputs that they had" in capsys.readouterr().out
+
+
+def test_doctor_offers_and_counts_copies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = load("train.parquet")
+    inputs = train.inputs.copy()
+    inputs[100:103], inputs[103:105] = inputs[0], inputs[1] * 1.001
+    write_table(dataclasses.replace(train, inputs=inputs), folder / "train.parquet")
+    assert call("doctor", *ASKED, *KNOWN) == 0
+    said = capsys.readouterr().out
+    assert "3 retained examples have exactly the inputs of a forgotten example and are not forgotten: forget" in said
+    assert re.search(r"2 retained .* not forgotten \(distance .*: at most \d\.\d+\): forget .* --with-copies", said)
+    assert call("doctor", *ASKED, *KNOWN, "--with-copies") == 0
+    said = capsys.readouterr().out
+    assert re.search(r"3 exact and 2 near copies of .* are forgotten as well \(distance .*: at most \d\.\d+\)", said)
+    assert "and are not forgotten" not in said
 
 
 def test_doctor_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

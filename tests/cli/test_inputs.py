@@ -100,15 +100,17 @@ def test_a_recipe_file_is_written_and_read(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_bar_with_the_time_left_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    from untrain.core.progress import advance
+    from untrain.core.progress import advance, plan
 
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with Status() as status:
-        status.show("training")
-        advance(1, 4)
-        assert [(task.description, task.completed, task.total) for task in status._bar.tasks] == [("training", 1, 4)]
-        status.show("looking")
+        status.show("reading")
         assert status._bar.tasks[0].total is None
-    advance(2, 4)
-    assert status._bar.tasks[0].completed == 0
+        plan(4)
+        status.show("training")
+        advance(1)
+        status.show("looking")
+        assert [(task.description, task.completed, task.total) for task in status._bar.tasks] == [("looking", 1, 4)]
+    advance(2)
+    assert status._bar.tasks[0].completed == 1

@@ -51,6 +51,7 @@ def test_table_1_has_the_studys_stopping_rule_beside_the_winners_constants(name:
 def test_the_medium_form() -> None:
     experiment = read_experiment("table1-cifar10-medium").resolved()
     assert isinstance(experiment, Experiment)
+    assert isinstance(experiment.models, int)
     assert experiment.models >= FEWEST_MODELS
     assert experiment.originals >= 3
     assert experiment.forget == (0.005, 0.02)

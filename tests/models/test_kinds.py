@@ -99,9 +99,15 @@ TAKEN: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def called(module: nn.Module) -> nn.Module:
-    """The module after a call with gradients, as after training."""
-    unwrapped(module)(torch.from_numpy(TRAIN.inputs[:8]).to(next(module.parameters()).dtype))
+def fitted(module: nn.Module) -> nn.Module:
+    """The module after a training, of which it may keep activations."""
+    inner = unwrapped(module)
+    inputs = torch.from_numpy(TRAIN.inputs).to(next(module.parameters()).dtype)
+    optimizer = torch.optim.Adam([one for one in inner.parameters() if one.requires_grad], lr=0.05)
+    for _ in range(20):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(find_logits(inner(inputs)), torch.from_numpy(TRAIN.labels)).backward()
+        optimizer.step()
     return module
 
 
@@ -109,7 +115,7 @@ def called(module: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("kind", TAKEN)
 def test_kinds_that_are_taken(kind: str) -> None:
     torch.manual_seed(0)
-    net = called(TAKEN[kind]())
+    net = fitted(TAKEN[kind]())
     before = {name: tensor.clone() for name, tensor in unwrapped(net).state_dict().items()}
     done = un.forget(net, TRAIN, TRAIN.ids[:3], method="finetune", validation=HELD_OUT, max_accuracy_drop=1.0)
     assert isinstance(done.model, type(unwrapped(net)))
@@ -236,7 +242,7 @@ def test_the_last_layer_of_one_logit_has_the_influence_that_automatic_differenti
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu")])
 def test_the_callers_modes_change_nothing(mode: Callable[[], Any]) -> None:
     torch.manual_seed(0)
-    net = Net()
+    net = fitted(Net())
 
     def digest() -> str:
         return un.forget(net, TRAIN, TRAIN.ids[:3], method="finetune", max_accuracy_drop=1.0, seed=0).record.model.after
@@ -274,7 +280,7 @@ def test_threads_give_what_each_alone_gives() -> None:
 
 
 def test_a_copy_shares_nothing_and_keeps_ties() -> None:
-    net = called(Keeps())
+    net = fitted(Keeps())
     net.tied = net.get_submodule("a")
     other = copied(net)
     assert other.get_submodule("tied") is other.get_submodule("a")

@@ -33,7 +33,7 @@ def test_named_inputs_and_random_layers_will_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("example_bytes", "expected"), [(2**12, 1024), (2**12 + 1, 512), (0, 16_384), (2**30, 16), (2**18, 16)]
+    ("example_bytes", "expected"), [(2**12, 2048), (2**12 + 1, 1024), (0, 16_384), (2**30, 16), (2**19, 16)]
 )
 def test_a_batch_is_a_power_of_two_that_fits(example_bytes: int, expected: int) -> None:
     assert evaluation_batch(example_bytes, CPU) == expected

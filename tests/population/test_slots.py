@@ -1,6 +1,10 @@
 """Slots on a CPU, where their steps are not captured: they have the bits of the training loop without slots."""
 
+import dataclasses
 import logging
+import warnings
+from contextlib import nullcontext
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -10,8 +14,9 @@ from torch import Tensor, nn
 
 from untrain.core.progress import listening
 from untrain.core.randomness import Streams
-from untrain.data import Examples
+from untrain.data import Examples, forget_ratio
 from untrain.errors import InputError
+from untrain.methods import Request, build_method
 from untrain.models import CNN, MLP, Model, factory
 from untrain.population import (
     SGD,
@@ -26,8 +31,10 @@ from untrain.population import (
     Recipe,
     cross_entropy,
 )
+from untrain.population import slots as slots_module
+from untrain.population import training as training_module
 from untrain.population.choice import choose_on_gpu
-from untrain.population.slots import Course, Kind, Slot
+from untrain.population.slots import Course, Kind, Sizes, Slot
 
 PLAIN = Engine()
 RECIPE = Recipe(
@@ -176,6 +183,95 @@ def test_slots_are_shared_by_what_one_factory_built_and_given_up_when_there_are_
         slots(momentum)
     assert slots(0.1) != first
     assert slots(0.5) == slots(0.5)
+
+
+class Replayed:
+    """In place of a CUDA graph on a CPU: what is captured changes nothing, and a replay takes the step."""
+
+    taken: ClassVar[int] = 0
+
+    def __init__(self, slot: Slot, sizes: Sizes) -> None:
+        self.slot, self.sizes = slot, sizes
+
+    def capture_begin(self, *, pool: object, capture_error_mode: str) -> None:
+        assert pool in (None, self.slot)
+        assert capture_error_mode == "thread_local"
+        self.before = self.slot._copies()
+
+    def capture_end(self) -> None:
+        self.slot._restore(self.before)
+
+    def pool(self) -> Slot:
+        return self.slot
+
+    def replay(self) -> None:
+        Replayed.taken += 1
+        STEP(self.slot, self.sizes)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_whatever_happens_in_a_trial_the_device_may_be_waited_for_afterwards(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[object] = [0]
+
+    def set_mode(mode: object) -> None:
+        modes.append(mode)
+        if mode == "error":
+            warnings.warn("Synchronization debug mode is a prototype feature", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", set_mode)
+    with pytest.raises(RuntimeError, match="in the trial") if fails else nullcontext(), slots_module._no_waiting():
+        assert modes[-1] == "error"
+        if fails:
+            raise RuntimeError("in the trial")
+    assert modes == [0, "error", 0]
+
+
+STEP, CAPTURE = Slot._step, Slot._capture
+
+
+@pytest.mark.parametrize("name", ["prune-entropy", "conv-noise", "kl-contrast", "scrub", "salun", "gradient-reinit"])
+def test_what_is_captured_serves_all_epochs_and_jobs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, with a step in place of a graph: a second job of the same method takes no other step."""
+    eager: list[Slot] = []
+
+    def step(self: Slot, sizes: Sizes) -> None:
+        eager.append(self)
+        STEP(self, sizes)
+
+    def capture(self: Slot, sizes: Sizes) -> None:
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: Replayed(self, sizes))
+        CAPTURE(self, sizes)
+
+    monkeypatch.setattr(Slot, "can_capture", True)
+    monkeypatch.setattr(Slot, "_step", step)
+    monkeypatch.setattr(Slot, "_capture", capture)
+    monkeypatch.setattr(slots_module, "_no_waiting", nullcontext)
+    monkeypatch.setattr(training_module, "WORTH_CAPTURING", 1)
+    examples, validation = some((1, 8, 8), 60), some((1, 8, 8), 20, seed=1)
+    validation = dataclasses.replace(validation, ids=np.asarray([f"v{row}" for row in range(20)]))
+    sets = forget_ratio(examples, 0.2)
+    request = Request(sets.forget, sets.retain, RECIPE, validation)
+    start = new("cnn", PLAIN, 1)
+    method = build_method(name)
+    taken = []
+    for job in range(3):
+        both = []
+        for engine in (Engine(slots=2), PLAIN):
+            models = start.repeat(4, streams=Streams(job))
+            models.engine = engine
+            eager.clear()
+            before = Replayed.taken
+            both.append(method.forget(models, request))
+            if engine.slots == 2:
+                taken.append((len(eager), Replayed.taken - before))
+        assert_same_bits(*both)
+    (first, replayed), *others = taken
+    assert 0 < first < replayed
+    assert [steps for steps, _ in others] == [0, 0]
+    assert all(count >= replayed - first for _, count in others)
 
 
 def test_slots_tell_how_far_they_are() -> None:

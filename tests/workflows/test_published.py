@@ -2,23 +2,29 @@
 
 import contextlib
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 
 import untrain as un
 from untrain.cli.main import main
-from untrain.errors import InputError
+from untrain.errors import InputError, UntrainError
 from untrain.models import hub
+from untrain.records import push
 from untrain.workflows.published import Published, is_published
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]  # of libraries that are not ours
 transformers = pytest.importorskip("transformers")
 datasets = pytest.importorskip("datasets")
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "fine", "bad", "awful", "film", "the"]
+
+
+TOKENIZER = {"tokenizer.json", "tokenizer_config.json"}
 
 
 def texts(count: int = 160, seed: int = 0) -> tuple[list[str], list[int]]:
@@ -105,6 +111,113 @@ def test_repair_by_hub_addresses_writes_a_snapshot_with_a_card(
         assert f"{len(record['forgotten'])} of the 128 training examples" in card
     again = Published.read(str(home / "repaired"))
     assert un.Population.from_module(again.load()).accuracy(again.examples(str(home / "data")))[0] > 0.8
+    with safetensors.safe_open(home / "repaired" / "model.safetensors", "pt") as weights:
+        assert weights.metadata()["format"] == "pt"
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def repaired(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repaired snapshot."""
+    monkeypatch.chdir(home)
+    words = "repair --model model --data data --method finetune --noise-ratio 0.1 --out repaired"
+    assert call(*words.split()) == 0
+    if not json.loads((home / "repaired" / "repair.json").read_text())["accepted"]:
+        raise AssertionError("the repair was refused")
+    return home / "repaired"
+
+
+class Hub:
+    """Stands for the hub, and keeps what was uploaded."""
+
+    def __init__(self) -> None:
+        self.created, self.uploaded = list[tuple[str, bool]](), list[set[str]]()
+
+    def create_repo(self, repository: str, *, private: bool, exist_ok: bool) -> None:
+        assert exist_ok
+        self.created.append((repository, private))
+
+    def upload_folder(self, repo_id: str, folder_path: str, ignore_patterns: list[str]) -> str:
+        names = {path.name for path in Path(folder_path).iterdir()}
+        self.uploaded.append({name for name in names if not any(fnmatch(name, each) for each in ignore_patterns)})
+        return f"https://hub/{repo_id}/commit/1"
+
+
+def test_a_repaired_snapshot_is_pushed_without_what_names_examples(
+    repaired: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = Hub()
+    monkeypatch.setattr(push, "extra", lambda *_: client)
+    assert call("push", "repaired", "me/better", "--public") == 0
+    assert "commit: https://hub/me/better/commit/1" in capsys.readouterr().out
+    assert client.created == [("me/better", False)]
+    assert client.uploaded == [{"README.md", "config.json", "model.safetensors", *TOKENIZER}]
+    card = (repaired / "README.md").read_text()
+    assert "because their labels are probably wrong" in card
+    forgotten = json.loads((repaired / "repair.json").read_text())["forgotten"]
+    assert forgotten
+    assert not any(name in card for name in forgotten)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("README.md", None, "holds no README.md, so it is no snapshot"),
+        ("config.json", None, "holds no config.json, so it is no snapshot"),
+        ("README.md", "# Better\n", "lacks the section '## Repaired with untrain'"),
+        ("model.safetensors", "other weights", "has the digest .*, and the repair wrote"),
+        ("repair.json", "{", "is not what `untrain repair` writes: run it again"),
+        ("repair.json", "[]", "is not what `untrain repair` writes: run it again"),
+        ("repair.json", '{"accepted": false, "model_sha256": ""}', "its weights are the original's: nothing to push"),
+    ],
+)
+def test_what_is_no_repaired_snapshot_is_not_pushed(
+    repaired: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | None, said: str
+) -> None:
+    client = Hub()
+    monkeypatch.setattr(push, "extra", lambda *_: client)
+    (repaired / name).unlink() if content is None else (repaired / name).write_text(content)
+    with pytest.raises(UntrainError, match=said):
+        push.push_directory(repaired, "me/better")
+    assert not client.created
+
+
+def test_a_hub_that_refuses_is_named(repaired: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise RuntimeError("403 Forbidden")
+
+    client = Hub()
+    monkeypatch.setattr(client, "create_repo", refuse)
+    monkeypatch.setattr(push, "extra", lambda *_: client)
+    with pytest.raises(InputError, match="cannot be uploaded to me/better on the hub: 403 Forbidden"):
+        push.push_directory(repaired, "me/better")
+
+
+def test_a_repaired_snapshot_is_repaired_again(repaired: Path) -> None:
+    words = "repair --model repaired --data data --method finetune --noise-ratio 0.05 --out again"
+    assert call(*words.split()) == 0
+    first, second = (json.loads((repaired.parent / name / "repair.json").read_text()) for name in ("repaired", "again"))
+    assert second["noise_ratio"] == 0.05
+    assert first["model_sha256"] != second["model_sha256"]
+    assert (repaired.parent / "again" / "README.md").read_text().count("## Repaired with untrain") == 2
+
+
+def test_a_published_model_forgets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    (home / "ids.txt").write_text("00001\n00002\n")
+    words = "--ids ids.txt --model model --data data"
+    assert call("doctor", *words.split()) == 0
+    assert call("forget", *words.split(), "--method", "finetune", "--out", "one") == 0
+    assert un.verify(home / "one").ok
+    (home / "more.txt").write_text("00003\n")
+    more = "--ids more.txt --model model --data data --previous one --method finetune --out two"
+    assert call("forget", *more.split()) == 0
+    assert call("forget", *words.split(), "--mean", "0.5") == 3
 
 
 @pytest.mark.parametrize("address", ["hf://model", "hf://a/../b", "hf://datasets/a", "https://x/y", "hf://a/b\n"])

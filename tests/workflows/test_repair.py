@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import untrain as un
 from untrain.detection import Finding, Scorer, Subject, read_review, write_review
 from untrain.errors import ConfigError, InputError, NotSupportedError, UndecidableError
-from untrain.population import Population, suited
+from untrain.population import Engine, Population, suited
 from untrain.workflows.compare import Comparison
 from untrain.workflows.repair import _judge, corrected_accuracies
 
@@ -252,7 +252,10 @@ def test_tables_have_a_network_that_suits_them() -> None:
 def test_what_cannot_be_decided_is_said(case: Case) -> None:
     labels = np.random.default_rng(0).integers(10, size=len(case.examples))
     random = un.Examples.of(case.examples.inputs, labels)
+    module = un.Population.create(Own, 1, engine=Engine()).train(random, RECIPE).module()
     with pytest.raises(UndecidableError):
+        un.repair(module, random, factory=Own, recipe=RECIPE)
+    with pytest.raises(InputError, match="does not fit its training examples"):
         un.repair(case.module, random, factory=Own, recipe=RECIPE)
 
 

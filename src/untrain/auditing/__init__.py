@@ -9,6 +9,10 @@ from untrain.auditing.competition import forget_quality as forget_quality
 from untrain.auditing.competition import mean_epsilon as mean_epsilon
 from untrain.auditing.competition import quality_interval as quality_interval
 from untrain.auditing.confidence import confidence as confidence
+from untrain.auditing.looks import Standing as Standing
+from untrain.auditing.looks import looks as looks
+from untrain.auditing.looks import spent as spent
+from untrain.auditing.looks import standing as standing
 from untrain.auditing.membership import MembershipAttack as MembershipAttack
 from untrain.auditing.membership import MembershipChange as MembershipChange
 from untrain.auditing.membership import membership as membership
@@ -20,7 +24,9 @@ from untrain.auditing.memory import memory as memory
 from untrain.auditing.memory import memory_of_method as memory_of_method
 from untrain.auditing.orders import agreement as agreement
 from untrain.auditing.orders import ranks as ranks
+from untrain.auditing.rank_energy import RankEnergies as RankEnergies
 from untrain.auditing.rank_energy import RankEnergy as RankEnergy
+from untrain.auditing.rank_energy import rank_energies as rank_energies
 from untrain.auditing.rank_energy import rank_energy as rank_energy
 from untrain.auditing.rank_energy import rank_energy_difference as rank_energy_difference
 from untrain.auditing.spread import spread as spread

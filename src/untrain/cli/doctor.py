@@ -18,6 +18,7 @@ def doctor(
     request: RequestInputs,
     inputs: InputOptions = Inputs(),  # noqa: B008 (frozen)
     time_budget: Annotated[float | None, option("SECONDS")] = None,
+    with_copies: Flag = False,
     json: Flag = False,
 ) -> None:
     """Check a model, its data and a request: what fits, what does not, and what it will cost. Nothing is written.
@@ -30,6 +31,7 @@ def doctor(
         request: With --previous, --weights defaults to the model of that request.
         inputs: With --recipe, more methods fit.
         time_budget: time budget of `auto` in seconds; without one, `auto` retrains if that takes under a minute
+        with_copies: forget copies and near copies of the examples as well
         json: print the result as JSON
     """
     from untrain.cli.outputs import json_text
@@ -37,7 +39,7 @@ def doctor(
 
     with Status() as status:
         model, examples, ids, keywords = request.read(inputs, status)
-        diagnosis = doctor(model, examples, ids, time_budget=time_budget, **keywords)
+        diagnosis = doctor(model, examples, ids, time_budget=time_budget, with_copies=with_copies, **keywords)
     if json:
         sys.stdout.write(json_text(diagnosis))
     else:

@@ -52,6 +52,7 @@ class RequestKeywords(Training):
     validation: "Examples | None"
     previous: Path | None
     key: bytes | None
+    pretrained: str | None
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,10 @@ class Inputs:
 
         status.show(f"reading {self.data}")
         if (published := self.published) is not None:
-            return published.examples(self.data, label=self.label, limit=self.limit, seed=self.root)
+            return published.examples(
+                self.data, label=self.label, inputs=self.inputs, group=self.group, limit=self.limit,
+                memory_limit=self.memory_limit, seed=self.root,
+            )  # fmt: skip
         return load(
             self.data,
             data_dir=self.data_dir,
@@ -147,9 +151,11 @@ class Inputs:
         """
         from untrain.data.sources import check_source
 
-        _ = self.preparation
+        preparation = self.preparation
         if self.published is None:
             check_source(self.data)
+        elif preparation is not None:
+            raise ConfigError(f"A published model prepares its inputs itself; leave out {preparation}.")
         if self.recipe is not None:
             read_recipe(self.recipe)
         if self.weights is not None and not self.weights.startswith("hf://"):
@@ -205,7 +211,10 @@ class Inputs:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if (published := self.published) is not None:
             keywords = Training(factory=None, recipe=given, seed=self.root, progress=status.show)
-            return published.load().to(device), keywords
+            module = published.load()
+            if self.weights is not None:
+                load_weights(module, _local(self.weights), strip_prefix=self.strip_prefix)
+            return module.to(device), keywords
         factory, suited = _factory(self.model, examples)
         module = _built(factory, examples)
         training = Training(factory=factory, recipe=given, seed=self.root, progress=status.show)
@@ -279,6 +288,8 @@ class RequestInputs:
         validation: validation data outside the training set, given like --data
         previous: directory of the previous request, whose model is to forget more
         key: request.key of the previous requests, if it is not in their directory
+        pretrained: where weights come from that --model does not draw at random, such as "ImageNet, torchvision"; this
+            declares that no forgotten example was used for them, and is published
     """
 
     ids: OptionalFile = None
@@ -287,6 +298,7 @@ class RequestInputs:
     validation: OptionalSource = None
     previous: OptionalDirectory = None
     key: OptionalFile = None
+    pretrained: Annotated[str | None, option("TEXT")] = None
 
     def read(self, inputs: Inputs, status: Status) -> "tuple[nn.Module, Examples, list[str], RequestKeywords]":
         """The arguments of every verb that takes a request: model, examples, ids, and keywords.
@@ -302,11 +314,13 @@ class RequestInputs:
 
         if inputs.weights is None and self.previous is not None:
             inputs = dataclasses.replace(inputs, weights=str(self.previous / MODEL))
-        if inputs.weights is None:
-            raise ConfigError("The weights of a trained model are missing; pass --weights or --previous.")
-        inputs = dataclasses.replace(inputs, group=self.subject_column)
+        if inputs.weights is None and inputs.published is None:
+            raise ConfigError(
+                "The weights of a trained model are missing; pass --weights or --previous, or a published model."
+            )
+        inputs = dataclasses.replace(self._prepared(inputs, status), group=self.subject_column)
         inputs.check()
-        if self.validation is not None:
+        if self.validation is not None and inputs.published is None:
             check_source(self.validation)
         if self.ids is None and not self.subject:
             raise ConfigError("Nothing is named that is to be forgotten; pass --ids or --subject.")
@@ -325,17 +339,34 @@ class RequestInputs:
                 "validation": validation,
                 "previous": self.previous,
                 "key": key,
+                "pretrained": self.pretrained,
             },
         )
+
+    def _prepared(self, inputs: Inputs, status: Status) -> Inputs:
+        """The inputs, prepared as in the previous request unless the options say how."""
+        from untrain.records import read_record
+        from untrain.records.directory import RECORD
+
+        if self.previous is None or inputs.preparation is not None or not (self.previous / RECORD).is_file():
+            return inputs
+        earlier = read_record(self.previous / RECORD).preparation
+        if earlier is None:
+            return inputs
+        size = None if earlier.size is None else "x".join(map(str, earlier.size))
+        mean, std = (",".join(map(str, numbers)) for numbers in (earlier.mean, earlier.std))
+        inputs = dataclasses.replace(inputs, size=size, mean=mean, std=std)
+        status.show(f"inputs are prepared as in the previous request: {inputs.preparation}")
+        return inputs
 
 
 def _validation(source: str, inputs: Inputs, status: Status) -> "Examples":
     import numpy as np
 
     examples = dataclasses.replace(inputs, data=source, limit=None).examples(status)
-    if not Path(source).is_dir():
+    if not Path(source).is_dir() and inputs.published is None:
         return examples
-    # Ids are paths below the folder; the same path below two folders is not the same image.
+    # Ids are paths below the folder, or rows; the same path below two folders is not the same image.
     return dataclasses.replace(examples, ids=np.asarray([f"validation/{name}" for name in examples.ids]))
 
 

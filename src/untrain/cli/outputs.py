@@ -92,6 +92,7 @@ class RepairFile(DetectionFile, frozen=True, kw_only=True):
         measured_on: description of the examples that both were measured on.
         review: path of the review file, or None.
         forgotten: ids of the forgotten examples.
+        model_sha256: SHA-256 of `model.safetensors`; None in files of earlier versions.
     """
 
     accepted: bool
@@ -102,6 +103,7 @@ class RepairFile(DetectionFile, frozen=True, kw_only=True):
     measured_on: str
     review: str | None
     forgotten: list[str]
+    model_sha256: str | None = None
 
 
 def check_directory(out: Path, names: Iterable[str]) -> None:

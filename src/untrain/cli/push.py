@@ -1,4 +1,4 @@
-"""`untrain push`: a request on the Hugging Face hub."""
+"""`untrain push`: a model that forgot, or was repaired, on the Hugging Face hub."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,15 +14,17 @@ def push(
     repository: tyro.conf.Positional[Annotated[str, option("OWNER/NAME")]],
     public: Flag = False,
 ) -> None:
-    """Upload a model that forgot, its record and its page to the Hugging Face hub, without the key.
+    """Upload a model that forgot with its record and page, or a repaired snapshot, to the Hugging Face hub.
 
-    The directory is verified first. Needs the `hub` extra.
+    The directory is verified first. Not uploaded are the key, and the files of a repair that name examples; its model
+    card says what was removed and why. Needs the `hub` extra.
 
     Examples:
         untrain push forgotten me/my-model
+        untrain push repaired me/my-model --public
 
     Args:
-        directory: directory that `untrain forget` wrote
+        directory: directory that `untrain forget` wrote, or `untrain repair` of a published model
         repository: repository on the hub, created if it does not exist
         public: make a new repository public instead of private
     """

@@ -53,9 +53,9 @@ def repair(
         check_unanswered(out / REVIEW)
     with Status() as status:
         repaired = _repaired(inputs, method, scorer, noise_ratio, review, status)
-    _write(repaired, inputs, review, out)
     if published is not None:
         published.write(out, repaired, inputs.data)
+    _write(repaired, inputs, review, out)
     print_text(repaired.verdict, f"model: {out / MODEL}", f"record: {out / RECORD}")
 
 
@@ -77,8 +77,11 @@ def _write(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path)
     from untrain.core.files import write_file
     from untrain.detection import write_review
     from untrain.models.weights import write_weights
+    from untrain.records import sha256_of_file
 
     suspects = repaired.suspects
+    about = {"format": "pt", "method": repaired.method if repaired.accepted else "none"}  # "pt" is asked for by others
+    write_weights(out / MODEL, repaired.model, about)
     content = RepairFile(
         **msgspec.structs.asdict(DetectionFile.of(suspects, inputs)),
         accepted=repaired.accepted,
@@ -89,8 +92,8 @@ def _write(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path)
         measured_on=repaired.measured_on,
         review=None if review is None else str(review),
         forgotten=[str(name) for name in suspects.examples.ids[repaired.forgotten]],
+        model_sha256=sha256_of_file(out / MODEL).sha256,
     )
-    write_weights(out / MODEL, repaired.model, {"method": repaired.method if repaired.accepted else "none"})
     if review is None:
         write_review(suspects, out / REVIEW)
     write_file(out / RECORD, json_text(content))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def run(
     experiment: tyro.conf.Positional[Annotated[str, option("EXPERIMENT")]],
-    models: OptionalCount = None,
+    models: Annotated[str | None, option("N|auto")] = None,
     originals: OptionalCount = None,
     methods: Annotated[str | None, option("LIST")] = None,
     forget: Annotated[str | None, option("LIST")] = None,
@@ -36,11 +36,12 @@ def run(
 
     Examples:
         untrain run digits
+        untrain run digits --models auto
         untrain run cifar10-small --models 128 --methods transpose,conv-noise --forget 0.01
 
     Args:
         experiment: name from `untrain list`, or a .toml file of your own
-        models: number of models per side (N)
+        models: number of models per side (N); auto adds models until the methods are ranked or known precisely enough
         originals: number of originals that the unlearned models start from
         methods: methods to compare, separated by commas, NAME or NAME:PRESET each
         forget: forget settings, separated by commas: RATIO, groups:COUNT, groups:RATIO, ids:FILE, class:NAME,
@@ -63,7 +64,8 @@ def run(
     base = read_experiment(experiment)
     specs = {key: _words(text) for key, text in (("methods", methods), ("scorers", scorers)) if text is not None}
     settings = None if forget is None else [_number(word) for word in _words(forget)]
-    options = {"models": models, "originals": originals, "seed": seed, "seeds": seeds, "forget": settings, **specs}
+    count = None if models is None else _count(models)
+    options = {"models": count, "originals": originals, "seed": seed, "seeds": seeds, "forget": settings, **specs}
     given = {key: value for key, value in options.items() if value is not None}
     if unfit := [key for key in given if not hasattr(base, key)]:
         raise ConfigError(f"--{unfit[0]} does not apply to the experiment {base.name}.")
@@ -100,6 +102,13 @@ def _without_dropped(base: "AnyExperiment", specs: dict[str, list[str]]) -> dict
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _count(word: str) -> int | str:
+    """N, or `auto`."""
+    if word != "auto" and not (word.isdecimal() and int(word) >= 2):
+        raise ConfigError(f"--models must be a whole number from 2, or auto, got {word!r}.")
+    return word if word == "auto" else int(word)
 
 
 def _number(word: str) -> float | str:

@@ -25,10 +25,10 @@ def print_tables(results: "Results") -> None:
 
 
 def _print_comparison(results: "ComparisonResults") -> None:
-    from untrain.report.table import columns, forgotten, groups, is_contender, origin, scored, verdict
+    from untrain.report.table import columns, ending, forgotten, groups, is_contender, origin, scored, verdict
 
     screen = console()
-    for _, rows in groups(results):
+    for setting, rows in groups(results):
         fitting = _fitting(columns(rows), rows, screen.width)
         title = f"{results.experiment}: forgetting {forgotten(rows[0])}; {scored(rows[0])}"
         table = Table(title=shown(title), title_justify="left", caption=shown(verdict(rows)), caption_justify="left")
@@ -41,6 +41,8 @@ def _print_comparison(results: "ComparisonResults") -> None:
             style = None if is_contender(row) else "dim"
             table.add_row(*(shown(column.cell(row)) for column in fitting), style=style)
         screen.print(table)
+        if reason := ending(results, setting):
+            screen.print(shown(reason))
     _print_agreement(results)
     screen.print(shown(origin(results.rows[0])))
 

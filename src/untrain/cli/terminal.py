@@ -25,8 +25,8 @@ _MOST_PRINTED = 10
 class Status:
     """Progress on the error stream: a bar with the time left on a terminal, one line after another elsewhere.
 
-    The bar is that of the current step; it is full when the step is done, and there is none where a step does not say
-    how far it is.
+    The bar is that of the whole command, and says what is done now. It moves to and fro until the work is planned, as
+    while data are read.
     """
 
     def __init__(self) -> None:
@@ -51,15 +51,12 @@ class Status:
     def show(self, doing: str) -> None:
         """Show what happens now."""
         if self._console.is_terminal:
-            self._bar.remove_task(self._task)  # a reset would keep the total
-            self._task = self._bar.add_task(printable(doing), total=None)
+            self._bar.update(self._task, description=printable(doing))
         else:
             sys.stderr.write(f"{printable(doing)}\n")
             sys.stderr.flush()
 
-    def _advance(self, done: int, total: int) -> None:
-        if self._bar.tasks[0].total != total or done < self._bar.tasks[0].completed:  # another part of the step
-            self._bar.reset(self._task, total=total)
+    def _advance(self, done: float, total: float) -> None:
         self._bar.update(self._task, completed=done, total=total)
 
     def show_run(self, progress: "RunProgress") -> None:
@@ -69,6 +66,7 @@ class Status:
         if due or self._console.is_terminal:
             self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
             self.show(f"{progress.done}/{progress.total} {progress.doing}{left}")
+            self._advance(progress.done, progress.total)
 
 
 def shown(text: str) -> Text:

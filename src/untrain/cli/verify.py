@@ -29,7 +29,8 @@ def verify(
         directory: directory that `untrain forget` wrote
         key: request.key of the request; default: the one in the directory
         ids: text file with ids, one per line, that should have been requested
-        data: today's training data, to check that the ids still name what was forgotten
+        data: today's training data, to check that the ids still name what was forgotten; inputs are resized and
+            normalized as the record says
         subject: persons or things that should have been named in a request
         public_key: PEM file with the ed25519 public key of the expected signer; needs the `sign` extra
     """
@@ -40,7 +41,7 @@ def verify(
         directory,
         key=None if key is None else read_key(key),
         ids=None if ids is None else _read_ids(ids),
-        contents=None if data is None else _contents(data),
+        contents=None if data is None else _contents(data, directory),
         subjects=subject or None,
         public_key=public_key,
     )
@@ -55,7 +56,12 @@ def _read_ids(path: Path) -> list[str]:
     return read_ids(path)
 
 
-def _contents(data: str) -> dict[str, str]:
-    from untrain.data import contents, load
+def _contents(data: str, directory: Path) -> dict[str, str]:
+    """Digests of inputs by id, of data that are prepared as the record says."""
+    from untrain.data import Prepare, contents, load
+    from untrain.records import read_record
+    from untrain.records.directory import RECORD
 
-    return contents(load(data))
+    prepared = read_record(directory / RECORD).preparation
+    transform = None if prepared is None else Prepare(prepared.size, prepared.mean, prepared.std)
+    return contents(load(data, transform=transform))

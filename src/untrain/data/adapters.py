@@ -12,6 +12,7 @@ from untrain.data.columns import Columns, InputSource, texts
 from untrain.data.examples import Array, Examples, name_array
 from untrain.data.images import Pictures, Transform, Transformed, is_picture
 from untrain.data.memory import MEMORY_LIMIT
+from untrain.data.prepare import noted
 from untrain.data.selection import Selection, input_names
 from untrain.data.sources import load
 from untrain.data.tables import Cells, HuggingFaceDataset, from_columns, from_frame, from_hugging_face
@@ -109,7 +110,7 @@ def as_examples(
         ids=columns.ids if ids is None else scalars(ids, "ids"),
         classes=columns.classes if columns.classes is not None else order,
     )
-    examples = columns.with_ids(prefix).examples(memory_limit=memory_limit)
+    examples = noted(columns.with_ids(prefix).examples(memory_limit=memory_limit), transform)
     return examples if order is None else _with_classes(examples, order)
 
 

@@ -70,6 +70,15 @@ def find_copies(of: Examples, among: Examples) -> Mask:
     return np.asarray([digest in known for digest in content_digests(among)], dtype=np.bool_)
 
 
+def near_threshold(nearest: npt.NDArray[np.floating]) -> float | None:
+    """Largest distance of a near copy, from the distances `[n]` between examples and their nearest neighbors.
+
+    Distances of zero, which are exact copies, and infinite ones do not count; None where no others are left.
+    """
+    counted = nearest[(nearest > 0) & np.isfinite(nearest)]
+    return NEAR * float(np.median(counted)) if len(counted) else None
+
+
 @dataclass(frozen=True, eq=False)
 class Nearness:
     """When two examples are near copies.
@@ -107,9 +116,7 @@ class Nearness:
         if len(vectors) < 2:
             return None
         sample = vectors[np.unique(np.linspace(0, len(vectors) - 1, _SAMPLED).astype(int))]
-        nearest = [_nearest(vector, vectors) for vector in sample]
-        positive = [distance for distance in nearest if np.isfinite(distance)]
-        return NEAR * float(np.median(positive)) if positive else None
+        return near_threshold(np.array([_nearest(vector, vectors) for vector in sample]))
 
     def find(self, of: Examples, among: Examples, exact: Mask | None = None) -> Mask:
         """Which examples `among` others are near copies of one `of` the first, or exact ones, `[n]`.

@@ -4,13 +4,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from untrain.core.text import printable
 from untrain.errors import InputError, NotSupportedError
+
+if TYPE_CHECKING:
+    from untrain.data.prepare import Prepare
 
 Array = npt.NDArray[Any]
 Inputs = Array | Any
@@ -30,6 +33,8 @@ class Examples:
         ids: `[n]` distinct strings that name an example for good, wherever it stands.
         classes: a name for each class.
         groups: `[n]` strings such as the person on a photograph, or None.
+        preparation: how the inputs were resized and normalized when they were read; None if they were not, or by a
+            function of one's own. Records hold it.
 
     Raises:
         InputError: lengths differ, a label is out of range or not an integer, an id occurs twice, an input is not
@@ -46,6 +51,7 @@ class Examples:
     ids: npt.NDArray[np.str_]
     classes: tuple[str, ...]
     groups: npt.NDArray[np.str_] | None = None
+    preparation: "Prepare | None" = None
 
     def __post_init__(self) -> None:
         if not self.arrays:
@@ -163,7 +169,7 @@ class Examples:
         rows: Positions = np.asarray(positions, dtype=np.intp)
         groups = None if self.groups is None else self.groups[rows]
         inputs = _like(self.inputs, {name: array[rows] for name, array in self.arrays.items()})
-        return Examples(inputs, self.labels[rows], self.ids[rows], self.classes, groups)
+        return Examples(inputs, self.labels[rows], self.ids[rows], self.classes, groups, self.preparation)
 
     @staticmethod
     def concatenate(parts: "Sequence[Examples]") -> "Examples":
@@ -191,6 +197,7 @@ class Examples:
             np.concatenate([part.ids for part in parts]),
             parts[0].classes,
             np.concatenate(groups) if len(groups) == len(parts) else None,
+            parts[0].preparation,
         )
 
     def positions(self, ids: Iterable[object]) -> Positions:

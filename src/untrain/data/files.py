@@ -1,5 +1,6 @@
 """Tables in files: parquet, and texts with a separator. Columns and sizes are looked at before anything is decoded."""
 
+import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,30 +128,26 @@ def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
     import pyarrow.csv
 
     try:
-        with file.open("rb") as lines:
+        with file.open(encoding="utf-8-sig") as lines:  # whose ends may be those of any system
             head, row = lines.readline(), lines.readline()
-            count = sum(block.count(b"\n") for block in iter(lambda: lines.read(1 << 20), b""))
-        delimiter = max(b";\t|,", key=lambda mark: head.count(bytes([mark])))
-        mark = chr(delimiter) if bytes([delimiter]) in head else ","
+            count = sum(block.count("\n") for block in iter(lambda: lines.read(1 << 20), ""))
+        mark = max(";\t|,", key=head.count)
+        mark = mark if mark in head else ","
         check_memory(4 * file.stat().st_size + count * ROW_BYTES, selection.memory_limit, str(file))
-        names = _head(head.decode("utf-8-sig"), mark)
+        names = next(csv.reader([head.rstrip("\n")], delimiter=mark), [])
         label = selection.label_of(names, (), str(file))
         exact = {name: pa.string() for name in names if name in selection.special or name == label or is_index(name)}
-        decimal = "," if mark == ";" and re.search(rb"(^|;)\s*-?\d+,\d+\s*(;|\r?\n|$)", row) else "."
+        decimal = "," if mark == ";" and re.search(r"(^|;)\s*-?\d+,\d+\s*(;|$)", row) else "."
         table = pyarrow.csv.read_csv(
             file,
             parse_options=pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(column_types=exact, decimal_point=decimal),
         )
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"The table {file} is no text in UTF-8 ({error}): save it as UTF-8.") from error
+    except (pa.ArrowException, OSError, csv.Error) as error:
         raise InputError(f"The table {file} cannot be read: {first_line(error)}") from error
     return from_arrow(_with_labels(table, label), str(file), file.parent)
-
-
-def _head(line: str, mark: str) -> list[str]:
-    import csv
-
-    return next(csv.reader([line.rstrip("\r\n")], delimiter=mark), [])
 
 
 def _with_labels(table: "pa.Table", label: str) -> "pa.Table":

@@ -1,11 +1,11 @@
 """How inputs are prepared for a model: resized and normalized as they were when it was trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
-from untrain.data.examples import Array
+from untrain.data.examples import Array, Examples
 from untrain.data.images import pixels_of
 from untrain.errors import InputError
 
@@ -55,9 +55,14 @@ class Prepare:
         return (values - mean) / std
 
     def __str__(self) -> str:
-        size = [] if self.size is None else [f"size {self.size[0]} x {self.size[1]}"]
-        numbers = [f"{name} {' '.join(map(str, of))}" for name, of in (("mean", self.mean), ("std", self.std))]
-        return ", ".join([*size, *numbers])
+        """As the options of the command line say it.
+
+        >>> print(Prepare(size=(32, 24), mean=(0.5,)))
+        --size 32x24 --mean 0.5 --std 1.0
+        """
+        size = [] if self.size is None else [f"--size {self.size[0]}x{self.size[1]}"]
+        numbers = [f"--{name} {','.join(map(str, of))}" for name, of in (("mean", self.mean), ("std", self.std))]
+        return " ".join([*size, *numbers])
 
     def _along(self, numbers: tuple[float, ...], channels: int, axes: int) -> Array:
         if len(numbers) not in (1, channels):
@@ -66,3 +71,8 @@ class Prepare:
                 f"{len(numbers)}."
             )
         return np.asarray(numbers, dtype=np.float32).reshape(-1, *[1] * max(0, axes - 1))
+
+
+def noted(examples: Examples, transform: object) -> Examples:
+    """The examples with a note of how their inputs were prepared, where that can be told."""
+    return replace(examples, preparation=transform) if isinstance(transform, Prepare) else examples

@@ -68,9 +68,10 @@ class Selection:
                 return name
         if len(named) == 1:
             return named[0]
+        spaced = next((f" {name!r} has spaces around its name." for name in names if name.strip() in LABELS), "")
         raise InputError(
             f"There is no column 'label' or 'labels' in {source}, only {some(names)}: rename the one that the model "
-            "predicts to 'label', or name it with label= (--label)."
+            f"predicts to 'label', or name it with label= (--label).{spaced}"
         )
 
 

@@ -17,6 +17,7 @@ from untrain.data.examples import Examples, Labels, Positions
 from untrain.data.files import DELIMITED, from_delimited, from_parquet
 from untrain.data.images import FORMATS, SUFFIXES, Pictures, Transform, check_inside
 from untrain.data.memory import MEMORY_LIMIT
+from untrain.data.prepare import noted
 from untrain.data.selection import Selection, input_names
 from untrain.data.surf.read import NAME as SURF
 from untrain.data.surf.read import find_surf, read_surf
@@ -106,7 +107,7 @@ def load(
         raise InputError(f"Columns can be chosen of a table only (.parquet, .csv or .tsv), got {name!r}.")
     else:
         columns = _read(name, part, data_dir, selection)
-    return columns.transformed(transform, name).examples(choice.rows, memory_limit)
+    return noted(columns.transformed(transform, name).examples(choice.rows, memory_limit), transform)
 
 
 def check_source(source: str) -> None:

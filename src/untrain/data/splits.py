@@ -197,7 +197,8 @@ def read_ids(path: str | Path) -> list[str]:
     try:
         lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, ValueError) as error:  # the latter of bytes that are no text, or of a name that no file can have
-        raise InputError(f"{path} cannot be read as a text file with one id a line: {error}") from error
+        advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise InputError(f"{path} cannot be read as a text file with one id a line: {error}{advice}") from error
     return [name for line in lines if (name := line.removesuffix("\r"))]
 
 

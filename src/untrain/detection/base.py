@@ -194,3 +194,7 @@ class Scorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             InputError: the scorer cannot use the data.
         """
         raise NotImplementedError
+
+    def passes(self, recipe: "Recipe") -> float:
+        """How many passes over the examples its trainings make, by the recipe of the model; for a bar."""
+        return 0.0

@@ -34,6 +34,10 @@ class CrossValidation:
     last: Population
 
 
+TRAININGS = FOLDS - 1
+"""What a cross-validation costs, in trainings on all examples."""
+
+
 def folds_of(subject: Subject) -> Labels:
     """The fold of each example, `[n]`, stratified by class; the same for all scorers.
 

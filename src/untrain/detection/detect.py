@@ -10,6 +10,7 @@ from scipy.special import softmax
 
 from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
+from untrain.core.progress import part, plan
 from untrain.data import Examples, as_examples
 from untrain.data.examples import Positions
 from untrain.detection.base import Finding, Scorer, Scores, Subject, check_classes
@@ -90,12 +91,16 @@ def detect(
         say("looking for wrong labels")
         return _inspect_features(examples, given, scorer, noise_ratio, seed)
     check_question(examples, scorer, noise_ratio)
+    network, scoring = work_of(model, examples, factory, recipe, scorer)
+    plan(network + scoring)
     if model is None:
         say("training a network")
-    subject = as_subject(model, examples, seed, factory, recipe)
+    with part(network):
+        subject = as_subject(model, examples, seed, factory, recipe)
     subject.given_features = given
     say("looking for wrong labels")
-    return inspect(subject, scorer, noise_ratio)
+    with part(scoring):
+        return inspect(subject, scorer, noise_ratio)
 
 
 def _detect_in_arrays(
@@ -210,6 +215,27 @@ def as_subject(
     else:
         models = as_population(model, seed=seed, factory=factory)
     return Subject(models, examples, recipe or models.recipe, seed)
+
+
+def work_of(
+    model: "nn.Module | Population | None",
+    examples: Examples,
+    factory: "Factory | None",
+    recipe: "Recipe | None",
+    scorer: str | Scorer,
+) -> tuple[float, float]:
+    """The work of training a network, where there is no model, and of a scorer; see `untrain.core.progress`."""
+    from untrain.population import Population, suited
+
+    if isinstance(model, Population):
+        factory, recipe = factory or model.factory, recipe or model.recipe
+    if model is None:
+        recipe = recipe or suited(examples)[1]
+    network = recipe.epochs if model is None and recipe is not None else 0.0
+    scorer = build_scorer(scorer) if isinstance(scorer, str) else scorer
+    trains = recipe is not None and (model is None or factory is not None)
+    passes = scorer.passes(recipe) if trains and recipe is not None else 0.0
+    return network * len(examples), (1 + passes) * len(examples)
 
 
 @ordinary

@@ -3,13 +3,15 @@
 A view is a matrix of log-probabilities of the classes that has not seen the label: held-out predictions, or votes of
 neighbors. Their sum, a transition matrix fitted by maximum likelihood, and Bayes' rule give the probability that a
 label is wrong; labels above one half are flagged. For the ranking, the transition is smoothed: a class that the fit
-never saw mistaken for another can still be, as happens where label noise depends on the example.
+never saw mistaken for another can still be, as happens where label noise depends on the example. Where neighbors show
+that more labels are wrong than the transition explains, those that they contradict are flagged
+(`untrain.detection.neighborhoods`).
 
 A class whose labels the views recover no better than by chance is left alone, and named.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,10 +22,11 @@ from scipy.stats import binom, random_table
 from untrain.core.text import percent
 from untrain.data.examples import Labels
 from untrain.detection.base import Finding, Mask, Scores, model_error
-from untrain.detection.beside import LEFT_ALONE, notice
+from untrain.detection.beside import BY_EXAMPLE, LEFT_ALONE, notice
 from untrain.detection.confident_learning import confident_joint, pruned
 from untrain.detection.linear import (
     FOLDS,
+    Neighborhood,
     assign_folds,
     held_out_log_p,
     nearest_components,
@@ -31,6 +34,7 @@ from untrain.detection.linear import (
     principal_components,
     well_conditioned,
 )
+from untrain.detection.neighborhoods import find_refutation
 from untrain.detection.noise_transition import Posterior, fit_posterior
 from untrain.errors import UndecidableError
 
@@ -40,8 +44,13 @@ _SMOOTHING = 0.01
 """Added to each entry of the transition before examples are ranked."""
 
 _STANDARD_ERRORS = 1.96
-_PERMUTATIONS, _ALLOWED = 999, 9
-"""Permutations that are drawn, and how many of them may agree as well as the predictions."""
+_PERMUTATIONS = 999
+_ABOVE_CHANCE = 2.33 * 1.5
+"""Standard deviations of permuted labels by which agreement must exceed chance: the 99 % quantile, times how much more
+held-out agreement varies where models were trained on the labels (Nadeau and Bengio's correction for five folds)."""
+
+_WIDE = 100
+"""Neighbors that vote where other predictions are in doubt: many, so that half wrong labels average out."""
 
 _UNSEEN = 1.5
 """Wrong labels for each disagreement that the transition does not explain; chosen on digits, MNIST and
@@ -98,13 +107,18 @@ def judge_features(
     Cost: fifteen linear heads and one search for neighbors; memory of some ten matrices `[n, C]`.
     """
     folds = assign_folds(labels, classes, generator)
-    components = principal_components(features)
-    neighbors, distances = nearest_components(components, NEIGHBORS)
-    components = well_conditioned(components)
+    principal = principal_components(features)
+    neighbors, distances = nearest_components(principal, NEIGHBORS)
+    components = well_conditioned(principal)
     log_p = held_out_log_p(components, labels, classes, folds)
     given = neighbor_votes(np.eye(classes)[labels], neighbors, labels)
     first = (np.exp(log_p) + given) / 2
-    check_above_chance(first.argmax(1), labels)
+
+    def looks() -> Iterator[Labels]:
+        yield first.argmax(1)
+        yield neighbor_votes(np.eye(classes)[labels], nearest_components(principal, _WIDE)[0], labels).argmax(1)
+
+    check_above_chance(looks(), labels)
     start = first_estimate(first, labels)
     trusted = start.trusted
     votes = np.eye(classes)[labels] * trusted[:, None]
@@ -114,7 +128,7 @@ def judge_features(
         posterior = fit_posterior(total, labels, start.transition)
         votes, trusted = posterior.classes, posterior.error_probability(labels) <= 0.5
     total = log_p + log_votes(neighbor_votes(votes, neighbors, labels))
-    finding = judge(total, labels, start.transition, views=[log_votes(given)])
+    finding = judge(total, labels, start.transition, views=[log_votes(given)], neighbors=neighbors)
     return replace(finding, evidence={**finding.evidence, **notice(distances)})
 
 
@@ -124,7 +138,7 @@ def judge_predictions(probabilities: Scores, labels: Labels) -> Finding:
     Raises:
         UndecidableError: they agree with the labels no better than with permuted labels.
     """
-    check_above_chance(probabilities.argmax(1), labels)
+    check_above_chance([probabilities.argmax(1)], labels)
     return judge(np.log(probabilities + 1e-6), labels, first_estimate(probabilities, labels).transition)
 
 
@@ -133,7 +147,14 @@ def log_votes(votes: Scores) -> Scores:
     return np.asarray(np.log((votes + 1e-6) / (votes + 1e-6).sum(1, keepdims=True) + 1e-3))
 
 
-def judge(log_p: Scores, labels: Labels, start: Scores, *, views: Sequence[Scores] = ()) -> Finding:
+def judge(
+    log_p: Scores,
+    labels: Labels,
+    start: Scores,
+    *,
+    views: Sequence[Scores] = (),
+    neighbors: Neighborhood | None = None,
+) -> Finding:
     """The finding of a sum of views.
 
     Args:
@@ -141,27 +162,37 @@ def judge(log_p: Scores, labels: Labels, start: Scores, *, views: Sequence[Score
         labels: `[n]`.
         start: `[C, C]`, a first transition matrix.
         views: further log-probabilities `[n, C]`, which count for the ranking, but flag nothing.
+        neighbors: `[n, k]`, the nearest first, among features that have not learned the labels. Where they refute the
+            fitted share of wrong labels, the labels that they contradict are flagged.
     """
     posterior = fit_posterior(log_p, labels, start)
     errors = posterior.error_probability(labels)
     predicted = log_p.argmax(1)
     alone = classes_left_alone(predicted, labels)
     judged = ~np.isin(labels, alone)
-    wrong = (errors > 0.5) & judged
-    ratio = float(errors[judged].sum() / len(labels))
-    missed = model_error(log_p, labels, ~wrong)
-    disagreement = float((predicted != labels).mean())
+    wrong, suggested = (errors > 0.5) & judged, posterior.classes.argmax(1)
+    ratio = fitted = float(errors[judged].sum() / len(labels))
+    missed, disagree = model_error(log_p, labels, ~wrong), predicted != labels
+    refutation = None if neighbors is None else find_refutation(neighbors, labels, log_p.shape[1], fitted)
+    if refutation is not None:
+        wrong, suggested = (
+            refutation.contradicted & judged,
+            np.where(refutation.contradicted, refutation.votes, suggested),
+        )
+        ratio, disagree = float(wrong.mean()), disagree | refutation.contradicted
+    disagreement = float(disagree.mean())
     return Finding(
         scores=_log_odds(np.sum([log_p, *views], axis=0), labels, posterior),
         wrong=wrong,
         noise_ratio=ratio,
-        interval=interval(ratio, missed, disagreement, len(labels)),
-        model_error=missed,
-        suggested=posterior.classes.argmax(1),
+        interval=interval(fitted, missed, disagreement, len(labels)),
+        model_error=model_error(log_p, labels, ~wrong),
+        suggested=suggested,
         evidence={
             "transition": np.round(posterior.transition, 4).tolist(),
             "temperature": posterior.temperature,
             "disagreement": disagreement,
+            BY_EXAMPLE: refutation is not None,
             LEFT_ALONE: alone.tolist(),
         },
     )
@@ -214,37 +245,46 @@ def classes_left_alone(predicted: Labels, labels: Labels) -> Labels:
     return np.asarray(classes[chance > _CHANCE], dtype=np.int64)
 
 
-def check_above_chance(predicted: Labels, labels: Labels) -> None:
-    """Check that predictions agree with the labels better than with permuted labels, each class weighing the same.
+def check_above_chance(predictions: Iterable[Labels], labels: Labels) -> None:
+    """Check that held-out predictions agree with the labels better than by chance, each class weighing the same.
 
-    The agreement of 999 permutations is drawn exactly, as tables with the same margins.
+    Chance is the agreement with permuted labels, 999 of which are drawn exactly, as tables with the same margins. Its
+    standard deviation is multiplied by 1.5, since models of different folds share their training labels: where these
+    lean to one side by chance, all models and the held-out labels do.
+
+    Args:
+        predictions: predicted classes `[n]` of each view; it is enough that one of them is better than chance.
+        labels: `[n]`.
 
     Raises:
-        UndecidableError: more than nine permutations agree as well.
+        UndecidableError: no view is better than chance.
 
-    Source: Phipson, Smyth (2010), "Permutation P-values Should Never Be Zero".
+    Source: Nadeau, Bengio (2003), "Inference for the Generalization Error", for the variance of cross-validation.
     """
     classes, given = np.unique(labels, return_inverse=True)
-    table = np.zeros((max(int(predicted.max()), int(classes.max())) + 1, len(classes)), dtype=np.int64)
-    np.add.at(table, (predicted, given), 1)
-    counts = table.sum(0)
-    agreement = balanced_agreement(table, classes, counts)
-    generator = np.random.default_rng(0)
-    permuted = random_table(table.sum(1), counts)
-    permutations = sorted(
-        balanced_agreement(permuted.rvs(1, random_state=generator)[0].astype(np.int64), classes, counts)
-        for _ in range(_PERMUTATIONS)
+    for predicted in predictions:
+        table = np.zeros((max(int(predicted.max()), int(classes.max())) + 1, len(classes)), dtype=np.int64)
+        np.add.at(table, (predicted, given), 1)
+        counts = table.sum(0)
+        permuted = random_table(table.sum(1), counts).rvs(_PERMUTATIONS, random_state=np.random.default_rng(0))
+        agreement = float(balanced_agreement(table, classes))
+        by_chance = balanced_agreement(permuted, classes)
+        chance = float(by_chance.mean() + _ABOVE_CHANCE * by_chance.std())
+        if agreement > chance:
+            return
+    raise UndecidableError(
+        f"The labels cannot be told right from wrong: held-out predictions agree with {percent(agreement, 1)} of "
+        f"them (mean over the classes), no better than chance, which reaches {percent(chance, 1)}; there is too much "
+        "label noise, there are too few examples, or the network cannot learn the task."
     )
-    chance = permutations[-_ALLOWED - 1]
-    if agreement <= chance:
-        raise UndecidableError(
-            f"The labels cannot be told right from wrong: held-out predictions agree with {percent(agreement, 1)} of "
-            f"them (mean over the classes), no better than chance ({percent(chance, 1)} in one of a hundred "
-            "permutations of the labels); there is too much label noise, there are too few examples, "
-            "or the network cannot learn the task."
-        )
 
 
-def balanced_agreement(table: npt.NDArray[np.int64], classes: Labels, counts: npt.NDArray[np.int64]) -> float:
-    """Mean over the classes of the share of their labels that is predicted; rows of the table are predictions."""
-    return float((table[classes, np.arange(len(classes))] / counts).mean())
+def balanced_agreement(tables: npt.NDArray[np.number], classes: Labels) -> Scores:
+    """Mean over the classes of the share of their labels that is predicted, `[...]`.
+
+    Args:
+        tables: `[..., P, C]`, how often each class is predicted (row) for each given class (column).
+        classes: `[C]`, which row is each given class.
+    """
+    hits = tables[..., classes, np.arange(len(classes))]
+    return np.asarray((hits / tables.sum(-2)).mean(-1), dtype=np.float64)

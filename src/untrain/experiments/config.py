@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from untrain.auditing import looks
 from untrain.core.files import toml_text
 from untrain.data.sources import WITH_TEST_PART
 from untrain.detection import build_scorer
@@ -87,7 +88,11 @@ class Experiment(BaseExperiment, frozen=True, kw_only=True, tag="comparison"):
         methods: methods to compare, each `name` or `name:preset`; retraining is always added as the reference.
         preset: preset of a bare method name, where the method has it; None for the defaults.
         settings: fields of a method, by its name in `methods`, applied after the preset.
-        models: N, number of unlearned models per method and of retrained models.
+        models: N, number of unlearned models per method and of retrained models; `auto` adds models at each forget
+            setting until its methods are ranked by rank energy, known precisely enough, or `most_models` are there.
+        most_models: largest N of `auto`.
+        tolerance: for `auto`, half of the width of the interval of a method's rank energy, relative to it, that is
+            precise enough.
         originals: K, number of originals from which the unlearned models start, in turn.
         chunk: number of models in one job and one file.
         engine: how models are computed; None to measure it when the run begins.
@@ -98,21 +103,33 @@ class Experiment(BaseExperiment, frozen=True, kw_only=True, tag="comparison"):
     methods: tuple[str, ...]
     preset: str | None = None
     settings: Settings = {}
-    models: Annotated[int, msgspec.Meta(ge=2)] = MODELS
+    models: Annotated[int, msgspec.Meta(ge=2)] | Literal["auto"] = MODELS
+    most_models: Annotated[int, msgspec.Meta(ge=8)] = 128
+    tolerance: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.25
     originals: Count = 1
     chunk: Count = 16
     engine: Engine | None = None
+
+    @property
+    def looks(self) -> list[int]:
+        """Numbers of models at which it is decided whether there are enough; one where N is given.
+
+        Raises:
+            InputError: no number of models is allowed.
+        """
+        return looks(self.most_models, self.chunk) if self.models == "auto" else [self.models]
 
     def resolved(self) -> "Experiment":
         """The same experiment with every field of every method written out.
 
         Raises:
             ConfigError: a method, preset or setting does not exist, or a method or forget setting occurs twice.
+            InputError: no number of models is allowed.
         """
         check_published(self.published)
-        if self.originals > self.models:
+        if self.originals > (fewest := self.looks[0]):
             raise ConfigError(
-                f"There are {self.originals} originals for {self.models} models, and a method starts from each: choose "
+                f"There are {self.originals} originals for {fewest} models, and a method starts from each: choose "
                 "fewer originals or more models"
             )
         if self.preset is not None and not any(self.preset in METHODS.of(name).presets for name in METHODS.names()):

@@ -37,6 +37,17 @@ def raw_logits(module: nn.Module, inputs: InputTensors, tensors: tuple[dict[str,
     return find_logits(output)
 
 
+def described_output(module: nn.Module, inputs: InputTensors) -> str | None:
+    """What the module returns, in words, and where its logits are looked for; None for a tensor."""
+    args, named = ((), inputs.tensors) if isinstance(inputs, NamedTensors) else ((inputs,), {})
+    with torch.no_grad():
+        output = module.eval()(*args, **named)
+    if isinstance(output, Tensor):
+        return None
+    first = isinstance(output, tuple | list) and not hasattr(output, "logits")
+    return f"{_described(output)}, of which {'the first part' if first else '`logits`'} is read"
+
+
 def find_logits(output: object) -> Tensor:
     """The logits in what a module returns.
 

@@ -22,7 +22,7 @@ from untrain.models.weights import Tensors
 from untrain.population.engine import WIDTHS, Chunk, Engine, why_not_vectorized
 from untrain.population.loss import cross_entropy
 from untrain.population.recipe import Adam, Recipe
-from untrain.population.slots import Course, Epoch, Kind, Slot
+from untrain.population.slots import Course, Epoch, Kind, Slot, advance_together
 
 logger = logging.getLogger("untrain")
 
@@ -133,7 +133,7 @@ def _slots(
         slot.load(row, tensors, {}, None)
         slot.begin(course, epoch)
         reason = slot.why_not(course.sizes(0)) if row == 0 else None
-        if inputs.device.type == "cuda" and not reason:
+        if slot.can_capture and not reason:
             reason = slot.capture(range(1), checked=row > 0)
         if reason:
             raise RuntimeError(reason)
@@ -141,12 +141,7 @@ def _slots(
     def steps() -> int:
         for slot in slots:
             slot.number.zero_()
-            slot.wait()
-        for step in range(_STEPS):
-            for slot in slots:
-                slot.advance(step)
-        for slot in slots:
-            slot.join()
+        advance_together(slots, range(_STEPS))
         return _STEPS
 
     return steps, len(slots)

@@ -11,7 +11,7 @@ from untrain.models.modules import call
 from untrain.population.ambient import seeded
 from untrain.population.residence import memory_of
 
-_CPU_BYTES, _SHARE = 2**22, 1 / 32
+_CPU_BYTES, _SHARE = 2**23, 1 / 32
 """What the largest activation of a batch may take: on a CPU, and of the memory of a GPU."""
 
 _FEWEST, _MOST = 16, 16_384
@@ -22,7 +22,7 @@ def evaluation_batch(example_bytes: int, device: torch.device) -> int:
     """Examples of a batch, a power of two.
 
     Args:
-        example_bytes: of the largest activation for one example, of all models that are computed together.
+        example_bytes: of the largest activation for one example.
         device: where they are computed.
     """
     room = int(memory_of(device) * _SHARE) if device.type == "cuda" else _CPU_BYTES

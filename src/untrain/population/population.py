@@ -330,12 +330,12 @@ class Population:
         return Training(self, recipe, loss=loss, purpose=purpose, masks=masks)
 
     def logits(self, examples: Examples) -> Tensor:
-        """Logits `[N, n, C]` in evaluation mode; memory for them and for one batch."""
-        return torch.cat([self._chunk_logits(chunk, examples) for chunk in self.chunks(examples)])
+        """Logits `[N, n, C]` in evaluation mode, one model after another; memory for them and for one batch."""
+        return torch.stack([self._logits_of(row, examples) for row in range(len(self))])
 
     def accuracy(self, examples: Examples) -> npt.NDArray[np.float64]:
         """Share of examples that each model classifies rightly, `[N]` in 0..1."""
-        return torch.cat([self.chunk_accuracy(chunk, examples) for chunk in self.chunks(examples)]).cpu().numpy()
+        return self.accuracies(range(len(self)), examples).cpu().numpy()
 
     def confidences(self, examples: Examples) -> npt.NDArray[np.float64]:
         """Logit-scaled confidence of each example's label under each model, `[N, n]`.
@@ -366,29 +366,33 @@ class Population:
             found.append(torch.cat([used[-1] for used in uses(module, layer, inputs.split(batch))]))
         return torch.stack(found)
 
-    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> Tensor:
-        """Accuracy of the models of one chunk, `[K]` in 0..1, on the device: nothing waits for it."""
+    def accuracies(self, rows: range, examples: Examples) -> Tensor:
+        """Accuracy of the models at these positions, `[K]` in 0..1, on the device: nothing waits for it."""
         if not len(examples):
-            return torch.full((chunk.size,), torch.nan, dtype=torch.float64, device=self.device)
-        right = self._chunk_logits(chunk, examples).argmax(-1) == self.resident(examples)[1]
-        return right.double().mean(1)
+            return torch.full((len(rows),), torch.nan, dtype=torch.float64, device=self.device)
+        labels = self.resident(examples)[1]
+        right = [self._logits_of(row, examples).argmax(-1) == labels for row in rows]
+        return torch.stack(right).double().mean(1)
 
     @torch.no_grad()
-    def _chunk_logits(self, chunk: Chunk, examples: Examples) -> Tensor:
+    def _logits_of(self, row: int, examples: Examples) -> Tensor:
+        """Logits `[n, C]` of one model as a plain module: for large batches, vectorized models are not faster."""
         inputs, _ = self.resident(examples)
-        batches = inputs.split(self._evaluation_batch(inputs, chunk.size))
+        batches = inputs.split(self._evaluation_batch(inputs))
+        last = self.engine is not None and self.engine.channels_last
+        chunk = Chunk(self._attachable(), self.tensors, slice(row, row + 1), channels_last=last)
         chunk.attach()
         chunk.skeleton.eval()
         # A copy, since a layer that works in place would change the examples.
-        return torch.cat([chunk.forward(batch.clone(), shared=True) for batch in batches], dim=1)
+        return torch.cat([chunk.forward(batch.clone(), shared=True)[0] for batch in batches])
 
-    def _evaluation_batch(self, inputs: InputTensors, models: int = 1) -> int:
-        """Examples that so many models are evaluated on in one call."""
+    def _evaluation_batch(self, inputs: InputTensors) -> int:
+        """Examples that a model is evaluated on in one call."""
         if self._example_bytes is None:
             module = self._attachable()
             attach(module, {name: tensor[0] for name, tensor in self.tensors.items()})
             self._example_bytes = bytes_of_example(module, inputs[:2])
-        return evaluation_batch(models * self._example_bytes, self.device)
+        return evaluation_batch(self._example_bytes, self.device)
 
     # How it is computed
 

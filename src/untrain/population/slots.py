@@ -12,6 +12,7 @@ On a CPU the same code runs uncaptured.
 """
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,9 @@ _TRIAL_STEPS, _TOLERANCE = 2, 1e-2
 
 _COURSES, _KINDS, _SHARE = 8, 4, 1 / 2
 """Courses that a slot keeps; kinds of slots that a CPU keeps; share of a GPU's memory up to which it keeps them."""
+
+_STRETCH = 8
+"""Steps that the host asks of a slot before it turns to the next one: changing streams takes longer than a replay."""
 
 Sizes = tuple[int, int]
 """Examples of a step, and of the set beside it (0 without one)."""
@@ -238,6 +242,17 @@ class Slots:
         return len(self._kinds) > _KINDS
 
 
+def advance_together(slots: "Sequence[Slot]", steps: range) -> None:
+    """Take the next steps of an epoch in all slots at the same time; the current stream waits for their end."""
+    for slot in slots:
+        slot.wait()
+    for first in range(0, len(steps), _STRETCH):
+        for slot in slots:
+            slot.advance(steps[first : first + _STRETCH])
+    for slot in slots:
+        slot.join()
+
+
 class Slot:
     """A module with everything that its training step needs at fixed addresses.
 
@@ -320,6 +335,11 @@ class Slot:
         self.number.zero_()
 
     @property
+    def can_capture(self) -> bool:
+        """Whether the device has graphs."""
+        return self.device.type == "cuda"
+
+    @property
     def present(self) -> _Prepared:
         """What is prepared for the run that has begun."""
         return self.prepared[-1]
@@ -343,14 +363,15 @@ class Slot:
             targets=None if epoch.targets is None else epoch.targets.clone(),
         )
 
-    def advance(self, step: int) -> None:
-        """Take the next step; `step` says which of the epoch it is, for its size."""
-        sizes = self.present.course.sizes(step)
+    def advance(self, steps: range) -> None:
+        """Take the next steps; `steps` says which of the epoch they are, for their sizes."""
+        prepared = self.present
         with self.on_stream():
-            if sizes in self.present.graphs:
-                self.present.graphs[sizes].replay()
-            else:
-                self._step(sizes)
+            for sizes in map(prepared.course.sizes, steps):
+                if sizes in prepared.graphs:
+                    prepared.graphs[sizes].replay()
+                else:
+                    self._step(sizes)
 
     def _step(self, sizes: Sizes) -> None:
         """A whole step from the buffers; nothing in it waits for the device or depends on Python values that change."""
@@ -517,8 +538,10 @@ class Slot:
 def _no_waiting() -> Iterator[None]:
     """Let whatever waits for the GPU raise: it would spoil a capture, and some captures that fail spoil more."""
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        with warnings.catch_warnings():  # the first call tells that the mode is a prototype
+            warnings.simplefilter("ignore")
+            torch.cuda.set_sync_debug_mode("error")
         yield
     finally:
         torch.cuda.set_sync_debug_mode(before)

@@ -22,7 +22,7 @@ from untrain.population.engine import Chunk, Engine
 from untrain.population.keeping import Best, Converging
 from untrain.population.loss import Batch, Loss, cross_entropy
 from untrain.population.recipe import Recipe, batch_bounds
-from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Kind, Slot, Slots
+from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Kind, Slot, Slots, advance_together
 
 logger = logging.getLogger("untrain")
 
@@ -60,8 +60,8 @@ class Trainable(Protocol):
     def resident(self, examples: Examples) -> tuple[InputTensors, Tensor]:
         """Inputs and labels on the device."""
 
-    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> Tensor:
-        """Accuracy of the models of one chunk, `[K]`, on the device."""
+    def accuracies(self, rows: range, examples: Examples) -> Tensor:
+        """Accuracy of the models at these positions, `[K]`, on the device."""
 
     def module(self, position: int = ...) -> nn.Module:
         """One model as a module with its own copies of the tensors."""
@@ -93,6 +93,10 @@ class _Run:
     def beside_bounds(self) -> list[tuple[int, int]]:
         """Where the batches of the second set begin and end."""
         return [] if self.beside is None else batch_bounds(len(self.beside[0]), self.beside[1])
+
+    def work(self, left: int) -> float:
+        """Examples that a model learns in an epoch, of which so many steps are left."""
+        return self.bounds[min(left, len(self.bounds)) - 1][1]
 
 
 class Training:
@@ -215,15 +219,11 @@ class Training:
         while left > 0 and not _is_done(kept):
             self._run_epoch(chunk, optimizer, run, epoch, range(min(left, len(run.bounds))))
             chunk.collect()
+            advance(chunk.size * run.work(left))
             left -= len(run.bounds)
             epoch += 1
-            self._tell(number, 1, run, left)
             self._end_epoch([(chunk, kept)], epoch, run)
         self._end(kept, epoch)
-
-    def _tell(self, first: int, count: int, run: _Run, left: int) -> None:
-        """Tell how many steps are done, where as many are left to `count` parts from `first` on."""
-        advance(first * run.steps + count * (run.steps - max(0, left)), len(self._parts) * run.steps)
 
     def _end_epoch(self, parts: list[tuple[Chunk, Best | Converging]], epoch: int, run: _Run) -> None:
         """What follows when `epoch` epochs of these parts, of as many models each, are done."""
@@ -231,7 +231,8 @@ class Training:
         if not sets:
             return
         accuracies = [
-            torch.stack([self.models.chunk_accuracy(chunk, examples) for examples in sets]) for chunk, _ in parts
+            torch.stack([self.models.accuracies(range(chunk.rows.start, chunk.rows.stop), part) for part in sets])
+            for chunk, _ in parts
         ]
         for (_, kept), accuracy in zip(parts, torch.stack(accuracies).cpu().numpy(), strict=True):
             kept.consider(accuracy)
@@ -283,17 +284,12 @@ class Training:
                 slot.begin(course, self._epoch(chunk, run, epoch))
             if left == run.steps and not self._prepare([slot for slot, *_ in training], steps):
                 return False
+            advance_together([slot for slot, *_ in training], steps)
             for slot, *_ in training:
-                slot.wait()
-            for step in steps:
-                for slot, *_ in training:
-                    slot.advance(step)
-            for slot, *_ in training:
-                slot.join()
                 slot.store(self.models.tensors)
+            advance(len(training) * run.work(left))
             left -= len(run.bounds)
             epoch += 1
-            self._tell(first, len(together), run, left)
             self._end_epoch([(chunk, kept) for _, chunk, kept in training], epoch, run)
             training = [part for part in training if not _is_done(part[2])]
         for slot, chunk, kept in together:
@@ -321,7 +317,7 @@ class Training:
         if not first.present.fits and not self._fits(first, course):
             return False
         taken = len(course.bounds) * self.recipe.epochs if course.stays else len(steps)
-        if taken >= WORTH_CAPTURING and first.device.type == "cuda":
+        if taken >= WORTH_CAPTURING and first.can_capture:
             for number, slot in enumerate(slots):
                 if reason := slot.capture(steps, checked=number > 0):
                     logger.warning("steps are computed eagerly, since they cannot be captured: %s", reason)

@@ -22,6 +22,7 @@ from untrain.records.record import MemoryLeft as MemoryLeft
 from untrain.records.record import MethodMemoryLeft as MethodMemoryLeft
 from untrain.records.record import Models as Models
 from untrain.records.record import Outcome as Outcome
+from untrain.records.record import Preparation as Preparation
 from untrain.records.record import Previous as Previous
 from untrain.records.record import Record as Record
 from untrain.records.record import Requested as Requested

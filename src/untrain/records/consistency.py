@@ -41,7 +41,8 @@ def _schema_2(record: Record) -> str | None:
     requested = record.requested
     later = (requested.contents, requested.subjects, requested.basis, record.copies, record.reply, record.descendants)
     figures = (record.retraining_due, record.applied.seed_commitment, record.utility.since_first)
-    if any(later) or any(figure is not None for figure in figures):
+    declared = (record.preparation, record.pretrained)
+    if any(later) or any(value is not None for value in (*figures, *declared)):
         return f"schema {record.schema} has no contents, copies or reply"
     return None if record.applied.seed is not None else "its seed is missing"
 

@@ -27,6 +27,20 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Part of a record."""
 
 
+class Preparation(_Part, frozen=True, kw_only=True):
+    """How inputs were prepared when they were read; see `untrain.data.Prepare`.
+
+    Attributes:
+        size: height and width that pictures were resized to, or None.
+        mean: what was subtracted, one number or one for each channel.
+        std: what was divided by, likewise.
+    """
+
+    size: tuple[int, int] | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 class Models(_Part, frozen=True, kw_only=True):
     """The model before and after the request.
 
@@ -319,6 +333,9 @@ class Record(_Part, frozen=True, kw_only=True):
         model: digests of the model.
         requested: the request.
         copies: copies of the examples to be forgotten; None in records of schema 1 and 2.
+        preparation: how inputs were resized and normalized, or None if they were not or that is not known.
+        pretrained: where the weights come from that new models start with, as was declared; None if they start from
+            random ones.
         applied: the method.
         utility: accuracy before and after.
         membership: a membership attack, which needs no retraining, or None.
@@ -341,6 +358,8 @@ class Record(_Part, frozen=True, kw_only=True):
     model: Models
     requested: Requested
     copies: Copies | None = None
+    preparation: Preparation | None = None
+    pretrained: str | None = None
     applied: Applied
     utility: Utility
     membership: Membership | None = None

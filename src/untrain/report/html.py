@@ -1,6 +1,6 @@
 """HTML pages without scripts; nothing is fetched, and every text from data is escaped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import jinja2
@@ -12,6 +12,7 @@ from untrain.report.mislabel import head, mislabel_grids, mislabel_verdict
 from untrain.report.results import ComparisonResults, MislabelResults, Results, read_results
 from untrain.report.table import (
     columns,
+    ending,
     forgotten,
     groups,
     is_contender,
@@ -68,6 +69,8 @@ def _comparison(results: ComparisonResults) -> dict[str, object]:
         {
             "forgotten": forgotten(rows[0]),
             "verdict": verdict(rows),
+            "models": rows[0].models,
+            "ending": ending(results, setting),
             "rows": [(row, is_contender(row)) for row in rows],
             "winner": winner(rows),
             "score": Markup(figures.against_cost(rows, lambda row: row.final_score, "final score")),
@@ -85,13 +88,19 @@ def _comparison(results: ComparisonResults) -> dict[str, object]:
         "order_note": order_note(results) if order_lines else "",
         "columns": columns(results.rows),
         "published": any(row.published is not None for row in results.rows),
-        "models": results.rows[0].models,
+        "models": _range(row.models for row in results.rows),
         "origin": origin(results.rows[0]),
         "memory_limit": MEMORY_LIMIT,
-        "memory_models": results.rows[0].memory_models,
-        "rank_energy_models": results.rows[0].rank_energy_models,
-        "buckets": results.rows[0].buckets,
+        "memory_models": _range(row.memory_models for row in results.rows),
+        "rank_energy_models": _range(row.rank_energy_models for row in results.rows),
+        "buckets": _range(row.buckets for row in results.rows),
     }
+
+
+def _range(counts: Iterable[int | None]) -> str:
+    """A count, or the lowest and the highest of several; empty where none is known."""
+    known = sorted({count for count in counts if count is not None})
+    return " to ".join(map(str, known[:1] + known[1:][-1:]))
 
 
 def _mislabel(results: MislabelResults) -> dict[str, object]:

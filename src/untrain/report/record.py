@@ -50,6 +50,8 @@ def reply(content: dict[str, Any]) -> Iterator[str]:
     if taken := copies["exact_taken"] + copies["near_taken"]:
         yield f"{taken} of them are copies, or nearly, that we found beside the examples you named."
     yield _ANSWERS[" ".join(filter(None, (verdict["outcome"], verdict.get("ground"))))]
+    if content["pretrained"] is not None and verdict.get("ground") == "by construction":
+        yield f"It started from weights that, as we declare, were made without your data: {content['pretrained']}."
     if left := copies["exact_retained"] + copies["near_retained"]:
         yield f"{left} other training examples are copies of yours, or nearly, and are still used."
     if content["descendants"]:

@@ -203,6 +203,35 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     agreement: Estimate
 
 
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the number of models grew no further at a forget setting, where it was not fixed.
+
+    Attributes:
+        forget: the forget setting.
+        reason: `ranked`, every method differs from the next by rank energy; `precise enough`, the rank energy of those
+            that do not is known to the tolerance; `not separable`, neither, with the most models.
+        models: N.
+        looks: numbers of models at which it was decided.
+        most_models: largest N that was allowed.
+        tolerance: half of the width of an interval of a rank energy, relative to it, that is precise enough.
+        alpha: probability that any pair of equal methods is told apart, over all looks and pairs.
+        order: the methods by rank energy, nearest to retraining first, without full and short retraining.
+        undecided: neighbors in this order that are not told apart.
+        constant: methods without a place in it, since their models do not vary.
+    """
+
+    forget: str
+    reason: Literal["ranked", "precise enough", "not separable"]
+    models: Count
+    looks: tuple[Count, ...]
+    most_models: Count
+    tolerance: Share
+    alpha: Share
+    order: tuple[str, ...]
+    undecided: tuple[tuple[str, str], ...]
+    constant: tuple[str, ...] = ()
+
+
 class ComparisonResults(Common, frozen=True, kw_only=True):
     """Results of a comparison of unlearning methods.
 
@@ -212,6 +241,7 @@ class ComparisonResults(Common, frozen=True, kw_only=True):
         sizes: numbers of examples.
         orders: how the order of the methods changes with the forget setting; none where there is one setting, where
             fewer than two methods are compared, and in results that earlier versions wrote.
+        endings: of each forget setting, where the number of models was not fixed.
 
     Raises:
         ValueError: a forget setting of the rows has no shown examples, or one of these lacks a method of the rows; or
@@ -223,6 +253,7 @@ class ComparisonResults(Common, frozen=True, kw_only=True):
     shown: tuple[ShownExamples, ...]
     sizes: ComparisonSizes
     orders: tuple[Order, ...] = ()
+    endings: tuple[Ending, ...] = ()
 
     def __post_init__(self) -> None:
         shown = {entry.forget: entry.examples for entry in self.shown}

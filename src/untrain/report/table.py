@@ -151,6 +151,31 @@ def columns(rows: Iterable[ComparisonRow]) -> tuple[Column, ...]:
     return _OURS + epochs + originals + published
 
 
+def ending(results: ComparisonResults, forget: str) -> str | None:
+    """Why the number of models grew no further at a forget setting, in words; None where it was fixed."""
+    end = next((end for end in results.endings if end.forget == forget), None)
+    if end is None:
+        return None
+    within = percent(end.tolerance, 0)
+    pairs = ", ".join(f"{one} and {two}" for one, two in end.undecided)
+    because = {
+        "ranked": "every method differs from the next by rank energy",
+        "precise enough": f"what is not told apart is known to {within} of its rank energy",
+        "not separable": f"these are the most allowed, and what is not told apart is not known to {within} either",
+    }[end.reason]
+    parts = [f"N = {end.models}, {end.reason}: {because}."]
+    if end.order:
+        parts.append(f"By rank energy, nearest to retraining first: {', '.join(end.order)}.")
+    if pairs:
+        parts.append(f"Not told apart: {pairs}.")
+    if end.constant:
+        parts.append(f"Models that do not vary have no place in it: {', '.join(end.constant)}.")
+    parts.append(
+        f"Equal methods are told apart in at most {percent(end.alpha, 0)} of such comparisons, all looks together."
+    )
+    return " ".join(parts)
+
+
 def is_contender(row: ComparisonRow) -> bool:
     """Whether the row is of an unlearning method, not of full or short retraining."""
     return base_name(row.method) not in RETRAINING

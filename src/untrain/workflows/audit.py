@@ -16,6 +16,7 @@ from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
 from untrain.core.files import check_writable
 from untrain.core.levels import FEWEST_MODELS
+from untrain.core.progress import plan
 from untrain.core.text import percent
 from untrain.errors import InputError
 from untrain.models import Factory
@@ -42,6 +43,7 @@ def audit(
     method: str = "auto",
     validation: object | None = None,
     factory: Factory | None = None,
+    pretrained: str | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
     models: int = 32,
@@ -61,6 +63,7 @@ def audit(
         method: `name` or `name:preset`; `auto` audits the method that `auto` would try first.
         validation: examples outside the training set, to compare accuracy on.
         factory: builds a new model; required, unless the model is a population that has one.
+        pretrained: where weights come from that the factory does not draw at random, as you declare.
         recipe: how the model was trained; required likewise.
         seed: root of all random draws.
         models: number of models of each kind, at least 8; a certificate takes 16.
@@ -88,12 +91,13 @@ def audit(
     history = read_history(previous, key)
     case = check_request(
         model, examples, ids, validation, history,
-        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies,
+        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies, pretrained=pretrained,
     )  # fmt: skip
     resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     spec = _first_choice(case) if method == "auto" else method
     unlearning = resolve_method(spec, case.can_retrain, case.recipe)
     work = AuditModels(case, models, None if checkpoint_dir is None else Path(checkpoint_dir), say)
+    plan(work.work(unlearning) + 2 * work.work(work.retraining))
     with work.interruptible():
         unlearned, retrained = work.arm(f"forgetting by {spec}", unlearning), work.retrained()
         again = work.retrained(f"{RETRAINED}, once more")

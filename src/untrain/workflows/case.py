@@ -11,17 +11,18 @@ from torch import nn
 
 from untrain.core.estimate import Estimate
 from untrain.core.randomness import Streams
-from untrain.data import Examples, Nearness, as_examples, contents, find_copies, forget_ids, ids_of_subjects
+from untrain.data import Examples, Nearness, Prepare, as_examples, contents, find_copies, forget_ids, ids_of_subjects
 from untrain.errors import InputError
-from untrain.methods import Request
+from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, recipe_for, settled
-from untrain.records import Chain, Copies, Record, new_key, read_chain, read_key, state_digest
+from untrain.records import Chain, Copies, Preparation, Record, new_key, read_chain, read_key, state_digest
 from untrain.records.commitment import held, key_check, secret_seed
 from untrain.records.directory import KEY
 from untrain.workflows.compare import check_validation, logits_of
 from untrain.workflows.factory import check_factory
+from untrain.workflows.fit import check_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,7 @@ class Case:
         subjects: persons or things that were named.
         taken: number of exact and of near copies that are forgotten although nobody named them.
         nearness: when two examples are near copies.
+        pretrained: where weights come from that the factory does not draw at random, as was declared, or None.
     """
 
     original: Population
@@ -128,6 +130,7 @@ class Case:
     subjects: tuple[str, ...]
     taken: tuple[int, int]
     nearness: Nearness
+    pretrained: str | None
 
     @cached_property
     def digest(self) -> str:
@@ -138,6 +141,11 @@ class Case:
     def can_retrain(self) -> bool:
         """Whether factory and recipe of the original are known."""
         return self.recipe is not None and self.original.factory is not None
+
+    def work(self, method: Method, models: int = 1) -> float:
+        """The work of a method on so many models; see `untrain.core.progress`."""
+        passes = method.passes(self.request.recipe)
+        return models * len(self.request.retain) * (1.0 if passes is None else passes)
 
     @cached_property
     def retained_copies(self) -> npt.NDArray[np.bool_]:
@@ -191,15 +199,19 @@ def check_request(
     seed: int | None,
     subjects: Iterable[str] | None = None,
     with_copies: bool = False,
+    pretrained: str | None = None,
 ) -> Case:
     """Check a request before anything is computed; see `untrain.workflows.forget.forget` for the arguments.
 
     Raises:
-        InputError: see there; or the factory does not build new, untrained networks, see `check_factory`.
+        InputError: see there; or the model does not fit its training examples, see `check_fit`; or the factory does not
+            build new, untrained networks, see `check_factory`.
 
-    Cost: one pass over the examples that accuracy is compared on, and `check_factory` where the model can be retrained.
+    Cost: one pass over the training examples and those that accuracy is compared on, and `check_factory` where the
+    model can be retrained.
     """
     examples = as_examples(data)
+    _check_preparation(examples, history.chain)
     if validation is not None:
         validation = as_examples(validation, classes=examples.classes, prefix="validation/")
     if isinstance(ids, str | bytes):
@@ -219,6 +231,9 @@ def check_request(
     _check_previous(models, history.chain)
     recipe = recipe or models.recipe
     request = Request(forget, retain, recipe or recipe_for(examples), validation)
+    training_logits = logits_of(models, request.training_set)
+    check_logits(training_logits, request.training_set)
+    check_fit(models, training_logits, request.training_set)
     evaluation_set, measured_on = _evaluation_set(request)
     logits = logits_of(models, evaluation_set)
     check_logits(logits, evaluation_set)
@@ -238,9 +253,10 @@ def check_request(
         subjects=named,
         taken=taken,
         nearness=nearness,
+        pretrained=pretrained,
     )
     if case.can_retrain:
-        check_factory(original, retain)
+        check_factory(original, retain, pretrained=pretrained)
     return case
 
 
@@ -307,6 +323,24 @@ def _check_leaks(examples: Examples, wanted: list[str], validation: Examples, hi
             f"The validation example {forgotten[0]!r} was trained on, since an earlier request of this chain has "
             "forgotten it; leave it out."
         )
+
+
+def preparation_of(examples: Examples) -> Preparation | None:
+    """How the inputs were prepared, as a record holds it."""
+    prepare = examples.preparation
+    return None if prepare is None else Preparation(size=prepare.size, mean=prepare.mean, std=prepare.std)
+
+
+def _check_preparation(examples: Examples, chain: Chain | None) -> None:
+    """Refuse inputs that are prepared otherwise than those of the previous request."""
+    before, now = None if chain is None else chain.records[-1].preparation, preparation_of(examples)
+    if chain is None or before == now:
+        return
+    then = "as they are" if before is None else f"with {Prepare(before.size, before.mean, before.std)}"
+    today = "as they are" if now is None else f"with {examples.preparation}"
+    raise InputError(
+        f"The previous request read its inputs {then}, and they are now read {today}: prepare them as they were then."
+    )
 
 
 def _check_previous(models: Population, chain: Chain | None) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from untrain.core.levels import FEWEST_MODELS
+from untrain.core.progress import part
 from untrain.core.registry import base_name
 from untrain.core.text import duration
 from untrain.data import Examples
@@ -205,6 +206,7 @@ _POLICY = (
         "it forgets by construction from a checkpoint that never saw the examples, and costs less than retraining",
     ),
     _Rule("retrain", _can_retrain, "it trains a new model on the retained examples, which forgets by construction"),
+    _Rule("short-retrain:half", _can_retrain, "it trains a new model in half of the epochs"),
     _Rule("renew", _can_retrain, "it trains a new model in a third of the epochs"),
     _Rule("short-retrain:fifth", _can_retrain, "it trains a new model in a fifth of the epochs"),
     _Rule(
@@ -260,7 +262,12 @@ def options(situation: Situation) -> list[Option]:
 
     Cost: a trial of each on a few examples.
     """
-    return [option(situation, situation.spec(name)) for name in METHODS.names()]
+    return [_tried(situation, name) for name in METHODS.names()]
+
+
+def _tried(situation: Situation, name: str) -> Option:
+    with part(1):
+        return option(situation, situation.spec(name))
 
 
 def audit_cost(situation: Situation) -> str:

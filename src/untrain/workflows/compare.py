@@ -6,19 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from untrain.core.estimate import Estimate
-from untrain.core.text import percent
 from untrain.data import Examples
 from untrain.errors import InputError
 from untrain.population import Population
 
 _CONFIDENT = 1.96
 """Standard errors on each side of an interval that covers 95 %."""
-
-_TOLD, _RENUMBERED = 30, 0.8
-"""Fewest examples by which a model is said not to fit, and the accuracy after renumbering that tells another order."""
 
 
 @dataclass(frozen=True)
@@ -101,45 +96,6 @@ def correct(models: Population, examples: Examples) -> npt.NDArray[np.bool_]:
     """Which examples a population of one classifies correctly, `[n]`; none where its logits are not finite."""
     logits = logits_of(models, examples)
     return np.asarray(np.isfinite(logits).all(1) & (logits.argmax(1) == examples.labels))
-
-
-def check_fit(logits: npt.NDArray[np.floating], examples: Examples) -> None:
-    """Refuse a model that does clearly worse on its own training examples than always naming their most frequent class.
-
-    Args:
-        logits: `[n, C]`, finite.
-        examples: the n training examples, at least 30 of at least two classes; of others nothing is said.
-
-    Raises:
-        InputError: it does, by 1.96 standard errors; the message names the likely cause.
-    """
-    shares = np.bincount(examples.labels, minlength=logits.shape[1]) / max(len(examples), 1)
-    accuracy, chance = float((logits.argmax(1) == examples.labels).mean()), float(shares.max())
-    slack = _CONFIDENT * math.sqrt(chance * (1 - chance) / max(len(examples), 1))
-    if len(examples) < _TOLD or chance == 1 or accuracy > chance - slack:
-        return
-    raise InputError(
-        f"The model does not fit its training examples: its accuracy on them is {percent(accuracy)}, and always naming "
-        f"the most frequent class gives {percent(chance)}. {_likely_cause(logits, examples)}"
-    )
-
-
-def _likely_cause(logits: npt.NDArray[np.floating], examples: Examples) -> str:
-    """Why a model may not fit: other numbers for the classes, other units of the inputs, or no training."""
-    counts = np.zeros((logits.shape[1], logits.shape[1]), np.int64)
-    np.add.at(counts, (examples.labels, logits.argmax(1)), 1)
-    rows, columns = linear_sum_assignment(counts, maximize=True)
-    if counts[rows, columns].sum() / len(examples) > _RENUMBERED:
-        label = int(np.flatnonzero(rows != columns)[0])
-        return (
-            f"Its classes stand in another order: it predicts output {columns[label]} for class "
-            f"{examples.classes[label]!r}. Pass classes= in the order of the model's outputs."
-        )
-    largest = max(float(np.abs(array).max()) for array in examples.arrays.values())
-    return (
-        f"Check that the inputs are scaled as in its training (the largest is {largest:g}; pictures are read as 0..1), "
-        "and that its trained weights were loaded."
-    )
 
 
 def check_validation(examples: Examples, validation: Examples) -> None:

@@ -11,17 +11,24 @@ from torch import nn
 
 from untrain.core.ambient import ordinary
 from untrain.core.deprecation import renamed
+from untrain.core.progress import advance, part, plan
 from untrain.core.text import percent
 from untrain.data import Examples, as_examples, find_copies, forget_ids, ids_of_subjects
 from untrain.errors import UntrainError, first_line
+from untrain.methods import METHODS
 from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
+from untrain.records import Copies
 from untrain.workflows.case import Case, check_request, describe_copies
 from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
-from untrain.workflows.compare import check_fit, check_validation, correct, logits_of
+from untrain.workflows.compare import check_validation, correct, logits_of
+from untrain.workflows.fit import check_fit
 from untrain.workflows.forget import Forgotten, read_history
 
 T = TypeVar("T")
+
+_STEPS = 4
+"""Steps of `doctor` before each method is tried."""
 
 _TINY = 5
 """A class with fewer retained examples than this can hardly be learned."""
@@ -75,8 +82,10 @@ def doctor(
     ids: Iterable[str] = (),
     *,
     subjects: Iterable[str] | None = None,
+    with_copies: bool = False,
     validation: object | None = None,
     factory: Factory | None = None,
+    pretrained: str | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
     time_budget: float | None = None,
@@ -91,8 +100,10 @@ def doctor(
         examples: everything that the model was trained on.
         ids: ids of the examples to be forgotten.
         subjects: persons or things whose examples are to be forgotten.
+        with_copies: whether their copies and near copies are to be forgotten as well.
         validation: examples outside the training set, or None.
         factory: builds a new model.
+        pretrained: where weights come from that the factory does not draw at random, as you declare.
         recipe: how the model was trained.
         seed: root of all random draws.
         time_budget: of forgetting, in seconds.
@@ -106,6 +117,7 @@ def doctor(
     ids = ids if isinstance(ids, str) else list(ids)
     subjects = None if subjects is None else tuple(subjects)
     problems = _Problems()
+    plan(_STEPS + len(METHODS.names()))
     say("checking the data")
     train = problems.attempt(lambda: as_examples(examples))
     if train is None:
@@ -125,22 +137,37 @@ def doctor(
         facts = (*_accuracies(model, logits, train, held_out), *facts)
     if problems.sentences:
         return Diagnosis(facts, problems.sentences, warnings)
+    advance(1)
+    say("checking the request")
     case = problems.attempt(
         lambda: check_request(
-            model, train, wanted, held_out, read_history(previous, key), factory=factory, recipe=recipe, seed=seed
+            model,
+            train,
+            wanted,
+            held_out,
+            read_history(previous, key),
+            factory=factory,
+            recipe=recipe,
+            seed=seed,
+            with_copies=with_copies,
+            pretrained=pretrained,
         )
     )
     if case is None:
         return Diagnosis(facts, problems.sentences, warnings)
+    advance(1)
+    say("looking for copies")
+    warnings = (*warnings, *_request_warnings(case))
+    advance(1)
     say("trying the methods")
     situation = Situation(case.original, case.request, case.can_retrain, time_budget)
-    if problems.attempt(lambda: situation.pass_seconds) is None:
-        return Diagnosis(facts, problems.sentences, warnings)
-    choice = next(candidates(situation), None)
+    with part(1):
+        if problems.attempt(lambda: situation.pass_seconds) is None:
+            return Diagnosis(facts, problems.sentences, warnings)
+        choice = next(candidates(situation), None)
     if choice is None:
         warnings = (*warnings, "No method that auto knows fits.")
-    warnings = (*warnings, *_request_warnings(case))
-    facts = (*facts, audit_cost(situation))
+    facts = (*facts, *_copies_taken(case.copies), audit_cost(situation))
     return Diagnosis(facts, (), warnings, choice, tuple(options(situation)), situation.pass_seconds)
 
 
@@ -174,7 +201,7 @@ def _checked_logits(model: nn.Module | Population, train: Examples) -> npt.NDArr
     check_fits(models, train)
     logits = logits_of(models, train)
     check_logits(logits, train)
-    check_fit(logits, train)
+    check_fit(models, logits, train)
     return logits
 
 
@@ -216,6 +243,16 @@ def _data_warnings(train: Examples, validation: Examples | None) -> Iterator[str
         )
     elif count := int(find_copies(train, validation).sum()):
         yield f"{count} validation examples have exactly the inputs of a training example, so they say little."
+
+
+def _copies_taken(copies: Copies) -> Iterator[str]:
+    """How many copies are forgotten although nobody named them."""
+    if copies.exact_taken or copies.near_taken:
+        near = "" if copies.threshold is None else f" ({copies.measure}: at most {copies.threshold:.3g})"
+        yield (
+            f"{copies.exact_taken} exact and {copies.near_taken} near copies of the examples that were named are "
+            f"forgotten as well{near}."
+        )
 
 
 def _request_warnings(case: Case) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Whether a factory builds new, untrained networks of the original's architecture.
 
 A factory that returns the trained model, a copy of it or a checkpoint would make "trained without the examples" untrue.
+One that loads pretrained weights may be right: whoever knows where they come from declares it.
 """
 
 import itertools
@@ -28,34 +29,61 @@ _NETWORKS = 12
 """A factory is refused if so many networks in a row fit the examples. One untrained network can fit them by luck: two
 classes that lie far apart are separated about every second time."""
 
-_WAY_OUT = "Pass a function that builds a new, untrained network."
+_BUILD_NEW = "Pass a function that builds a new, untrained network."
+_WAY_OUT = (
+    "Pass a function that builds a new, untrained network; or, if no forgotten example was used for these weights, "
+    "declare where they come from with pretrained= (--pretrained)."
+)
 
 
-def check_factory(original: Population, examples: Examples) -> None:
-    """Check that the factory builds new, untrained networks of the original's architecture.
+def check_factory(original: Population, examples: Examples, *, pretrained: str | None = None) -> None:
+    """Check that the factory builds new networks of the original's architecture, untrained unless that is declared.
 
     Args:
         original: a population of one, with a factory.
         examples: those that it was trained on, or many of them.
+        pretrained: where weights come from that the factory does not draw at random, as is declared.
 
     Raises:
-        InputError: the factory fails; or its networks have other tensors than the original, have the same weights
-            at each call, have weights near the original's, or classify the examples already.
+        InputError: the factory fails; its networks have other tensors than the original or are the original; or,
+            unless that is declared, any of their weights are the same or nearly so at each call, all of them are near
+            the original's, or the networks classify the examples already.
 
     Cost: two new networks, and a forward pass of the original and of one of them over at most 2,000 examples. Up to
     eleven more networks where that one fits the examples by luck. Torch's global random state stays as it is.
     """
     first, second = (_build(original, number) for number in range(2))
-    names = _informative(first)
-    if names and _equal(first, original, names):
-        raise InputError(f"The factory returns the trained model itself, or a copy of it. {_WAY_OUT}")
-    if names and _equal(first, second, names):
+    _check_other(first, original)
+    if pretrained is not None:
+        return
+    fixed = [name for name in _parameters(first) if _is_near(first, second, name)]
+    if fixed:
+        others = f" and {len(fixed) - 1} other tensors" if len(fixed) > 1 else ""
         raise InputError(
-            f"The factory builds the same weights at each call: it loads a checkpoint or sets a fixed seed. {_WAY_OUT}"
+            f"The factory builds {fixed[0]!r}{others} alike at each call: they are loaded, computed, or drawn with a "
+            f"fixed seed. {_WAY_OUT}"
         )
     for network in (first, second):
-        _check_weights(network, original, names)
-    _check_untrained(original, first, second, _some(examples, original))
+        _check_far(network, original)
+    _check_untrained(original, first, second, _some(examples, original), _WAY_OUT)
+
+
+def check_builds_anew(original: Population, examples: Examples) -> None:
+    """Check that the factory does not build the original, nor networks that classify the examples already.
+
+    For verbs that say nothing of what a model remembers; see `check_factory`.
+    """
+    first, second = (_build(original, number) for number in range(2))
+    _check_other(first, original)
+    _check_untrained(original, first, second, _some(examples, original), _BUILD_NEW)
+
+
+def _check_other(network: Population, original: Population) -> None:
+    """Refuse a factory that returns the original."""
+    trained = {name for name, parameter in original.skeleton.named_parameters() if parameter.requires_grad}
+    names = [name for name in _parameters(network) if name in trained]
+    if names and all(torch.equal(network.tensors[name], original.tensors[name]) for name in names):
+        raise InputError(f"The factory returns the trained model itself, or a copy of it. {_BUILD_NEW}")
 
 
 def _build(original: Population, number: int) -> Population:
@@ -84,25 +112,36 @@ def _check_architecture(network: Population, original: Population) -> None:
         )
 
 
-def _informative(network: Population) -> list[str]:
-    """Names of the trainable tensors that are not constant; one that starts as zeros or ones is always the same."""
-    trainable = (name for name, parameter in network.skeleton.named_parameters() if parameter.requires_grad)
-    return [name for name in trainable if (entries := network.tensors[name].flatten()).ne(entries[:1]).any()]
+def _parameters(network: Population) -> list[str]:
+    """Names of the parameters that are not constant; one that starts as zeros or ones is always the same."""
+    names = (name for name, _ in network.skeleton.named_parameters())
+    return [name for name in names if (entries := network.tensors[name].flatten()).ne(entries[:1]).any()]
 
 
-def _equal(left: Population, right: Population, names: list[str]) -> bool:
-    return all(torch.equal(left.tensors[name], right.tensors[name]) for name in names)
+def _is_near(left: Population, right: Population, name: str) -> bool:
+    """Whether a tensor of two networks is equal, or, of a matrix, more correlated than two draws would be."""
+    one, other = left.tensors[name][0], right.tensors[name][0]
+    if torch.equal(one, other):
+        return True
+    count = one.numel()
+    return one.ndim >= 2 and float(_standardized(one) @ _standardized(other)) / count > _limit(count)
 
 
-def _check_weights(network: Population, original: Population, names: list[str]) -> None:
+def _limit(count: int) -> float:
+    """Correlation of two draws of so many numbers that is not exceeded by chance."""
+    return max(_NEAR, _STANDARD_ERRORS / math.sqrt(count))
+
+
+def _check_far(network: Population, original: Population) -> None:
     """Refuse weights near the original's: the mean over tensors, each weighing by its size, of their correlations."""
-    matrices = {name: network.tensors[name][0] for name in names if network.tensors[name][0].ndim >= 2}
-    count = sum(matrix.numel() for matrix in matrices.values())
+    trained = {name for name, parameter in network.skeleton.named_parameters() if parameter.requires_grad}
+    names = [name for name in _parameters(network) if name in trained and network.tensors[name][0].ndim >= 2]
+    count = sum(network.tensors[name][0].numel() for name in names)
     if not count:
         return
-    products = (_standardized(matrix) @ _standardized(original.tensors[name][0]) for name, matrix in matrices.items())
+    products = (_standardized(network.tensors[name][0]) @ _standardized(original.tensors[name][0]) for name in names)
     correlation = float(sum(products)) / count
-    if correlation > max(_NEAR, _STANDARD_ERRORS / math.sqrt(count)):
+    if correlation > _limit(count):
         raise InputError(
             f"The factory builds networks whose weights are near the model's (correlation {correlation:.2f}): it "
             f"starts from the trained model or from a checkpoint. {_WAY_OUT}"
@@ -115,7 +154,9 @@ def _standardized(tensor: Tensor) -> Tensor:
     return centered / centered.square().mean().sqrt().clamp_min(torch.finfo(torch.float64).tiny)
 
 
-def _check_untrained(original: Population, first: Population, second: Population, examples: Examples) -> None:
+def _check_untrained(
+    original: Population, first: Population, second: Population, examples: Examples, way_out: str
+) -> None:
     """Refuse networks whose loss is nearer to the original's than to that of a guess by the shares of the labels."""
     shares = np.bincount(examples.labels) / len(examples)
     entropy = float(-(shares * np.log(np.maximum(shares, np.finfo(np.float64).tiny))).sum())
@@ -128,7 +169,7 @@ def _check_untrained(original: Population, first: Population, second: Population
         raise InputError(
             f"The factory builds networks that already classify the training examples (cross-entropy "
             f"{_loss(first, examples):.2g}, that of the model is {trained:.2g}): it loads or trains a network. "
-            f"{_WAY_OUT}"
+            f"{way_out}"
         )
 
 
@@ -145,4 +186,4 @@ def _some(examples: Examples, original: Population) -> Examples:
     return examples.select(np.sort(order[:_EXAMPLES]))
 
 
-__all__ = ["check_factory"]
+__all__ = ["check_builds_anew", "check_factory"]

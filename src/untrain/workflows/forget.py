@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from untrain.core.deprecation import renamed
 from untrain.core.environment import machine, versions
 from untrain.core.files import check_writable
 from untrain.core.levels import FEWEST_MODELS, MEMORY_LIMIT
+from untrain.core.progress import part, plan
 from untrain.core.registry import base_name
 from untrain.data import content_digests
 from untrain.errors import ConfigError, InputError
@@ -45,7 +47,7 @@ from untrain.records import (
 from untrain.records.commitment import seed_commitment
 from untrain.records.record import FileDigest
 from untrain.report.record import EVIDENCE, reply
-from untrain.workflows.case import Case, History, check_request, describe_copies
+from untrain.workflows.case import Case, History, check_request, describe_copies, preparation_of
 from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
 from untrain.workflows.retrained import Arm, AuditModels
 from untrain.workflows.verdict import Evidence, Judgment, judge
@@ -126,6 +128,7 @@ def forget(
     checkpoint: Checkpoint | None = None,
     validation: object | None = None,
     factory: Factory | None = None,
+    pretrained: str | None = None,
     recipe: Recipe | None = None,
     seed: int | None = None,
     time_budget: float | None = None,
@@ -164,6 +167,8 @@ def forget(
             them, and the forgotten examples are compared with them. Without them, accuracy is compared on the retained
             examples, and nothing checks the forgetting.
         factory: builds a new model, for methods that train one; default the population's.
+        pretrained: where weights come from that the factory does not draw at random, such as "ImageNet, torchvision".
+            It declares that no forgotten example was used for them, and is published with the record.
         recipe: how the model was trained, for the same methods; default the population's.
         seed: root of all random draws; default one derived from the key, which nobody else can guess. The same key then
             gives the same result. With a seed that can be guessed, a person who has the data can find out by trial
@@ -203,19 +208,14 @@ def forget(
     about = _About(basis, retraining_due, {Path(path).name: sha256_of_file(Path(path)) for path in descendants})
     case = check_request(
         model, examples, ids, validation, read_history(previous, key),
-        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies,
+        factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies, pretrained=pretrained,
     )  # fmt: skip
     if audit is not None:
         resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
     models = None if audit is None else AuditModels(case, audit, directory, say)
     attempts = _Attempts(case, max_accuracy_drop, models, say, checkpoint)
-    if method == "auto":
-        attempt = attempts.auto(time_budget)
-    else:
-        attempt = attempts.make(
-            method, resolve_method(method, case.can_retrain, case.recipe, checkpoint), "it was asked for"
-        )
+    attempt = attempts.auto(time_budget) if method == "auto" else attempts.named(method)
     if attempt.outcome is not Outcome.KEPT_ORIGINAL:
         result = attempt.unlearned.module()
     else:
@@ -298,11 +298,24 @@ class _Attempts:
             float(self._retrained.retained.min()),
         )
 
-    def make(self, spec: str, method: Method, reason: str) -> _Attempt:
+    def named(self, spec: str) -> _Attempt:
+        """Forget by the method that was asked for."""
+        method = resolve_method(spec, self.case.can_retrain, self.case.recipe, self.checkpoint)
+        self._plan(method)
+        return self._make(spec, method, "it was asked for")
+
+    def _plan(self, method: Method) -> None:
+        """Announce a first method, and the audit."""
+        plan(self.case.work(method))
+        if self.audit_models is not None:
+            plan(self.audit_models.work(self.audit_models.retraining))
+
+    def _make(self, spec: str, method: Method, reason: str) -> _Attempt:
         """Forget by one method, and judge the result."""
         self.say(f"forgetting by {spec}")
         start = time.perf_counter()
-        unlearned = method.forget(self.case.original.clone(), self.case.request)
+        with part(self.case.work(method)):
+            unlearned = method.forget(self.case.original.clone(), self.case.request)
         seconds = time.perf_counter() - start
         self.say("checking the result")
         judgment = judge(self.case, spec, method, unlearned, self.max_accuracy_drop, self._evidence)
@@ -313,19 +326,24 @@ class _Attempts:
         case = self.case
         self.say("choosing a method")
         situation = Situation(case.original, case.request, case.can_retrain, time_budget, self.checkpoint)
+        options = candidates(situation)
+        first = next(options, None)
+        if first is None:
+            raise nothing_fits(situation)
+        self._plan(situation.method(first.method))
         _ = self._retrained  # what the audit takes is not part of the time budget
         start, attempts = time.perf_counter(), list[_Attempt]()
-        for option in candidates(situation):
+        for option in itertools.chain([first], options):
             if attempts and time_budget is not None and time.perf_counter() - start > time_budget:
                 break
             recipe = case.recipe if case.can_retrain or self.checkpoint else None
             method = resolve_method(option.method, case.can_retrain, recipe, self.checkpoint)
-            attempts.append(self.make(option.method, method, f"auto: {option.why}"))
+            if attempts:
+                plan(case.work(method))
+            attempts.append(self._make(option.method, method, f"auto: {option.why}"))
             unaudited = self.audit_models is None and attempts[-1].outcome is Outcome.NOT_SHOWN
             if attempts[-1].outcome is Outcome.FORGOTTEN or unaudited:
                 break
-        if not attempts:
-            raise nothing_fits(situation)
         order = tuple(Outcome)
         best = min(attempts, key=lambda attempt: order.index(attempt.outcome))
         others = [f"{attempt.spec} was tried and is {attempt.outcome}" for attempt in attempts if attempt is not best]
@@ -354,6 +372,8 @@ def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop:
             basis=about.basis,
         ),
         copies=case.copies,
+        preparation=preparation_of(request.forget),
+        pretrained=case.pretrained if case.can_retrain else None,
         applied=Applied(
             method=attempt.spec,
             settings=_settings(case, attempt.method),
@@ -446,6 +466,8 @@ def _limits(case: Case, attempt: _Attempt, about: _About) -> Iterator[str]:
             "for each, and accuracy leaves them out."
         )
     yield from describe_copies(case.copies)
+    if case.pretrained is not None and case.can_retrain:
+        yield f"New models start from weights of another training, as declared and not checked: {case.pretrained}."
     if about.descendants:
         yield (
             f"{len(about.descendants)} models were derived from the original and still hold what it learned from the "

@@ -3,7 +3,8 @@
 No code of a repository is run: only safetensors, configurations and data files are fetched and read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,13 +18,15 @@ from untrain.core.randomness import Streams
 from untrain.core.text import percent
 from untrain.data import Examples
 from untrain.data.examples import Array
-from untrain.data.selection import Selection
+from untrain.data.images import upright
+from untrain.data.memory import MEMORY_LIMIT, check_memory
+from untrain.data.selection import Selection, input_names
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.hub import fetch_snapshot
 from untrain.population import guarded
+from untrain.records.push import CARD, CONFIG, HEADING, REPAIR
 from untrain.workflows.repair import Repaired
 
-CONFIG = "config.json"
 _TASKS = {"ForImageClassification": "image", "ForSequenceClassification": "text"}
 _LONGEST, _BATCH = 512, 64
 """Most tokens of a text, and pictures prepared in one go."""
@@ -90,21 +93,35 @@ class Published:
         """
         transformers = extra("hf", "transformers")
         kinds = {"image": "AutoModelForImageClassification", "text": "AutoModelForSequenceClassification"}
-        module: nn.Module = guarded(
-            f"the weights of a {', '.join(self.config.architectures or ())} as safetensors in {self.directory}",
-            lambda: getattr(transformers, kinds[self.task]).from_pretrained(
-                self.directory, use_safetensors=True, trust_remote_code=False, local_files_only=True
-            ),
-        )
+        with _quiet():
+            module: nn.Module = guarded(
+                f"the weights of a {', '.join(self.config.architectures or ())} as safetensors in {self.directory}",
+                lambda: getattr(transformers, kinds[self.task]).from_pretrained(
+                    self.directory, use_safetensors=True, trust_remote_code=False, local_files_only=True
+                ),
+            )
         return module.eval()
 
-    def examples(self, data: str, *, label: str | None = None, limit: int | None = None, seed: int = 0) -> Examples:
+    def examples(
+        self,
+        data: str,
+        *,
+        label: str | None = None,
+        inputs: str | None = None,
+        group: str | None = None,
+        limit: int | None = None,
+        memory_limit: float = MEMORY_LIMIT,
+        seed: int = 0,
+    ) -> Examples:
         """Read a data set and prepare its inputs as the model was trained on them.
 
         Args:
             data: `hf://datasets/ORG/SET[@REVISION]`, of which the part `train` is read; or a directory of its files.
             label: label column; default `label`, `labels`, or the only column of class labels.
+            inputs: column of pictures or texts; default the only one.
+            group: column of the persons or things that rows belong to; default `group`.
             limit: number of examples to draw at random; default all.
+            memory_limit: largest size of the prepared inputs in GB.
             seed: of the draw.
 
         Raises:
@@ -114,15 +131,18 @@ class Published:
         """
         datasets = extra("hf", "datasets")
         directory = fetch_snapshot(data) if data.startswith("hf://") else Path(data)
-        table = guarded(
-            f"data files of a part 'train' in {directory}", lambda: datasets.load_dataset(str(directory), split="train")
-        )
+        with _quiet():
+            table = guarded(
+                f"data files of a part 'train' in {directory}",
+                lambda: datasets.load_dataset(str(directory), split="train"),
+            )
         if limit is not None and limit < len(table):
             rows = Streams(seed).child("limit", "train").generator("rows").permutation(len(table))[:limit]
             table = table.select(np.sort(rows))
         named = [name for name, feature in table.features.items() if getattr(feature, "names", None)]
-        label = Selection(label).label_of(table.features, named, data)
-        column = _input_column(table.features, label, self.task, data)
+        selection = Selection(label, input_names(inputs), group=group)
+        label, group = selection.label_of(table.features, named, data), group or "group"
+        column = inputs or _input_column(table.features, {label, "id", group}, self.task, data)
         numbers = self._class_numbers(table[label], table.features[label], data)
         ids = (
             [str(name) for name in table["id"]]
@@ -130,11 +150,12 @@ class Published:
             else [f"{row:05d}" for row in range(len(table))]
         )
         prepared = guarded(
-            f"inputs that the model's preprocessing takes in column {column!r}", lambda: self._prepared(table[column])
+            f"inputs that the model's preprocessing takes in column {column!r}",
+            lambda: self._prepared(table[column], memory_limit),
         )
-        return Examples.of(
-            prepared, numbers, ids, [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
-        )
+        classes = [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
+        groups = [str(name) for name in table[group]] if group in table.features else None
+        return Examples.of(prepared, numbers, ids, classes, groups)
 
     def _class_numbers(self, labels: Sequence[object], feature: object, data: str) -> list[int]:
         """Labels as numbers of the model's outputs: by name, unless the model's or the data's classes have none."""
@@ -154,7 +175,7 @@ class Published:
             "rename them in the data or in the model's config.json."
         )
 
-    def _prepared(self, cells: Iterable[Any]) -> dict[str, Array]:
+    def _prepared(self, cells: Sequence[Any], memory_limit: float) -> dict[str, Array]:
         """Inputs by name."""
         transformers = extra("hf", "transformers")
         if self.task == "text":
@@ -168,17 +189,18 @@ class Published:
             self.directory, trust_remote_code=False, local_files_only=True
         )
         mode = "L" if getattr(self.config, "num_channels", 3) == 1 else "RGB"
-        pictures = [picture.convert(mode) for picture in cells]
-        batches = [
-            processor(images=pictures[first : first + _BATCH], return_tensors="np")["pixel_values"]
-            for first in range(0, len(pictures), _BATCH)
-        ]
-        return {"pixel_values": np.concatenate(batches).astype(np.float32)}
+        batches = list[np.ndarray[Any, Any]]()
+        for first in range(0, len(cells), _BATCH):
+            pictures = [upright(picture).convert(mode) for picture in cells[first : first + _BATCH]]
+            batches.append(processor(images=pictures, return_tensors="np")["pixel_values"].astype(np.float32))
+            check_memory(batches[0][0].nbytes * len(cells), memory_limit, f"The {len(cells)} pictures")
+        return {"pixel_values": np.concatenate(batches)}
 
     def settings(self) -> list[Path]:
         """The files of the snapshot that stand beside the weights: configuration and preprocessing."""
         files = (file for suffix in ("*.json", "*.txt", "*.model") for file in self.directory.glob(suffix))
-        return sorted(file for file in files if file.is_file() and not file.name.endswith(".index.json"))
+        settings = (file for file in files if file.is_file() and not file.name.endswith(".index.json"))
+        return sorted(file for file in settings if file.name != REPAIR)  # of an earlier repair
 
     def write(self, out: Path, repaired: Repaired, data: str) -> None:
         """Write settings and model card beside the weights, so that the directory is a snapshot itself.
@@ -188,11 +210,11 @@ class Published:
         """
         for file in self.settings():
             write_file(out / file.name, file.read_bytes())
-        write_file(out / "README.md", self.card(repaired, data))
+        write_file(out / CARD, self.card(repaired, data))
 
     def card(self, repaired: Repaired, data: str) -> str:
         """The model card: that of the original, if it has one, and a section on what was removed and why."""
-        card = self.directory / "README.md"
+        card = self.directory / CARD
         text = (
             card.read_text(encoding="utf-8", errors="replace").rstrip()
             if card.is_file()
@@ -201,9 +223,28 @@ class Published:
         return "\n".join([text, "", *_section(repaired, data), ""])
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the bars of the libraries, which would stand among ours."""
+    datasets, logging = extra("hf", "datasets"), extra("hf", "transformers").utils.logging
+    shown = [
+        (not datasets.are_progress_bars_disabled(), datasets.disable_progress_bars, datasets.enable_progress_bars),
+        (logging.is_progress_bar_enabled(), logging.disable_progress_bar, logging.enable_progress_bar),
+    ]
+    for was_shown, hide, _ in shown:
+        if was_shown:
+            hide()
+    try:
+        yield
+    finally:
+        for was_shown, _, show in shown:
+            if was_shown:
+                show()
+
+
 def _section(repaired: Repaired, data: str) -> Iterator[str]:
     examples = repaired.suspects.examples
-    yield "## Repaired with untrain"
+    yield HEADING
     yield ""
     if not repaired.accepted:
         yield f"Nothing was removed: these are the original's weights. {repaired.verdict}"
@@ -222,20 +263,18 @@ def _section(repaired: Repaired, data: str) -> Iterator[str]:
             yield f"- {name}: {count}"
 
 
-def _input_column(features: Mapping[str, object], label: str, task: str, data: str) -> str:
+def _input_column(features: Mapping[str, object], others: set[str], task: str, data: str) -> str:
     """The only column of pictures or of texts."""
     wanted = {
         "image": lambda f: type(f).__name__ == "Image",
         "text": lambda f: str(getattr(f, "dtype", "")).endswith("string"),
     }
-    columns = [
-        str(name) for name, feature in features.items() if name not in {label, "id", "group"} and wanted[task](feature)
-    ]
+    columns = [str(name) for name, feature in features.items() if name not in others and wanted[task](feature)]
     if len(columns) > 1 and "text" in columns:
         columns = ["text"]
     if len(columns) != 1:
         raise NotSupportedError(
             f"{data} must have one column of {'pictures' if task == 'image' else 'texts'}, got "
-            f"{', '.join(columns) or 'none'} among {', '.join(features)}; keep the one that the model takes."
+            f"{', '.join(columns) or 'none'} among {', '.join(features)}; name it with --inputs."
         )
     return columns[0]

@@ -10,17 +10,21 @@ import numpy.typing as npt
 from torch import nn
 
 from untrain.core.ambient import ordinary
+from untrain.core.progress import advance, part, plan
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
 from untrain.data import Examples, as_examples
 from untrain.data.examples import Positions
 from untrain.detection import Scorer, Subject, Suspects, as_subject, check_question, inspect, read_review
+from untrain.detection.detect import work_of
 from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.population import Population, Recipe, recipe_for, suited
 from untrain.workflows.choose import resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct, logits_of
+from untrain.workflows.factory import check_builds_anew
+from untrain.workflows.fit import check_fit
 
 _FIFTH = 5
 _WORST_CONDITION = 20.0
@@ -130,8 +134,9 @@ def repair(
         progress: called with a few words before each step.
 
     Raises:
-        InputError: see `detect`; or the review file cannot be read, there are no validation examples, they are among
-            the training examples or have other classes or shapes, or a whole class would be forgotten.
+        InputError: see `detect`; or the model does not fit its examples, see `check_fit`; or the factory builds trained
+            networks, and the method new ones; or the review file cannot be read, there are no validation examples, they
+            are among the training examples or have other classes or shapes, or a whole class would be forgotten.
         UndecidableError: the labels do not tell which of them are wrong.
         NotSupportedError: the scorer or the method needs a factory and a recipe, or another kind of network.
         ConfigError: there is no such scorer or method.
@@ -154,17 +159,34 @@ def repair(
     case = _case(examples, validation, None if review is None else read_review(review, examples))
     if validation is None:
         case = _held_out(case, seed)
+    network, scoring = work_of(model, case.examples, factory, recipe, scorer)
+    with_reference = case.same_noise and model is not None and unlearning.exact and can_retrain
+    plan(network + scoring + sum(_work(unlearning, recipe or recipe_for(case.examples), case, with_reference)))
     if model is None:
         say("training a network")
-    subject = as_subject(model, case.examples, seed, factory, recipe, case.validation)
+    with part(network):
+        subject = as_subject(model, case.examples, seed, factory, recipe, case.validation)
+    if model is not None:
+        check_fit(subject.model, subject.logits, case.examples)
+        if unlearning.needs_factory:
+            check_builds_anew(subject.model, case.examples)
     if case.confirmed is None:
         say("looking for wrong labels")
-        suspects = inspect(subject, scorer, noise_ratio)
+        with part(scoring):
+            suspects = inspect(subject, scorer, noise_ratio)
     else:
+        advance(scoring)
         suspects = _reviewed(case.examples, case.confirmed, str(review))
     repaired = _repair(subject, case, suspects, spec, unlearning, say, trained_here=model is None)
     # A person's own module comes back itself, not a copy of it.
     return replace(repaired, model=model) if isinstance(model, nn.Module) and not repaired.accepted else repaired
+
+
+def _work(method: Method, recipe: Recipe, case: _Case, with_reference: bool) -> tuple[float, float]:
+    """The work of training the network to compare with, where there is one, and of a method."""
+    passes = method.passes(recipe)
+    reference = recipe.epochs if with_reference else 0.0
+    return reference * len(case.examples), (1.0 if passes is None else passes) * len(case.examples)
 
 
 def _case(examples: Examples, validation: Examples | None, confirmed: Positions | None) -> _Case:
@@ -228,16 +250,20 @@ def _repair(
         raise InputError(f"All examples of class {name!r} would be forgotten; keep some of every class.")
     recipe = subject.recipe or recipe_for(examples)  # methods that need the real one were refused
     reference, words = subject.model, ""
-    if case.same_noise and not trained_here and method.exact and subject.can_train:
+    with_reference = case.same_noise and not trained_here and method.exact and subject.can_train
+    training, forgetting = _work(method, recipe, case, with_reference)
+    if with_reference:
         say("training the same network with the flagged labels, to compare with")
-        reference = subject.new_models(1, subject.streams.child("reference")).train(examples, recipe)
+        with part(training):
+            reference = subject.new_models(1, subject.streams.child("reference")).train(examples, recipe)
         words = " Both are networks trained without the held-out examples, one with the flagged labels and one without."
     elif case.same_noise and not trained_here:
         words = " The original was trained on the held-out examples, too, which favors it."
     step = f"forgetting {len(flagged)} example{'' if len(flagged) == 1 else 's'}"
     say(step)
     request = Request(examples.select(flagged), retain, recipe, evaluation_set)
-    unlearned = method.forget(subject.model.clone(), request)
+    with part(forgetting):
+        unlearned = method.forget(subject.model.clone(), request)
     comparison = Comparison.of(correct(reference, evaluation_set), correct(unlearned, evaluation_set))
     accepted, verdict = _judge(comparison, f"{step} by {spec}", measured_on)
     if case.same_noise and (correction := _corrected(reference, unlearned, evaluation_set, suspects)):

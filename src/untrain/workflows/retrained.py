@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from untrain.core.environment import machine, versions
 from untrain.core.files import Arrays, digest, read_arrays, write_arrays
+from untrain.core.progress import part
 from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import IntegrityError, InterruptedRunError
@@ -80,9 +81,18 @@ class AuditModels:
     checkpoint_dir: Path | None
     say: Callable[[str], None]
 
+    @property
+    def retraining(self) -> Method:
+        """The method that trains models on the retain set."""
+        return resolve_method("retrain", self.case.can_retrain, self.case.recipe)
+
+    def work(self, method: Method) -> float:
+        """The work of an arm; see `untrain.core.progress`."""
+        return self.case.work(method, self.count)
+
     def retrained(self, name: str = RETRAINED) -> Arm:
         """Models trained on the retain set; another name gives other models."""
-        return self.arm(name, resolve_method("retrain", self.case.can_retrain, self.case.recipe))
+        return self.arm(name, self.retraining)
 
     def arm(self, name: str, method: Method) -> Arm:
         """Models that a method makes, each with its own random streams below the name of the arm."""
@@ -90,7 +100,8 @@ class AuditModels:
         for first in range(0, self.count, PART):
             last = min(first + PART, self.count)
             self.say(f"{name}: models {first + 1} to {last} of {self.count}")
-            parts.append(self._part(name, method, first, last))
+            with part(self.case.work(method, last - first)):
+                parts.append(self._part(name, method, first, last))
         return Arm.concatenate(parts)
 
     @contextmanager

@@ -95,7 +95,7 @@ def judge(
         return Judgment(Verdict(outcome=Outcome.KEPT_ORIGINAL, sentences=refused), comparison, since_first, unchanged)
     membership, evidence = _check_membership(case, unlearned), audit(unlearned)
     if method.exact:
-        finding = _by_construction(case, spec, method.construction, membership, evidence)
+        finding = _by_construction(case, spec, _construction(case, method), membership, evidence)
     else:
         finding = _by_evidence(case, spec, membership, evidence)
     described = [*_audit_sentences(evidence), *_membership_sentences(membership)]
@@ -130,6 +130,13 @@ def _reasons_to_keep(
             f"{case.measured_on}. With 95 % confidence, the fall is up to {-100 * since_first.low:.2f} points"
             f"{earlier}, and at most {100 * max_accuracy_drop:.2f} are accepted{hint}"
         )
+
+
+def _construction(case: Case, method: Method) -> str:
+    """Why models of an exact method have forgotten by construction, with what was declared."""
+    if case.pretrained is None or not method.needs_factory:
+        return method.construction
+    return f"{method.construction}, from weights that, as declared, never saw the forgotten ones ({case.pretrained})"
 
 
 class _Finding(NamedTuple):

@@ -8,7 +8,9 @@
    (`untrain.detection.noise_transition`), and Bayes' rule choose the trusted labels again.
 3. Three views are judged together (`untrain.detection.judgment`): the predictions of both rounds, votes of neighbors
    among the last features, and votes of neighbors among the inputs, which memorize nothing. Labels are flagged by the
-   fitted transition, and ranked by a smoothed one, so that noise that depends on the example is ranked, too.
+   fitted transition, and ranked by a smoothed one, so that noise that depends on the example is ranked, too. Where
+   neighbors among the inputs show more wrong labels than the transition explains, those that they contradict are
+   flagged (`untrain.detection.neighborhoods`).
 
 The cost is `2 + 3 (1 - r)` trainings at a noise ratio r, up to the rounding of epochs: 5.2 for clean labels and a
 recipe of twenty epochs, 4 for 40 % of noise. A recipe of fewer than four epochs cannot be divided so. Without a factory
@@ -24,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untrain.detection.base import Finding, Scorer, Scores, Subject
-from untrain.detection.cross_validation import cross_validate
+from untrain.detection.cross_validation import TRAININGS, cross_validate
 from untrain.detection.judgment import (
     NEIGHBORS,
     check_above_chance,
@@ -33,10 +35,10 @@ from untrain.detection.judgment import (
     log_votes,
     with_small_classes,
 )
-from untrain.detection.linear import nearest_components, neighbor_votes, principal_components
+from untrain.detection.linear import Neighborhood, nearest_components, neighbor_votes, principal_components
 from untrain.detection.noise_transition import fit_posterior
 from untrain.detection.scorers.linear import Linear
-from untrain.population import Population
+from untrain.population import Population, Recipe
 
 _FIRST, _LATER = 0.5, 0.375
 """Shares of the recipe for the first and for each later cross-validation."""
@@ -65,7 +67,7 @@ class Auto(Scorer, frozen=True, tag="auto"):
         given = np.eye(len(subject.examples.classes))[labels]
         folds = cross_validate(subject, recipe.compressed(_FIRST), "first look")
         # Averaged over all epochs, since the best of many epochs would beat chance by chance.
-        check_above_chance(folds.mean_log_p.argmax(1), labels)
+        check_above_chance([folds.mean_log_p.argmax(1)], labels)
         start = first_estimate((folds.mean_p + _votes(_features(folds.early, subject), given, labels)) / 2, labels)
         trusted, rounds, log_p = start.trusted, [float(1 - start.trusted.mean())], np.zeros_like(given)
         for number in (1, 2):
@@ -75,15 +77,27 @@ class Auto(Scorer, frozen=True, tag="auto"):
             trusted = with_small_classes(errors <= 0.5, labels)
             rounds.append(float(errors.mean()))
             log_p += folds.mean_log_p / 2
-        by_inputs = _votes(subject.examples.inputs, given, labels)
+        neighbors = _neighbors(subject.examples.inputs)
+        by_inputs = neighbor_votes(given, neighbors, labels)
         last = _votes(_features(folds.last, subject), posterior.classes, labels)
-        finding = judge(log_p + log_votes(last), labels, start.transition, views=[log_votes(by_inputs)])
+        finding = judge(
+            log_p + log_votes(last), labels, start.transition, views=[log_votes(by_inputs)], neighbors=neighbors
+        )
         return replace(finding, evidence={**finding.evidence, "noise_ratio_of_each_round": rounds})
+
+    def passes(self, recipe: Recipe) -> float:
+        """Of all rounds, on all labels."""
+        return TRAININGS * sum(recipe.compressed(share).epochs for share in (_FIRST, _LATER, _LATER))
 
 
 def _votes(features: npt.NDArray[np.floating], votes: Scores, labels: npt.NDArray[np.int64]) -> Scores:
     """Votes of the neighbors among features `[n, ...]`."""
-    return neighbor_votes(votes, nearest_components(principal_components(features), NEIGHBORS)[0], labels)
+    return neighbor_votes(votes, _neighbors(features), labels)
+
+
+def _neighbors(features: npt.NDArray[np.floating]) -> Neighborhood:
+    """Positions of the neighbors among features `[n, ...]`, the nearest first."""
+    return nearest_components(principal_components(features), NEIGHBORS)[0]
 
 
 def _features(models: Population, subject: Subject) -> npt.NDArray[np.float32]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from untrain.detection.base import Finding, Scorer, Subject
 from untrain.detection.confident_learning import Prune, confident_finding
-from untrain.detection.cross_validation import cross_validate
+from untrain.detection.cross_validation import TRAININGS, cross_validate
+from untrain.population import Recipe
 
 
 class Confident(Scorer, frozen=True, tag="confident"):
@@ -29,3 +30,7 @@ class Confident(Scorer, frozen=True, tag="confident"):
         recipe = subject.training_recipe("confident")
         log_p = subject.cached("confident", lambda: cross_validate(subject, recipe, "confident")).log_p
         return confident_finding(np.exp(log_p), subject.labels, self.prune)
+
+    def passes(self, recipe: Recipe) -> float:
+        """Those of a cross-validation."""
+        return TRAININGS * recipe.epochs

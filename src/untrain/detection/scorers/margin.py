@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from untrain.detection.base import Finding, Scorer, Subject
-from untrain.population import Engine
+from untrain.population import Engine, Recipe
 
 
 class Margin(Scorer, frozen=True, tag="margin"):
@@ -41,3 +41,7 @@ class Margin(Scorer, frozen=True, tag="margin"):
             margins.append(given - logits.max(1))
         area = np.mean(margins, axis=0)
         return Finding(-area, wrong=area < 0, noise_ratio=float((area < 0).mean()))
+
+    def passes(self, recipe: Recipe) -> float:
+        """Those of one training."""
+        return recipe.epochs

@@ -61,7 +61,9 @@ class RetrainingCurve:
 def comparison_results(work: ComparisonWork) -> ComparisonResults:
     """The results of a finished run."""
     experiment = work.experiment
-    scores = {setting: work.scores(setting) for setting in work.settings}
+    models = {setting: work.models(setting) for setting in work.settings}
+    scores = {setting: work.scores(setting, count) for setting, count in models.items()}
+    endings = (work.ending(setting, count) for setting, count in models.items())
     rows = itertools.chain.from_iterable(_rows(work, setting, scores[setting]) for setting in work.settings)
     return ComparisonResults(
         experiment=experiment.name,
@@ -78,11 +80,12 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
         environment=work.environment(),
         processors=work.processors(),
         orders=tuple(orders_of(scores)),
+        endings=tuple(ending for ending in endings if ending),
     )
 
 
 def _rows(work: ComparisonWork, setting: str, scores: dict[str, Scores]) -> list[ComparisonRow]:
-    apart = work.apart(setting)
+    apart = work.apart(setting, work.models(setting))
     curve = RetrainingCurve.through(
         (of_method.seconds, of_method.final_score, of_method.accuracies["test"])
         for name, of_method in scores.items()
@@ -151,7 +154,7 @@ def _ratio(setting: str, actual: float) -> float:
 def _shown(work: ComparisonWork, setting: str) -> ShownExamples:
     """A few forget examples, and the confidences of every method in them."""
     forget = work.sets(setting).forget
-    positions, confidences = work.shown(setting)
+    positions, confidences = work.shown(setting, work.models(setting))
     return ShownExamples(
         forget=setting,
         examples=tuple(

@@ -18,16 +18,21 @@ from untrain.auditing import (
     mean_epsilon,
     memory_of_method,
     quality_interval,
+    rank_energies,
     rank_energy,
     rank_energy_difference,
     ranks,
+    spent,
     spread,
+    standing,
 )
 from untrain.auditing.orders import Cost
 from untrain.auditing.rank_energy import GROUPS, varies
 from untrain.core.estimate import Estimate
+from untrain.core.levels import ALPHA
 from untrain.core.registry import base_name
-from untrain.report.results import Order
+from untrain.experiments.config import Experiment
+from untrain.report.results import Ending, Order
 from untrain.report.table import RETRAINING
 
 MEMORY_MODELS = 32
@@ -225,6 +230,41 @@ def neighbors_apart(
             difference = rank_energy_difference(first, second, third, origins=_clusters(origins))
             apart[name] = not difference.low <= 0 <= difference.high
     return apart
+
+
+def ending_of(
+    experiment: Experiment, forget: str, models: int, confidences: dict[str, Array], reference: Array, origins: Origins
+) -> Ending | None:
+    """Why a forget setting needs no more models, or None; see `untrain.auditing.looks`.
+
+    Args:
+        experiment: with `models = "auto"`.
+        forget: the forget setting.
+        models: N, the look.
+        confidences: `[N, S]` by method.
+        reference: `[N, S]`, of retrained models.
+        origins: `[N]`, which original each model of a method comes from.
+    """
+    clusters = origins if origins.any() else None
+    names = [name for name, arm in confidences.items() if varies(arm, reference, clusters)]
+    energies = rank_energies([confidences[name] for name in names], reference, origins=clusters)
+    counts = experiment.looks
+    level = spent(counts, counts.index(models))
+    now = standing(energies, level, experiment.tolerance, models == counts[-1])
+    if now.reason is None:
+        return None
+    return Ending(
+        forget=forget,
+        reason=now.reason,
+        models=models,
+        looks=tuple(count for count in counts if count <= models),
+        most_models=counts[-1],
+        tolerance=experiment.tolerance,
+        alpha=ALPHA,
+        order=tuple(names[k] for k in now.order),
+        undecided=tuple((names[one], names[two]) for one, two in now.undecided),
+        constant=tuple(name for name in confidences if name not in names),
+    )
 
 
 def shown_positions(reference: Array) -> list[int]:

@@ -5,13 +5,13 @@ reference, and last the methods of a forget setting are compared with their neig
 """
 
 import functools
+import itertools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from untrain.core.files import Arrays, read_arrays
@@ -22,7 +22,9 @@ from untrain.experiments.comparison.scores import (
     PARTS,
     ArmFigures,
     Array,
+    Origins,
     Scores,
+    ending_of,
     neighbors_apart,
     ranking,
     scores_of,
@@ -34,6 +36,7 @@ from untrain.methods import METHODS, Method, Request, build_method, convolutions
 from untrain.models import Factory
 from untrain.population import Engine, Population, losses, memorized
 from untrain.population.engine import seconds_of
+from untrain.report.results import Ending
 
 TIMED_CHUNKS = {"cpu": 3, "cuda": 1}
 """Where models are computed together, the first model of this many chunks is also computed alone, to time it."""
@@ -84,26 +87,31 @@ class ChunkJob(Job):
 
 @dataclass(frozen=True)
 class ScoreJob(Job):
-    """The scores of an arm, from its models and the reference models."""
+    """The scores of an arm at a number of models, from these and as many reference models."""
 
     arm: Arm
+    models: int
 
     @property
     def title(self) -> str:
         """The job, in words."""
-        return f"scores of {self.arm.title}"
+        return f"scores of {self.models} models, {self.arm.title}"
 
 
 @dataclass(frozen=True)
 class RankingJob(Job):
-    """Whether the methods of a forget setting differ from their neighbors in the ranking."""
+    """Whether the methods of a forget setting differ from their neighbors in the ranking, at a number of models.
+
+    Where the number is not fixed, it also says whether more are needed.
+    """
 
     forget: str
+    models: int
 
     @property
     def title(self) -> str:
         """The job, in words."""
-        return f"ranking, forgetting {self.forget}"
+        return f"ranking of {self.models} models, forgetting {self.forget}"
 
 
 ComparisonJob = ChunkJob | ScoreJob | RankingJob
@@ -145,16 +153,16 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
 
     def stages(self) -> list[list[ComparisonJob]]:
         """Models that learn everything, then the arms, which take turns, then their scores, then the rankings."""
-        models, chunk = self.experiment.models, self.experiment.chunk
         needed = {what: None for setting in self.settings if (what := values_needed(setting))}
-        arms = [Arm(forget, name) for forget in self.settings for name in self.methods]
-        chunks = [ChunkJob(arm, first, min(first + chunk, models)) for first in range(0, models, chunk) for arm in arms]
-        originals = [ChunkJob(Arm(forget, "original"), 0, self.experiment.originals) for forget in self.settings]
+        models = {forget: self.models(forget) for forget in self.settings}
+        arms = [arm for forget in self.settings for arm in self._arms(forget)]
+        chunks = [chunk for arm in arms for chunk in self._chunks(arm, models[arm.forget or ""])]
+        of_originals = [self._chunks(Arm(forget, "original"), self.experiment.originals) for forget in self.settings]
         return [
             [*self._original_jobs, *map(self._ranking_job, needed)],
-            [*originals, *chunks],
-            [ScoreJob(arm) for arm in arms if arm.name != "reference"],
-            [RankingJob(forget) for forget in self.settings],
+            [*itertools.chain.from_iterable(of_originals), *sorted(chunks, key=lambda job: job.first)],
+            [ScoreJob(arm, models[arm.forget or ""]) for arm in arms if arm.name != "reference"],
+            [RankingJob(forget, count) for forget, count in models.items()],
         ]
 
     def needs(self, job: ComparisonJob) -> list[ComparisonJob]:
@@ -164,17 +172,29 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
                 return []
             ranked_by = values_needed(job.arm.forget)
             return [*self._original_jobs, *([self._ranking_job(ranked_by)] if ranked_by else [])]
+        forget, models = job.forget if isinstance(job, RankingJob) else str(job.arm.forget), job.models
+        arms = [job.arm, Arm(forget, "reference")] if isinstance(job, ScoreJob) else self._arms(forget)
+        chunks = [chunk for arm in arms for chunk in self._chunks(arm, models)]
         if isinstance(job, ScoreJob):
-            forget = job.arm.forget
-            return [
-                chunk for name in (job.arm.name, "reference", "original") for chunk in self._chunks(Arm(forget, name))
-            ]
-        arms = [Arm(job.forget, name) for name in self.methods]
-        scores = [ScoreJob(arm) for arm in arms if arm.name != "reference"]
-        return [*scores, *(chunk for arm in arms for chunk in self._chunks(arm))]
+            return [*self._chunks(Arm(forget, "original"), self.experiment.originals), *chunks]
+        return [*(ScoreJob(arm, models) for arm in arms if arm.name != "reference"), *chunks]
 
-    def _chunks(self, arm: Arm) -> list[ChunkJob]:
-        return [job for job in self.jobs() if isinstance(job, ChunkJob) and job.arm == arm]
+    def _arms(self, forget: str) -> list[Arm]:
+        return [Arm(forget, name) for name in self.methods]
+
+    def models(self, forget: str) -> int:
+        """N of a forget setting: of its first look that is still to be done or that ends it."""
+        *earlier, last = self.experiment.looks
+        return next((count for count in earlier if not self._wants_more(forget, count)), last)
+
+    def _wants_more(self, forget: str, models: int) -> bool:
+        """Whether a look is stored and asks for more models."""
+        return self.done(RankingJob(forget, models)) and self.ending(forget, models) is None
+
+    def _chunks(self, arm: Arm, models: int) -> list[ChunkJob]:
+        """Jobs of the first models of an arm; the originals are measured in one."""
+        chunk = models if arm.name == "original" else self.experiment.chunk
+        return [ChunkJob(arm, first, min(first + chunk, models)) for first in range(0, models, chunk)]
 
     @property
     def _original_jobs(self) -> list[ChunkJob]:
@@ -195,10 +215,12 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         used = [Arm(forget, "original"), Arm(forget, "reference"), *arms]
         parts = {
             "kind": type(job).__name__,
-            "models": self.experiment.models,
+            "models": job.models,
             "names": [arm.name for arm in used],
             "arms": list(map(self.fingerprint, used)),
         }
+        if isinstance(job, RankingJob) and self.experiment.models == "auto":
+            parts["looks"] = [self.experiment.looks, self.experiment.tolerance]
         return self.directory / "scores" / f"{fingerprint(parts)}.safetensors"
 
     def fingerprint(self, arm: Arm) -> str:
@@ -333,9 +355,14 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             return models, np.asarray([(seconds_of(device) - start) / len(models)])
         if job.first >= TIMED_CHUNKS[self.device_type] * self.experiment.chunk or job.arm.name == "reference":
             return models, np.zeros(0)
+        return models, np.asarray([self.seconds_alone(job)])
+
+    def seconds_alone(self, job: ChunkJob) -> float:
+        """Seconds of the first model of a job, computed alone."""
+        device = torch.device(self.device)
         start = seconds_of(device)
-        self.unlearn(job.arm, method, job.first, job.first + 1, self.alone)
-        return models, np.asarray([seconds_of(device) - start])
+        self.unlearn(job.arm, self.methods[job.arm.name], job.first, job.first + 1, self.alone)
+        return seconds_of(device) - start
 
     def unlearn(self, arm: Arm, method: Method, first: int, last: int, engine: Engine) -> Population:
         """Models `first` to `last` (exclusive) of an arm, unlearned by a method."""
@@ -358,10 +385,9 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             [Population.load(path, self._build, device=self.device, engine=self.alone) for path in paths]
         )
 
-    @property
-    def origins(self) -> npt.NDArray[np.intp]:
+    def _origins(self, models: int) -> Origins:
         """`[N]`: which original each unlearned model of an arm comes from."""
-        return np.arange(self.experiment.models) % self.experiment.originals
+        return np.arange(models) % self.experiment.originals
 
     def _outcome(self, job: ChunkJob, models: Population, seconds: Array) -> tuple[Arrays, dict[str, str]]:
         sets = self.sets(job.arm.forget or "")
@@ -373,26 +399,31 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         return arrays, {"format": "untrain.outcome.1", "method": job.arm.name, "forget": str(job.arm.forget)}
 
     def _scored(self, job: ScoreJob) -> tuple[Arrays, dict[str, str]]:
-        forget = job.arm.forget
-        arm, reference, original = (self.figures(Arm(forget, name)) for name in (job.arm.name, "reference", "original"))
-        scores = scores_of(arm, reference, original.confidences, self.origins)
+        forget, name = job.arm.forget, job.arm.name
+        arm, reference = (self.figures(Arm(forget, arm), job.models) for arm in (name, "reference"))
+        original = self.figures(Arm(forget, "original"), self.experiment.originals)
+        scores = scores_of(arm, reference, original.confidences, self._origins(job.models))
         shown = arm.confidences[:, shown_positions(reference.confidences)]
         metadata = {"format": "untrain.scores.1", "scores": msgspec.json.encode(scores).decode()}
         return {"shown": shown}, metadata
 
     def _ranked(self, job: RankingJob) -> tuple[Arrays, dict[str, str]]:
-        scores = self.scores(job.forget)
-        names = ranking(scores)
-        confidences = {name: self.figures(Arm(job.forget, name)).confidences for name in names}
-        reference = self.figures(Arm(job.forget, "reference")).confidences
+        scores = self.scores(job.forget, job.models)
+        names, origins = ranking(scores), self._origins(job.models)
+        confidences = {name: self.figures(Arm(job.forget, name), job.models).confidences for name in names}
+        reference = self.figures(Arm(job.forget, "reference"), job.models).confidences
         positions = shown_positions(reference)
         arrays = {"positions": np.asarray(positions), "shown": reference[:, positions]}
-        apart = neighbors_apart(scores, confidences, reference, self.origins)
-        return arrays, {"format": "untrain.ranking.1", "apart": json.dumps(apart)}
+        apart = neighbors_apart(scores, confidences, reference, origins)
+        metadata = {"format": "untrain.ranking.1", "apart": json.dumps(apart)}
+        if self.experiment.models == "auto":
+            ending = ending_of(self.experiment, job.forget, job.models, confidences, reference, origins)
+            metadata["ending"] = msgspec.json.encode(ending).decode()
+        return arrays, metadata
 
-    def figures(self, arm: Arm) -> ArmFigures:
-        """Everything that was stored for an arm whose jobs are all done."""
-        files = [read_arrays(self.path(job))[0] for job in self._chunks(arm)]
+    def figures(self, arm: Arm, models: int) -> ArmFigures:
+        """What was stored for the first models of an arm, whose jobs are done."""
+        files = [read_arrays(self.path(job))[0] for job in self._chunks(arm, models)]
 
         def joined(name: str) -> Array:
             return np.concatenate([file[name] for file in files])
@@ -404,21 +435,28 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             joined("epochs") if "epochs" in files[0] else None,
         )
 
-    def scores(self, forget: str) -> dict[str, Scores]:
-        """The scores of every method at a forget setting, once they are stored."""
+    def scores(self, forget: str, models: int) -> dict[str, Scores]:
+        """The scores of every method at a forget setting and a number of models, once they are stored."""
+        jobs = {name: ScoreJob(Arm(forget, name), models) for name in self.methods if name != "reference"}
         return {
-            name: msgspec.json.decode(read_arrays(self.path(ScoreJob(Arm(forget, name))))[1]["scores"], type=Scores)
-            for name in self.methods
-            if name != "reference"
+            name: msgspec.json.decode(read_arrays(self.path(job))[1]["scores"], type=Scores)
+            for name, job in jobs.items()
         }
 
-    def apart(self, forget: str) -> dict[str, bool]:
+    def apart(self, forget: str, models: int) -> dict[str, bool]:
         """Which methods of a forget setting differ from the next one in the ranking; see `neighbors_apart`."""
-        return msgspec.json.decode(read_arrays(self.path(RankingJob(forget)))[1]["apart"], type=dict[str, bool])
+        return msgspec.json.decode(self._ranked(forget, models)[1]["apart"], type=dict[str, bool])
 
-    def shown(self, forget: str) -> tuple[list[int], dict[str, Array]]:
+    def ending(self, forget: str, models: int) -> Ending | None:
+        """Why a forget setting needs no more models; None where it does, or where their number is fixed."""
+        return msgspec.json.decode(self._ranked(forget, models)[1].get("ending", "null"), type=Ending | None)
+
+    def shown(self, forget: str, models: int) -> tuple[list[int], dict[str, Array]]:
         """Positions of a few forget examples, and `[N, 3]` the confidences of every arm's models in them."""
-        ranked = read_arrays(self.path(RankingJob(forget)))[0]
-        methods = (name for name in self.methods if name != "reference")
-        shown = {name: read_arrays(self.path(ScoreJob(Arm(forget, name))))[0]["shown"] for name in methods}
+        ranked = self._ranked(forget, models)[0]
+        jobs = {name: ScoreJob(Arm(forget, name), models) for name in self.methods if name != "reference"}
+        shown = {name: read_arrays(self.path(job))[0]["shown"] for name, job in jobs.items()}
         return ranked["positions"].tolist(), {"reference": ranked["shown"], **shown}
+
+    def _ranked(self, forget: str, models: int) -> tuple[dict[str, Array], dict[str, str]]:
+        return read_arrays(self.path(RankingJob(forget, models)))

@@ -1,0 +1,23 @@
+"""Make a network of timm forget three pictures."""
+
+import numpy as np
+import timm
+from sklearn.datasets import load_digits
+from torch import nn
+
+import untrain as un
+
+
+def build() -> nn.Module:
+    """A new network; with `pretrained=True`, tell `forget` where that comes from: pretrained="ImageNet, timm"."""
+    network: nn.Module = timm.create_model("resnet18", num_classes=10)
+    return network
+
+
+digits = load_digits()
+pictures = np.repeat(digits.images[:200, None] / 16, 3, axis=1).astype(np.float32)  # three channels
+labels = digits.target[:200]
+recipe = un.Recipe(optimizer=un.AdamW(lr=1e-3), schedule=un.Cosine(), epochs=10, batch_size=40)
+net = un.Population.create(build, 1).train(un.Examples.of(pictures, labels), recipe).module()  # or your own loop
+done = un.forget(net, (pictures, labels), ["3", "70", "120"], method="retrain", factory=build, recipe=recipe)
+print(type(done.model).__name__, done.verdict)
