@@ -445,18 +445,18 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
 
     def apart(self, forget: str, models: int) -> dict[str, bool]:
         """Which methods of a forget setting differ from the next one in the ranking; see `neighbors_apart`."""
-        return msgspec.json.decode(self._ranked(forget, models)[1]["apart"], type=dict[str, bool])
+        return msgspec.json.decode(self._ranking(forget, models)[1]["apart"], type=dict[str, bool])
 
     def ending(self, forget: str, models: int) -> Ending | None:
         """Why a forget setting needs no more models; None where it does, or where their number is fixed."""
-        return msgspec.json.decode(self._ranked(forget, models)[1].get("ending", "null"), type=Ending | None)
+        return msgspec.json.decode(self._ranking(forget, models)[1].get("ending", "null"), type=Ending | None)
 
     def shown(self, forget: str, models: int) -> tuple[list[int], dict[str, Array]]:
         """Positions of a few forget examples, and `[N, 3]` the confidences of every arm's models in them."""
-        ranked = self._ranked(forget, models)[0]
+        ranked = self._ranking(forget, models)[0]
         jobs = {name: ScoreJob(Arm(forget, name), models) for name in self.methods if name != "reference"}
         shown = {name: read_arrays(self.path(job))[0]["shown"] for name, job in jobs.items()}
         return ranked["positions"].tolist(), {"reference": ranked["shown"], **shown}
 
-    def _ranked(self, forget: str, models: int) -> tuple[dict[str, Array], dict[str, str]]:
+    def _ranking(self, forget: str, models: int) -> tuple[dict[str, Array], dict[str, str]]:
         return read_arrays(self.path(RankingJob(forget, models)))
