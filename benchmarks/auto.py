@@ -11,6 +11,8 @@ import argparse
 from collections.abc import Iterator
 
 from untrain.core.levels import MEMORY_LIMIT
+from untrain.core.registry import base_name
+from untrain.methods import METHODS
 from untrain.report import groups, read_results
 from untrain.report.results import ComparisonResults, ComparisonRow
 from untrain.report.table import interval
@@ -64,7 +66,8 @@ def lines(results: ComparisonResults) -> Iterator[list[str]]:
 
 def place(row: ComparisonRow, ahead: float, error: float) -> str:
     """How a method stands beside a rival whose accuracy is ahead by so much, with its standard error."""
-    if row.memory_left is not None and row.memory_left.low > 0:
+    by_construction = METHODS.of(base_name(row.method)).exact
+    if not by_construction and row.memory_left is not None and row.memory_left.low > 0:
         return "remembers"
     if ahead > ERRORS * error:
         return "behind"

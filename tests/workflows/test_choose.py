@@ -75,7 +75,7 @@ def test_the_order_follows_from_what_is_known() -> None:
 
 
 def test_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass takes ten seconds here: retraining 80, half of it 40, renewal 30, a fifth 20, pruning 32, fine-tuning 10."""
+    """A pass takes ten seconds here: retraining 80, a half 40, renewal 30, a fifth 20, pruning 32, fine-tuning 10."""
     monkeypatch.setattr(Situation, "pass_seconds", 10.0)
     assert chosen(situation(convolutional, can_retrain=True))[0] == "retrain"  # no budget: whatever it takes
     assert chosen(situation(convolutional, can_retrain=True, time_budget=50))[0] == "short-retrain:half"
