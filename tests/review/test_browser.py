@@ -156,13 +156,13 @@ def test_the_page_as_one_file_keeps_and_hands_over_the_same_file(detected: Detec
 def test_the_estimate_of_the_page_is_that_of_the_package(tmp_path: Path) -> None:
     import numpy as np
 
-    from untrain.review.page import _asset
+    from untrain.review.page import asset
     from untrain.review.remaining import share_left
 
     draw = np.random.default_rng(0)
     with Page(tmp_path / "browser") as page:
         page.open("about:blank")
-        script = _asset("review.js")
+        script = asset("review.js").decode()
         start, end = script.index("function shareLeft"), script.index("// ---- Order and filters")
         for count, decided in ((5, 0), (40, 9), (200, 150)):
             x = draw.normal(size=count)

@@ -4,12 +4,12 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from untrain.cli.inputs import Inputs
-from untrain.cli.options import Flag, OptionalFile, option
+from untrain.cli.options import Flag, Language, OptionalFile, option
 from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError, InputError
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from untrain.report.suspects import SuspectsFile
     from untrain.review.decisions import Decisions
     from untrain.review.workspace import Workspace
-
-Language = Literal["en", "ja"]
 
 
 def review(
@@ -30,7 +28,7 @@ def review(
     export: OptionalFile = None,
     export_scores: OptionalFile = None,
     export_label_studio: OptionalFile = None,
-    language: Annotated[Language, option("LANGUAGE")] = "en",
+    language: Language = "en",
     no_browser: Flag = False,
 ) -> None:
     """Review the suspects that `untrain detect` found, on a page of this machine.

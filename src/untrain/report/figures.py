@@ -145,7 +145,9 @@ def _density(values: Sequence[float] | npt.NDArray[np.float64], bins: npt.NDArra
     return np.histogram(np.clip(values, bins[0], bins[-1]), bins)[0]
 
 
-def _steps(edges: Sequence[float] | npt.NDArray[np.float64], counts: Sequence[int] | npt.NDArray[np.intp], x: Scale, y: Scale) -> str:
+def _steps(
+    edges: Sequence[float] | npt.NDArray[np.float64], counts: Sequence[int] | npt.NDArray[np.intp], x: Scale, y: Scale
+) -> str:
     """The outline of a histogram."""
     points = [(x(float(edges[0])), y(0))]
     for left, right, count in zip(edges, edges[1:], counts, strict=False):

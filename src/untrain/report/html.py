@@ -34,11 +34,12 @@ LONG = 40
 """A table of more rows is folded."""
 
 
-def write_report(directory: str | Path, *, language: str = "en") -> Path:
-    """Write `report.html` beside a run's `results.json` and return its path.
+def write_report(directory: str | Path, *, out: str | Path | None = None, language: str = "en") -> Path:
+    """Write the report of a run and return its path.
 
     Args:
         directory: of the run.
+        out: file of the page; default `report.html` in the directory.
         language: of the page, `en` or `ja`.
 
     Raises:
@@ -46,7 +47,7 @@ def write_report(directory: str | Path, *, language: str = "en") -> Path:
         IntegrityError: the results are damaged or incomplete.
     """
     page = render(read_results(directory), language)
-    path = Path(directory) / "report.html"
+    path = Path(directory) / "report.html" if out is None else Path(out)
     write_file(path, page)
     return path
 
@@ -69,7 +70,7 @@ def fill(template: str, values: Mapping[str, object], say: Translator | None = N
     """A page from one of the templates; every text is escaped unless it is marked as safe."""
     say = say or Translator()
     style, script = asset("tokens.css") + asset("page.css"), asset("sort.js")
-    page = {"t": say, "language": say.language, "style": Markup(style), "script": Markup(script)}  # noqa: S704 (ours)
+    page = {"t": say, "language": say.language, "style": Markup(style), "script": Markup(script)}
     return templates("untrain.report").get_template(template).render({**page, "policy": policy, **values})
 
 
@@ -125,7 +126,7 @@ def _comparison(results: ComparisonResults, say: Translator) -> dict[str, object
         "sections": sections,
         "columns": heads,
         "essential": [column for column in heads if column.essential],
-        "legend": [(state, words, figures.key(state)) for state, words in _LEGEND],
+        "legend": [(state, words, figures.key(state)) for state, words in LEGEND],
         "measured": measured,
         "published": any(row.published is not None for row in results.rows),
         "models": results.rows[0].models,
@@ -137,12 +138,13 @@ def _comparison(results: ComparisonResults, say: Translator) -> dict[str, object
     }
 
 
-_LEGEND = (
+LEGEND = (
     ("forgets", "leaves no visible memory"),
     ("unclear", "too uncertain to tell"),
     ("remembers", "remembers"),
     ("retrained", "retraining, short to full"),
 )
+"""Marks of the figures and what they mean."""
 
 
 def _mislabel(results: MislabelResults, say: Translator) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """The languages of reports and pages, each one catalog: from English texts to those of the language.
 
 A text of a catalog may have places in braces, such as `{share} of the labels`. A sentence that was made with values in
-these places is recognized and said in the other language with the same values. What a catalog does not have stays
-English.
+these places is recognized and said in the other language with the same values. A place whose name ends in `_words`
+holds a part that is translated itself; every other value is data and stays. What a catalog does not have stays English.
 """
 
 import functools
@@ -16,7 +16,7 @@ LANGUAGES = ("en", "ja")
 _PLACE = re.compile(r"\{(\w+)\}")
 _LONGEST = 2000
 """Letters of the longest text that is looked at; no text of ours is longer."""
-_END = re.compile(r"(?<=[.:])\s+(?=[A-Z])")
+_END = re.compile(r"(?<=\.)\s+")
 """Between two sentences."""
 
 
@@ -100,6 +100,11 @@ def _sentence(texts: dict[str, str], patterns: tuple[tuple[re.Pattern[str], str]
         return texts[text]
     for pattern, value in patterns:
         if match := pattern.fullmatch(text):
-            values = {name: texts.get(part, part) for name, part in match.groupdict().items()}
-            return value.format_map(values)
+            parts = match.groupdict().items()
+            return value.format_map(
+                {
+                    name: (_sentence(texts, patterns, part) or part) if name.endswith("_words") else part
+                    for name, part in parts
+                }
+            )
     return None

@@ -81,7 +81,7 @@ def mislabel_grids(results: MislabelResults) -> Iterator[Grid]:
         yield _grid(title, original + rows, "test_accuracy", 1, lambda row: str(row.method))
 
 
-_HEADS: tuple[tuple[MislabelFigure, str, str, int], ...] = (
+FIGURES: tuple[tuple[MislabelFigure, str, str, int], ...] = (
     ("precision", "precision %", "share of the flagged labels that are wrong", 1),
     ("recall", "recall %", "share of the wrong labels that are flagged", 1),
     ("auc", "ROC AUC", "how well the scores rank wrong labels above correct ones: 0.5 is chance, 1 is perfect", 3),
@@ -90,6 +90,7 @@ _HEADS: tuple[tuple[MislabelFigure, str, str, int], ...] = (
     ("flagged", "flagged", "share of the labels that are flagged", 3),
     ("test_accuracy", "test %", "accuracy of the model on the test set", 1),
 )
+"""Columns of figures: field, heading, explanation, digits."""
 
 
 def mislabel_columns(results: MislabelResults) -> list[Column[MislabelRow]]:
@@ -99,7 +100,7 @@ def mislabel_columns(results: MislabelResults) -> list[Column[MislabelRow]]:
         Column("task", "what it was asked to do", task, words=True),
         Column("noise", "share of wrong labels, and their kind where it is not symmetric", head),
     ]
-    for key, title, hint, digits in _HEADS:
+    for key, title, hint, digits in FIGURES:
         if any(getattr(row, key) is not None for row in results.rows):
             columns.append(Column(title, hint, _cell_of(key, digits)))
     return columns

@@ -72,7 +72,7 @@ def record_page(content: dict[str, Any], language: str = "en") -> bytes:
     values = {
         "title": say("Record of a request to forget"),
         "heading": say("Record of a request to forget"),
-        "outcome": _HEADINGS.get(outcome, outcome),
+        "outcome": _HEADINGS.get(outcome, outcome) + ".",
         "evidence": EVIDENCE,
         "record": _printable(content),
         "settings": _texts(content["applied"]["settings"]),

@@ -15,7 +15,9 @@ _DIGITS = 1
 
 def element(name: str, content: object = "", **attributes: object) -> Markup:
     """An element of SVG; content and attributes are escaped unless they are marked as safe."""
-    said = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"' for key, value in attributes.items())
+    said = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"' for key, value in attributes.items()
+    )
     return Markup(f"<{name}{said}>{escape(content)}</{name}>")  # noqa: S704 (escaped)
 
 
@@ -26,7 +28,12 @@ def _short(value: object) -> object:
 def drawing(width: float, height: float, parts: Iterable[Markup], description: str) -> Markup:
     """The whole picture, with a description for those who do not see it."""
     return element(
-        "svg", Markup("").join(parts), viewBox=f"0 0 {width:g} {height:g}", width=width, role="img", aria_label=description
+        "svg",
+        Markup("").join(parts),
+        viewBox=f"0 0 {width:g} {height:g}",
+        width=width,
+        role="img",
+        aria_label=description,
     )
 
 

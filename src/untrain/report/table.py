@@ -37,6 +37,9 @@ class Column(Generic[Row]):
     words: bool = False
 
 
+Columns = tuple[Column[ComparisonRow], ...]
+
+
 def number(value: float | None, digits: int) -> str:
     """A figure, or a dash where it is not known."""
     return "–" if value is None else f"{value:.{digits}f}"  # noqa: RUF001 (a dash is meant)
@@ -60,7 +63,7 @@ def _published(figure: Callable[[PublishedComparison], float | None], digits: in
     return lambda row: number(None if row.published is None else figure(row.published), digits)
 
 
-_OURS = (
+_OURS: Columns = (
     Column(
         "method",
         "with its preset; the titles give the competition's ranks",
@@ -118,14 +121,14 @@ _OURS = (
     ),
     Column("speed-up", "relative to retraining", lambda row: f"{row.speedup:.1f}×", essential=True),  # noqa: RUF001
 )
-_EPOCHS = (
+_EPOCHS: Columns = (
     Column(
         "epochs",
         "mean number of epochs on the retain set until accuracy had converged; a dash where a method does not wait",
         lambda row: number(row.epochs, 1),
     ),
 )
-_ORIGINALS = (
+_ORIGINALS: Columns = (
     Column(
         "memory sd",
         "standard deviation of the memory left within / between originals",
@@ -137,7 +140,7 @@ _ORIGINALS = (
         lambda row: _spread(row.test_accuracy_spread, 1),
     ),
 )
-_PUBLISHED = (
+_PUBLISHED: Columns = (
     Column(
         "final score, published",
         "of the study, which does not state its N",
@@ -147,9 +150,10 @@ _PUBLISHED = (
     Column("forget %, published", "of the study", _published(lambda figures: figures.forget_accuracy, 1)),
     Column("seconds, published", "of the study, on a GPU", _published(lambda figures: figures.seconds, 1)),
 )
+EVERY_COLUMN = _OURS + _EPOCHS + _ORIGINALS + _PUBLISHED
 
 
-def columns(rows: Iterable[ComparisonRow]) -> tuple[Column[ComparisonRow], ...]:
+def columns(rows: Iterable[ComparisonRow]) -> Columns:
     """The columns for these rows; what only some results have gets columns where a row has it."""
     rows = list(rows)
     epochs = _EPOCHS if any(row.epochs is not None for row in rows) else ()

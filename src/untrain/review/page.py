@@ -2,13 +2,11 @@
 
 import base64
 import csv
-import hashlib
 import io
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-import jinja2
 import msgspec
 from markupsafe import Markup
 
@@ -16,7 +14,8 @@ from untrain.core.files import write_file
 from untrain.core.text import printable
 from untrain.detection import ReviewFile
 from untrain.detection.review import escape
-from untrain.report.language import catalog
+from untrain.report.html import policy, templates
+from untrain.report.language import Translator, catalog
 from untrain.review.remaining import coordinates
 from untrain.review.workspace import Workspace
 
@@ -86,24 +85,17 @@ def render(language: str = "en", static: Mapping[str, object] | None = None) -> 
         language: of its texts.
         static: what a page without a server holds.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("untrain.review"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    texts = catalog(language)
-    values: dict[str, object] = {"t": lambda text: texts.get(text, text), "language": language, "static": None}
+    values: dict[str, object] = {"t": Translator(language), "language": language, "static": None}
     if static is not None:
-        script, style = _asset("review.js"), _asset("review.css")
+        script, style = asset("review.js").decode(), (asset("tokens.css") + asset("review.css")).decode()
         values["static"] = {
             "script": Markup(script),  # noqa: S704 (our own file)
             "style": Markup(style),  # noqa: S704
             # Data in a script element end where the element does, unless no "<" is left in them.
             "data": Markup(msgspec.json.encode(static).decode().replace("<", "\\u003c")),  # noqa: S704
-            "policy": f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:",
+            "policy": policy(style, script),
         }
-    return environment.get_template("review.html.j2").render(values)
+    return templates("untrain.review").get_template("review.html.j2").render(values)
 
 
 def write_static(
@@ -159,9 +151,7 @@ def _cell(text: str) -> str:
     return line.getvalue().removesuffix(",\r\n")
 
 
-def _asset(name: str) -> str:
-    return resources.files("untrain.review").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+def asset(name: str) -> bytes:
+    """A file of the page; the colors are those of reports."""
+    room = "untrain.report" if name == "tokens.css" else "untrain.review"
+    return resources.files(room).joinpath("assets", name).read_bytes()

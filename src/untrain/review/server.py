@@ -8,7 +8,6 @@ so that no name or path ever comes from the browser.
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +17,7 @@ from untrain.detection import Answer
 from untrain.detection.review import NO, UNSURE, YES
 from untrain.errors import InputError, UntrainError
 from untrain.review.decisions import Decisions
-from untrain.review.page import answers_of, case_of, render
+from untrain.review.page import answers_of, asset, case_of, render
 from untrain.review.workspace import SIZES, Workspace
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Server": "untrain",
 }
-_ASSETS = {"review.js": "text/javascript", "review.css": "text/css"}
+_ASSETS = {"review.js": "text/javascript", "review.css": "text/css", "tokens.css": "text/css"}
 # The browser goes on from a page of the same site, since only then does it send a SameSite=Strict cookie.
 _WELCOME = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>untrain</title>'
 
@@ -151,10 +150,10 @@ def create_app(
         return response
 
     @app.get("/assets/<name>")
-    def asset(name: str) -> "Response":
+    def file(name: str) -> "Response":
         if name not in _ASSETS:
             return refused(404, "There is no such file.")
-        return _answer(flask, resources.files("untrain.review").joinpath("assets", name).read_bytes(), _ASSETS[name])
+        return _answer(flask, asset(name), _ASSETS[name])
 
     @app.get("/api/case")
     def whole() -> "Response":

@@ -136,7 +136,7 @@ def _histograms(setting: Setting, scorers: Sequence[str], arrays: dict[str, Arra
 
 
 def _found(work: MislabelWork, setting: Setting, arrays: dict[str, Array]) -> FoundExamples | None:
-    """The most suspicious examples of `auto`, or of the first scorer, where scores were stored and examples are images."""
+    """The most suspicious examples of `auto`, or of the first scorer, where they are images and scores were stored."""
     scorers = [name for name in ("auto", *work.experiment.scorers) if f"scores/{name}" in arrays]
     train, _ = work.parts
     if not scorers or png(train.inputs[0]) is None:
