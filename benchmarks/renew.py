@@ -174,7 +174,7 @@ def line(work: ComparisonWork, name: str, method: Method, count: int) -> str:
     models = work.unlearn(Arm("0.02", "variant"), method, 0, count, work.engine)
     seconds = (seconds_of(torch.device("cpu")) - start) / count
     unseen, retain = (
-        100 * models.accuracy(part) for part in (halves(work.splits.validation)[1], work.forgets["0.02"].retain)
+        100 * models.accuracy(part) for part in (halves(work.splits.validation)[1], work.sets("0.02").retain)
     )
     error = float(np.std(unseen, ddof=1)) / math.sqrt(count)
     return f"{name:>36} {unseen.mean():10.1f} +- {error:4.1f} {retain.mean():8.1f} {seconds:8.2f}"

@@ -25,6 +25,8 @@ from untrain.report.table import (
     groups,
     headline,
     is_contender,
+    order_note,
+    order_table,
     origin,
     verdict,
     winner,
@@ -122,8 +124,12 @@ def _comparison(results: ComparisonResults, say: Translator) -> dict[str, object
         for setting, rows in groups(results)
     ]
     heads = columns(results.rows)
+    order_head, order_lines = order_table(results)
     return {
         "sections": sections,
+        "order_head": order_head,
+        "order_lines": order_lines,
+        "order_note": order_note(results) if order_lines else "",
         "columns": heads,
         "essential": [column for column in heads if column.essential],
         "legend": [(state, words, figures.key(state)) for state, words in LEGEND],

@@ -8,7 +8,8 @@ so that no name or path ever comes from the browser.
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -217,7 +218,7 @@ def serve(make: "Callable[[Session], Flask]") -> "tuple[BaseWSGIServer, Session]
     class Quiet(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log(self, type: str, message: str, *args: Any) -> None:  # noqa: ANN401 (as in the base class)
+        def log(self, type: str, message: str, *args: object) -> None:
             pass
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -227,7 +228,7 @@ def serve(make: "Callable[[Session], Flask]") -> "tuple[BaseWSGIServer, Session]
     return server, session
 
 
-def _answer(flask: Any, content: bytes, kind: str) -> "Response":  # noqa: ANN401 (a module)
+def _answer(flask: ModuleType, content: bytes, kind: str) -> "Response":
     response: Response = flask.make_response(content)
     response.headers["Content-Type"] = f"{kind}; charset=utf-8" if kind != "image/png" else kind
     return response
