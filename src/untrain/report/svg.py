@@ -108,7 +108,7 @@ def axes(x: Scale, y: Scale, x_label: str, y_label: str) -> list[Markup]:
     for tick in x.ticks():
         parts.append(element("path", d=path([(x(tick), y.start), (x(tick), y.start + 4)]), class_="grid"))
         parts.append(element("text", f"{tick:g}", x=x(tick), y=y.start + 17, class_="middle"))
-    parts.append(element("path", d=path([(x.start, y.start), (x.end, y.start)]), class_="zero"))
+    parts.append(element("path", d=path([(x.start, y.start), (x.end, y.start)]), class_="axis"))
     parts.append(element("text", x_label, x=x.end, y=y.start + 34, class_="end"))
     return parts
 
