@@ -108,11 +108,11 @@ def write_static(
     Raises:
         InputError: the file cannot be written.
     """
-    shown = [workspace.example(position) for position in workspace.flagged.tolist()]
+    alike = {str(position): workspace.alike(position) for position in workspace.flagged.tolist()}
     wanted = dict.fromkeys(workspace.flagged.tolist(), "large")
-    for example in shown:
-        for group in example["alike"]:  # type: ignore[attr-defined]
-            for position in group["positions"]:
+    for groups in alike.values():
+        for group in groups:
+            for position in group["positions"]:  # type: ignore[attr-defined]
                 wanted.setdefault(position, "small")
     pictures = {}
     for position, size in wanted.items():
@@ -121,7 +121,8 @@ def write_static(
     content = {
         "case": case_of(workspace, about, language),
         "answers": answers_of(workspace, file),
-        "details": {str(example["position"]): example for example in shown},
+        "details": {str(position): workspace.example(position) for position in workspace.flagged.tolist()},
+        "alike": alike,
         "pictures": pictures,
         # The page writes rows without knowing how texts are escaped in them.
         "rows": _rows(workspace, file),

@@ -182,6 +182,12 @@ def create_app(
             return refused(404, "There is no such example.")
         return told_as(workspace.example(position))
 
+    @app.get("/api/alike/<int:position>")
+    def alike(position: int) -> "Response":
+        if position >= len(workspace.examples):
+            return refused(404, "There is no such example.")
+        return told_as(workspace.alike(position))
+
     @app.get("/api/class/<int:label>")
     def members(label: int) -> "Response":
         if label >= len(workspace.examples.classes):

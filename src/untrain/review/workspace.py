@@ -112,8 +112,6 @@ class Workspace:
         """What a page shows of one example, as plain values."""
         label, suggested = int(self.examples.labels[position]), self.suggested(position)
         suspect = self.suspect_at.get(position)
-        with self._working:  # features are made once, whoever asks first
-            rows = self.features
         return {
             "position": position,
             "id": printable(str(self.examples.ids[position])),
@@ -122,11 +120,20 @@ class Workspace:
             "score": None if suspect is None else suspect.score,
             "view": [] if suspect is None else self._view(suspect),
             "columns": self._differing(position, label, suggested) if self.kind == "row" else [],
-            "alike": [
-                {"label": each, "positions": nearest(rows, position, self._trusted[each], NEIGHBORS).tolist()}
-                for each in dict.fromkeys([*([] if suggested is None else [suggested]), label])
-            ],
         }
+
+    def alike(self, position: int) -> list[dict[str, object]]:
+        """The nearest examples with the suggested and with the given label, as plain values.
+
+        Cost: the first call makes the features of all examples, some seconds for 60,000 images.
+        """
+        label, suggested = int(self.examples.labels[position]), self.suggested(position)
+        with self._working:  # features are made once, whoever asks first
+            rows = self.features
+        return [
+            {"label": name, "positions": nearest(rows, position, self._trusted[name], NEIGHBORS).tolist()}
+            for name in dict.fromkeys([*([] if suggested is None else [suggested]), label])
+        ]
 
     def _view(self, suspect: Suspect) -> list[dict[str, object]]:
         """The model's most probable classes."""

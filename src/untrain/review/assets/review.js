@@ -29,6 +29,7 @@ const server = {
   },
   taken(content) { server.version = content.version; return content.answers; },
   example: position => asked("/api/example/" + position),
+  alike: position => asked("/api/alike/" + position),
   members: label => asked("/api/class/" + label),
   picture: (position, size) => "/picture/" + size + "/" + position,
 };
@@ -63,6 +64,7 @@ function page(content) {
       return list();
     },
     example: async position => content.details[position],
+    alike: async position => content.alike[position],
     members: async label => content.case.suspects.filter(position => content.details[position].label === label),
     picture: position => content.pictures[position],
     file() {
@@ -217,10 +219,15 @@ function undo() {
   });
 }
 
-async function advance() {
+// The next that is undecided, after this one or from the start.
+function following() {
   const pool = known.suspects.filter(matches);
   const start = pool.indexOf(at);
-  const next = [...pool.slice(start + 1), ...pool.slice(0, start + 1)].find(position => !isDecided(position));
+  return [...pool.slice(start + 1), ...pool.slice(0, start)].find(position => !isDecided(position));
+}
+
+async function advance() {
+  const next = following();
   if (next === undefined) { finished = true; return; }
   await show(next);
 }
@@ -259,26 +266,56 @@ function table(columns, label, suggested) {
     built("thead", {}, built("tr", {}, ...head.map(text => built("th", {textContent: text, scope: "col"})))), body);
 }
 
+// What comes next is asked for while a person looks at this one.
+const asking = new Map();
+function example(position) {
+  if (!asking.has(position)) {
+    if (asking.size > 8) asking.delete(asking.keys().next().value);
+    const answered = store.example(position);
+    answered.catch(() => asking.delete(position));
+    asking.set(position, answered);
+  }
+  return asking.get(position);
+}
+function ahead() {
+  const next = following();
+  if (next === undefined || next === at) return;
+  example(next).catch(() => { /* it is asked for again when it is shown */ });
+  if (known.kind === "picture") new Image().src = store.picture(next, "large") || "data:,";
+}
+
 async function show(position) {
   finished = false;
-  const asking = store.example(position);
+  const asked = example(position);
   at = position;
   if (known.kind === "picture") $("stage").replaceChildren(image(position, "large", t("labeled {name}", {name: name(givenLabel(position))})));
-  const example = await asking;
+  const shown = await asked;
   if (at !== position) return;
   if (known.kind !== "picture") {
-    $("stage").replaceChildren(example.columns.length ? table(example.columns, example.label, example.suggested) : built("p", {textContent: example.id}));
+    $("stage").replaceChildren(shown.columns.length ? table(shown.columns, shown.label, shown.suggested) : built("p", {textContent: shown.id}));
   }
-  $("claim").replaceChildren(built("span", {className: "given"}, built("small", {textContent: t("label")}), name(example.label)));
-  if (example.suggested !== null) $("claim").append("→", built("span", {className: "suggested"}, built("small", {textContent: t("suggested")}), name(example.suggested)));
-  const score = example.score === null ? "" : known.probabilities ? t("wrong with probability {share} %", {share: (100 * example.score).toFixed(1)}) : t("score {score}", {score: number(example.score)});
-  $("identity").textContent = [example.id, score].filter(Boolean).join(" · ");
-  $("view").replaceChildren(...(example.view.length ? [built("h3", {textContent: t("What the model predicts (it has learned from this label)")}),
-    built("div", {className: "shares"}, ...example.view.flatMap(({label, share}) => [built("span", {textContent: name(label)}),
+  $("claim").replaceChildren(built("span", {className: "given"}, built("small", {textContent: t("label")}), name(shown.label)));
+  if (shown.suggested !== null) $("claim").append("→", built("span", {className: "suggested"}, built("small", {textContent: t("suggested")}), name(shown.suggested)));
+  const score = shown.score === null ? "" : known.probabilities ? t("wrong with probability {share} %", {share: (100 * shown.score).toFixed(1)}) : t("score {score}", {score: number(shown.score)});
+  $("identity").textContent = [shown.id, score].filter(Boolean).join(" · ");
+  $("view").replaceChildren(...(shown.view.length ? [built("h3", {textContent: t("What the model predicts (it has learned from this label)")}),
+    built("div", {className: "shares"}, ...shown.view.flatMap(({label, share}) => [built("span", {textContent: name(label)}),
       built("meter", {value: share, min: 0, max: 1, ariaLabel: name(label)}), built("span", {textContent: (100 * share).toFixed(0) + " %"})]))] : []));
-  $("alike").replaceChildren(...(known.kind === "picture" ? example.alike : []).flatMap(({label, positions}) => [
+  showAlike(position);
+}
+
+// The nearest examples come when they are found; nobody waits for them.
+async function showAlike(position) {
+  if (known.kind === "row" || known.kind === "none") return;
+  $("alike").setAttribute("aria-busy", "true");
+  const groups = await store.alike(position).catch(() => []);
+  if (at !== position) return;
+  $("alike").removeAttribute("aria-busy");
+  $("alike").replaceChildren(...groups.flatMap(({label, positions}) => [
     built("h3", {textContent: t("Nearest examples labeled {name}", {name: name(label)})}),
     built("div", {className: "row"}, ...positions.map(each => image(each, "small", t("labeled {name}", {name: name(label)}))))]));
+  performance.mark("alike");
+  ahead();
 }
 
 // ---- Grid: only what is on the screen exists --------------------------------------------------------------------------------
@@ -479,6 +516,7 @@ async function begin() {
   if (first !== undefined) await show(first);
   refresh();
   document.documentElement.dataset.ready = "yes";
+  performance.mark("ready");
   setInterval(() => {
     if (!document.hidden) later(async () => { if (take(await store.current())) { refresh(); } if (!$("problem").hidden) tell(""); });
   }, 1000);
