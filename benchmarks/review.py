@@ -3,10 +3,10 @@
     python benchmarks/review.py                      # 60,000 examples of MNIST, a tenth of the labels wrong; a minute
     python benchmarks/review.py --examples 6000      # fewer
 
-Printed: seconds until the server listens; milliseconds from opening the page until its first paint, until the first suspect can
-be judged, and until its nearest examples are shown; bytes that the page fetched until then; milliseconds from a key to
-the next suspect on the screen (median and largest of 40); pictures that exist in the page, alone and in the grid of all
-suspects and of one class; and the size of the script's memory. The second opening finds what the first has made.
+Printed: seconds until the server listens; milliseconds from opening the page until its first paint, until the first
+suspect can be judged, and until its nearest examples are shown; bytes that the page fetched until then; milliseconds
+from a key to the next suspect on the screen (median and largest of 40); pictures that exist in the page, alone and in
+the grid of all suspects and of one class; and the size of the script's memory. The second opening finds what the first has made.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.review.chrome import Page
+
 from untrain.data import load, mislabel, symmetric_noise
 from untrain.data.noise import Noisy
 from untrain.detection import Suspects, write_review
@@ -68,9 +69,10 @@ def opened(directory: Path, noisy: Noisy, found: Suspects, title: str) -> None:
         steps = [pressed(page) for _ in range(40)]
         print(f"  from a key to the next suspect: median {np.median(steps):.0f} ms, largest {max(steps):.0f} ms")
         for of in ("", "3"):
-            page.run(f"document.querySelector('#grid').hidden && document.querySelector('#open-grid').click()")
+            page.run("document.querySelector('#grid').hidden && document.querySelector('#open-grid').click()")
             page.wait("!document.querySelector('#grid').hidden")
-            page.run(f"(of => {{ of.value = '{of}'; of.dispatchEvent(new Event('change')); }})(document.querySelector('#grid-of'))")
+            change = f"of.value = '{of}'; of.dispatchEvent(new Event('change'));"
+            page.run(f"(of => {{ {change} }})(document.querySelector('#grid-of'))")
             time.sleep(1)
             tiles = page.run("document.querySelectorAll('.tile').length")
             all_tiles = page.run("document.querySelector('#selected').textContent")

@@ -162,7 +162,7 @@ def test_the_estimate_of_the_page_is_that_of_the_package(tmp_path: Path) -> None
     draw = np.random.default_rng(0)
     with Page(tmp_path / "browser") as page:
         page.open("about:blank")
-        script = asset("review.js").decode()
+        script = asset("review.js")
         start, end = script.index("function shareLeft"), script.index("// ---- Order and filters")
         for count, decided in ((5, 0), (40, 9), (200, 150)):
             x = draw.normal(size=count)

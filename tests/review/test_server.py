@@ -22,7 +22,7 @@ def client(detected: Detected) -> Any:
     decisions = Decisions(detected.directory / "suspects.csv")
     content, inputs = _read(detected.directory, None)
     assert isinstance(inputs, Inputs)
-    workspace = _workspace(detected.directory, content, inputs, decisions.file, Status())
+    workspace = _workspace(detected.directory, content, inputs, None, decisions.file, Status())
     session = Session(4321)
     app = create_app(workspace, decisions, session, {"data": "x", "scorer": "y", "commands": []})
     client = app.test_client()

@@ -14,10 +14,11 @@ from untrain.core.files import write_file
 from untrain.core.text import printable
 from untrain.detection import ReviewFile
 from untrain.detection.review import escape
+from untrain.report.html import asset as shared
 from untrain.report.html import policy, templates
 from untrain.report.language import Translator, catalog
 from untrain.review.remaining import coordinates
-from untrain.review.workspace import Workspace
+from untrain.review.workspace import MOST_LETTERS, Workspace
 
 KEYS = "0123456789abefhijklmopqrtvwxz"
 """Keys of the classes by number; the letters that are missing decide or move."""
@@ -44,11 +45,14 @@ def case_of(workspace: Workspace, about: Mapping[str, object], language: str = "
         "keys": _keys(workspace.examples.classes),
         "suspects": workspace.flagged.tolist(),
         "ids": [printable(suspect.id) for suspect in workspace.suspects],
+        "snippets": [workspace.text(position)[:MOST_LETTERS] for position in workspace.flagged.tolist()]
+        if workspace.kind == "text"
+        else [],
         "labels": workspace.examples.labels[workspace.flagged].tolist(),
         "suggested": [workspace.suggested(position) for position in workspace.flagged.tolist()],
         "scores": [suspect.score for suspect in workspace.suspects],
         "coordinates": np.round(coordinates(np.asarray(scores)), 4).tolist(),
-        "small": max(workspace.examples.inputs.shape[-2:]) <= 64 if workspace.kind == "picture" else False,
+        "small": workspace.kind == "picture" and max(workspace.examples.inputs.shape[-2:]) <= 64,
         "language": language,
         "texts": catalog(language),
     }
@@ -87,7 +91,7 @@ def render(language: str = "en", static: Mapping[str, object] | None = None) -> 
     """
     values: dict[str, object] = {"t": Translator(language), "language": language, "static": None}
     if static is not None:
-        script, style = asset("review.js").decode(), (asset("tokens.css") + asset("review.css")).decode()
+        script, style = asset("review.js"), asset("review.css")
         values["static"] = {
             "script": Markup(script),  # noqa: S704 (our own file)
             "style": Markup(style),  # noqa: S704
@@ -152,7 +156,7 @@ def _cell(text: str) -> str:
     return line.getvalue().removesuffix(",\r\n")
 
 
-def asset(name: str) -> bytes:
+def asset(name: str) -> str:
     """A file of the page; the colors are those of reports."""
-    room = "untrain.report" if name == "tokens.css" else "untrain.review"
-    return resources.files(room).joinpath("assets", name).read_bytes()
+    text = resources.files("untrain.review").joinpath("assets", name).read_text(encoding="utf-8")
+    return shared("tokens.css") + text if name.endswith(".css") else text

@@ -40,7 +40,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Server": "untrain",
 }
-_ASSETS = {"review.js": "text/javascript", "review.css": "text/css", "tokens.css": "text/css"}
+_ASSETS = {"review.js": "text/javascript", "review.css": "text/css"}
 # The browser goes on from a page of the same site, since only then does it send a SameSite=Strict cookie.
 _WELCOME = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>untrain</title>'
 
@@ -154,7 +154,7 @@ def create_app(
     def file(name: str) -> "Response":
         if name not in _ASSETS:
             return refused(404, "There is no such file.")
-        return _answer(flask, asset(name), _ASSETS[name])
+        return _answer(flask, asset(name).encode(), _ASSETS[name])
 
     @app.get("/api/case")
     def whole() -> "Response":

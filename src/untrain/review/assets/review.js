@@ -292,7 +292,7 @@ async function show(position) {
   const shown = await asked;
   if (at !== position) return;
   if (known.kind !== "picture") {
-    $("stage").replaceChildren(shown.columns.length ? table(shown.columns, shown.label, shown.suggested) : built("p", {textContent: shown.id}));
+    $("stage").replaceChildren(shown.columns.length ? table(shown.columns, shown.label, shown.suggested) : built("p", {className: "written", textContent: shown.text}));
   }
   $("claim").replaceChildren(built("span", {className: "given"}, built("small", {textContent: t("label")}), name(shown.label)));
   if (shown.suggested !== null) $("claim").append("→", built("span", {className: "suggested"}, built("small", {textContent: t("suggested")}), name(shown.suggested)));
@@ -306,20 +306,22 @@ async function show(position) {
 
 // The nearest examples come when they are found; nobody waits for them.
 async function showAlike(position) {
-  if (known.kind === "row" || known.kind === "none") return;
+  if (known.kind === "row" || known.kind === "none") { ahead(); return; }
   $("alike").setAttribute("aria-busy", "true");
   const groups = await store.alike(position).catch(() => []);
   if (at !== position) return;
   $("alike").removeAttribute("aria-busy");
-  $("alike").replaceChildren(...groups.flatMap(({label, positions}) => [
+  $("alike").replaceChildren(...groups.flatMap(({label, positions, texts}) => [
     built("h3", {textContent: t("Nearest examples labeled {name}", {name: name(label)})}),
-    built("div", {className: "row"}, ...positions.map(each => image(each, "small", t("labeled {name}", {name: name(label)}))))]));
+    known.kind === "text" ? built("ul", {className: "snippets"}, ...texts.map(text => built("li", {textContent: text})))
+      : built("div", {className: "row"}, ...positions.map(each => image(each, "small", t("labeled {name}", {name: name(label)}))))]));
   performance.mark("alike");
   ahead();
 }
 
 // ---- Grid: only what is on the screen exists --------------------------------------------------------------------------------
 const TILE = 112, HEIGHT = 134;
+const tall = () => ({picture: HEIGHT, text: 120})[known.kind] || 64;
 
 async function fillGrid() {
   const of = $("grid-of").value;
@@ -332,7 +334,7 @@ async function fillGrid() {
 
 function drawGrid() {
   const box = $("tiles"), text = known.kind !== "picture";
-  const width = text ? 220 : TILE, height = text ? 64 : HEIGHT;
+  const width = text ? 240 : TILE, height = tall();
   grid.columns = Math.max(1, Math.floor(box.clientWidth / width));
   $("sheet").style.height = Math.ceil(grid.positions.length / grid.columns) * height + "px";
   box.setAttribute("aria-rowcount", Math.ceil(grid.positions.length / grid.columns));
@@ -350,6 +352,8 @@ function drawGrid() {
     tile.setAttribute("aria-selected", grid.chosen.has(position));
     tile.setAttribute("aria-label", claim(position) + ". " + words(given));
     const label = tile.querySelector(".text");
+    const snippet = known.snippets[index.get(position)];
+    if (snippet) tile.querySelector(".snippet").textContent = snippet;
     label.textContent = given.wrong === "yes" && given.corrected !== null ? "→ " + name(given.corrected) : claim(position);
     const corner = tile.querySelector(".mark-answer");
     corner.hidden = !mark; corner.textContent = mark; corner.classList.remove("yes", "no", "unsure");
@@ -360,7 +364,7 @@ function drawGrid() {
 }
 
 function newTile(position) {
-  const tile = built("div", {}, ...(known.kind === "picture" ? [image(position, "small", "")] : []), built("div", {className: "text"}), built("span", {className: "mark-answer"}));
+  const tile = built("div", {}, ...(known.kind === "picture" ? [image(position, "small", "")] : []), built("div", {className: "text"}), ...(known.kind === "text" ? [built("div", {className: "snippet"})] : []), built("span", {className: "mark-answer"}));
   tile.setAttribute("role", "gridcell");
   tile.addEventListener("click", event => {
     const place = grid.positions.indexOf(position);
@@ -380,7 +384,7 @@ function moveInGrid(by, extend) {
   const next = Math.min(Math.max(grid.at + by, 0), grid.positions.length - 1);
   if (extend) select(grid.at, next); else grid.from = next;
   grid.at = next;
-  const height = known.kind === "picture" ? HEIGHT : 64, top = Math.floor(next / grid.columns) * height, box = $("tiles");
+  const height = tall(), top = Math.floor(next / grid.columns) * height, box = $("tiles");
   box.scrollTop = Math.min(Math.max(box.scrollTop, top + height - box.clientHeight), top);
   drawGrid();
 }
@@ -506,10 +510,11 @@ function prepare() {
 }
 
 async function begin() {
-  [known] = await Promise.all([store.begin()]);
+  const current = store.first ? null : store.current();
+  known = await store.begin();
   texts = known.texts;
   known.suspects.forEach((position, place) => index.set(position, place));
-  take(store.first ? store.first() : await store.current());
+  take(store.first ? store.first() : await current);
   prepare();
   sift();
   const first = known.suspects.find(position => !isDecided(position)) ?? known.suspects[0];
