@@ -6,7 +6,8 @@
 Printed: seconds until the server listens; milliseconds from opening the page until its first paint, until the first
 suspect can be judged, and until its nearest examples are shown; bytes that the page fetched until then; milliseconds
 from a key to the next suspect on the screen (median and largest of 40); pictures that exist in the page, alone and in
-the grid of all suspects and of one class; and the size of the script's memory. The second opening finds what the first has made.
+the grid of all suspects and of one class; and the size of the script's memory. The second opening finds what the first
+has made.
 """
 
 import argparse

@@ -49,7 +49,7 @@ def review(
         static: write the page as one file that needs no server, and end
         merge: add the decisions of another reviewer (a directory or a suspects.csv), report agreement, and end
         export: write all examples with corrected labels as a .parquet or .csv table, and end
-        export_scores: write suspects, scores and decisions as a .csv table for FiftyOne or .parquet for Spotlight, and end
+        export_scores: write suspects, scores and decisions as a .csv (FiftyOne) or .parquet table (Spotlight), and end
         export_label_studio: write the suspects as tasks of Label Studio (.json), and end
         language: language of the page: en or ja
         no_browser: print the address without opening it in a browser
@@ -185,7 +185,10 @@ def _commands(directory: Path, inputs: Inputs) -> list[tuple[str, str]]:
     return [
         ("Forget the wrong labels and keep the better model", shlex.join(repair)),
         ("A table with corrected labels", shlex.join(["untrain", "review", place, "--export", "cleaned.parquet"])),
-        ("For FiftyOne or Spotlight", shlex.join(["untrain", "review", place, "--export-scores", "suspects.parquet"])),
+        (
+            "For FiftyOne or Spotlight",
+            shlex.join(["untrain", "review", place, "--export-scores", "suspects-scores.csv"]),
+        ),
         ("For Label Studio", shlex.join(["untrain", "review", place, "--export-label-studio", "tasks.json"])),
     ]
 

@@ -394,6 +394,7 @@ function toggleGrid() {
   later(async () => {
     grid.open = !grid.open;
     if (grid.open) await fillGrid();
+    else if (at !== null && isDecided(at)) await advance();
     refresh();
     (grid.open ? $("tiles") : $("main")).focus();
   });
@@ -464,7 +465,9 @@ function press(event) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -grid.columns, ArrowDown: grid.columns}[key];
   const label = known.keys.indexOf(key);
-  if (grid.open && step) moveInGrid(step, event.shiftKey);
+  const screen = Math.max(1, Math.floor($("tiles").clientHeight / tall()) - 1) * grid.columns, all = grid.positions.length;
+  const leap = {Home: -all, End: all, PageUp: -screen, PageDown: screen}[key];
+  if (grid.open && (step || leap)) moveInGrid(step || leap, event.shiftKey);
   else if (grid.open && key === " ") { toggle(grid.positions[grid.at]); grid.from = grid.at; drawGrid(); }
   else if (grid.open && key === "Enter") open(grid.positions[grid.at]);
   else if (grid.open && key === "Escape") toggleGrid();
