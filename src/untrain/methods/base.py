@@ -15,7 +15,7 @@ from untrain.data import Examples
 from untrain.data.splits import ForgetSplit
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.weights import Tensors
-from untrain.population import Batch, Population, Recipe
+from untrain.population import Population, Recipe
 from untrain.population.engine import last_linear
 
 
@@ -199,11 +199,6 @@ def reset(models: Population, weight: str, purpose: str, rows: Tensor | slice = 
             tensor = models.tensors[name]
             fresh = (2 * models.uniform(f"{purpose}/{name}", tensor.shape[1:]) - 1) * bound
             tensor[rows] = fresh[rows]
-
-
-def looked_up(targets: Tensor, batch: Batch) -> Tensor:
-    """Of targets `[N, n, C]` for all models and examples, those of a batch `[K, B, C]`."""
-    return targets[batch.models].take_along_dim(batch.positions[..., None], dim=1)
 
 
 def check_turns(method: str, retain: Recipe, forget: Recipe) -> None:

@@ -35,7 +35,7 @@ from untrain.models import Factory
 from untrain.population import Engine, Population, losses, memorized
 from untrain.population.engine import seconds_of
 
-TIMED_CHUNKS = 8
+TIMED_CHUNKS = {"cpu": 3, "cuda": 1}
 """Where models are computed together, the first model of this many chunks is also computed alone, to time it."""
 
 
@@ -307,7 +307,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         models = self.unlearn(job.arm, method, job.first, job.last, self.engine)
         if max(self.engine.width, self.engine.slots) == 1 or len(models) == 1:
             return models, np.asarray([(seconds_of(device) - start) / len(models)])
-        if job.first >= TIMED_CHUNKS * self.experiment.chunk or job.arm.name == "reference":
+        if job.first >= TIMED_CHUNKS[self.device_type] * self.experiment.chunk or job.arm.name == "reference":
             return models, np.zeros(0)
         start = seconds_of(device)
         self.unlearn(job.arm, method, job.first, job.first + 1, self.alone)
@@ -316,10 +316,15 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
     def unlearn(self, arm: Arm, method: Method, first: int, last: int, engine: Engine) -> Population:
         """Models `first` to `last` (exclusive) of an arm, unlearned by a method."""
         assert arm.forget is not None  # noqa: S101 (only the original forgets nothing)
-        sets = self.sets(arm.forget)
         models = self.originals.repeat(last - first, streams=self.streams(arm), first=first)
         models.engine = engine
-        return method.forget(models, Request(sets.forget, sets.retain, self.experiment.recipe, self.splits.validation))
+        return method.forget(models, self.request(arm.forget))
+
+    @functools.cache  # noqa: B019 (lives as long as the run)
+    def request(self, setting: str) -> Request:
+        """What the methods are asked at a forget setting: the same examples in every job, which stay on the device."""
+        sets = self.sets(setting)
+        return Request(sets.forget, sets.retain, self.experiment.recipe, self.splits.validation)
 
     @functools.cached_property
     def originals(self) -> Population:
