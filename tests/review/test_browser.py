@@ -121,6 +121,32 @@ def test_hostile_names_are_shown_and_nothing_leaves_the_machine(
         assert not [address for address in page.requests if not address.startswith((origin, "data:"))]
 
 
+def test_a_phone_needs_no_scrolling_sideways(detected: Detected, served: Served, tmp_path: Path) -> None:
+    with Page(tmp_path / "browser", 400, 800) as page:
+        opened(page, served.address)
+        for key in ("", "g"):
+            page.press(*key)
+            time.sleep(0.3)
+            assert page.run("document.body.scrollWidth") <= 400
+            assert page.run("document.querySelector('#open-help').getBoundingClientRect().right") <= 400
+
+
+def test_leaving_the_grid_goes_on_with_what_is_undecided(detected: Detected, served: Served, tmp_path: Path) -> None:
+    with Page(tmp_path / "browser") as page:
+        opened(page, served.address)
+        page.press("g")
+        page.wait("document.querySelectorAll('.tile').length > 3")
+        page.press(" ")
+        page.press("ArrowRight", shift=True)
+        page.press("n", "g")
+        page.wait("!document.querySelector('#single').hidden")
+        name = detected.rows()[2]["id"].removeprefix("'")
+        page.wait(f"document.querySelector('#identity').textContent.startsWith({name!r})")
+        page.press("g", "Home", " ")
+        page.press("End", shift=True)
+        page.wait(f"document.querySelectorAll('.tile[aria-selected=true]').length === {COUNT}")
+
+
 def test_another_site_can_change_nothing(detected: Detected, served: Served, tmp_path: Path) -> None:
     origin = served.address.partition("/?")[0]
     form = (

@@ -84,11 +84,11 @@ def mislabel_grids(results: MislabelResults) -> Iterator[Grid]:
 FIGURES: tuple[tuple[MislabelFigure, str, str, int], ...] = (
     ("precision", "precision %", "share of the flagged labels that are wrong", 1),
     ("recall", "recall %", "share of the wrong labels that are flagged", 1),
+    ("test_accuracy", "test %", "accuracy of the model on the test set", 1),
     ("auc", "ROC AUC", "how well the scores rank wrong labels above correct ones: 0.5 is chance, 1 is perfect", 3),
     ("accuracy", "accuracy %", "share of the labels that are rightly called correct or wrong", 1),
     ("estimated_noise_ratio", "noise estimate", "the scorer's estimate of the noise ratio", 3),
     ("flagged", "flagged", "share of the labels that are flagged", 3),
-    ("test_accuracy", "test %", "accuracy of the model on the test set", 1),
 )
 """Columns of figures: field, heading, explanation, digits."""
 
@@ -137,9 +137,10 @@ def _grid(
 
 
 def _cell(row: MislabelRow, key: MislabelFigure, digits: int) -> Cell:
-    spread = row.spread.get(key)
+    value = getattr(row, key)
+    spread = None if value is None else row.spread.get(key)
     return Cell(
-        ours=number(getattr(row, key), digits),
+        ours=number(value, digits),
         spread=None if spread is None else number(spread, digits),
         published=_published(row, key, digits),
     )
