@@ -53,6 +53,11 @@ def write_cleaned(
     return len(labels), len(dropped)
 
 
+def _holds_files(source: Path, name: str) -> bool:
+    """Whether examples are files of a folder, and their ids the names."""
+    return source.is_dir() and (source / name).is_file()
+
+
 def _check_suffix(path: Path) -> None:
     if path.suffix not in (".parquet", ".csv"):
         raise InputError(f"The name of a table must end in .parquet or .csv, got {path.name!r}.")
@@ -72,7 +77,7 @@ def write_scores(path: Path, workspace: Workspace, file: ReviewFile, source: Pat
     suspects = workspace.suspects
     answers = [file.answers.get(suspect.id, Answer()) for suspect in suspects]
     columns: dict[str, object] = {"id": [suspect.id for suspect in suspects]}
-    if source.is_dir():
+    if suspects and _holds_files(source, suspects[0].id):
         columns["filepath"] = [str((source / suspect.id).absolute()) for suspect in suspects]
     columns |= {
         "label": [suspect.label for suspect in suspects],
@@ -103,7 +108,7 @@ def _task(workspace: Workspace, position: int, file: ReviewFile, source: Path) -
     answer = file.answers.get(suspect.id, Answer())
     data: dict[str, object] = {"id": suspect.id, "label": suspect.label, "score": suspect.score}
     kind = "image" if workspace.kind == "picture" else "text"
-    if source.is_dir() and kind == "image":
+    if kind == "image" and _holds_files(source, suspect.id):
         data["image"] = f"/data/local-files/?d={suspect.id}"
     elif content := workspace.picture(position, "large"):
         data["image"] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
@@ -136,7 +141,7 @@ def _table(
     examples = workspace.examples
     names = [str(name) for name in examples.ids]
     kept = [row for row, name in enumerate(names) if name not in dropped]
-    files = source.is_dir() and (source / names[0]).is_file()
+    files = _holds_files(source, names[0])
     if as_text and files:
         columns: dict[str, Any] = {"file_name": [names[row] for row in kept]}
     else:
