@@ -114,7 +114,7 @@ def application(directory: Path, session: "Session") -> "Flask":
 
     decisions = Decisions(directory / "suspects.csv")
     content, inputs = _read(directory, None)
-    workspace = _workspace(directory, content, inputs, decisions.file, Status())
+    workspace = _workspace(directory, content, inputs, None, decisions.file, Status())
     return create_app(workspace, decisions, session, _about(directory, content, inputs))
 
 

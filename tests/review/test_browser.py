@@ -128,6 +128,32 @@ def test_hostile_names_are_shown_and_nothing_leaves_the_machine(
         assert not [address for address in page.requests if not address.startswith((origin, "data:"))]
 
 
+def test_a_phone_needs_no_scrolling_sideways(browser: Browser, detected: Detected, address: str) -> None:
+    with Page(browser, 400, 800) as page:
+        opened(page, address)
+        for key in ("", "g"):
+            page.press(*key)
+            time.sleep(0.3)
+            assert page.run("document.body.scrollWidth") <= 400
+            assert page.run("document.querySelector('#open-help').getBoundingClientRect().right") <= 400
+
+
+def test_leaving_the_grid_goes_on_with_what_is_undecided(browser: Browser, detected: Detected, address: str) -> None:
+    with Page(browser) as page:
+        opened(page, address)
+        page.press("g")
+        page.wait("document.querySelectorAll('.tile').length > 3")
+        page.press(" ")
+        page.press("ArrowRight", shift=True)
+        page.press("n", "g")
+        page.wait("!document.querySelector('#single').hidden")
+        name = detected.rows()[2]["id"].removeprefix("'")
+        page.wait(f"document.querySelector('#identity').textContent.startsWith({name!r})")
+        page.press("g", "Home", " ")
+        page.press("End", shift=True)
+        page.wait(f"document.querySelectorAll('.tile[aria-selected=true]').length === {COUNT}")
+
+
 def test_another_site_can_change_nothing(browser: Browser, detected: Detected, address: str, tmp_path: Path) -> None:
     origin = address.partition("/?")[0]
     form = (
@@ -165,13 +191,13 @@ def test_the_page_as_one_file_keeps_and_hands_over_the_same_file(
 def test_the_estimate_of_the_page_is_that_of_the_package(browser: Browser) -> None:
     import numpy as np
 
-    from untrain.review.page import _asset
+    from untrain.review.page import asset
     from untrain.review.remaining import share_left
 
     draw = np.random.default_rng(0)
     with Page(browser) as page:
         page.open("about:blank")
-        script = _asset("review.js")
+        script = asset("review.js")
         start, end = script.index("function shareLeft"), script.index("// ---- Order and filters")
         for count, decided in ((5, 0), (40, 9), (200, 150)):
             x = draw.normal(size=count)

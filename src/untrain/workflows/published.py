@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -27,6 +27,9 @@ from untrain.population import guarded
 from untrain.records.push import CARD, CONFIG, HEADING, REPAIR
 from untrain.workflows.repair import Repaired
 
+if TYPE_CHECKING:
+    import datasets
+
 _TASKS = {"ForImageClassification": "image", "ForSequenceClassification": "text"}
 _LONGEST, _BATCH = 512, 64
 """Most tokens of a text, and pictures prepared in one go."""
@@ -43,6 +46,17 @@ class Config(Protocol):
     architectures: list[str] | None
     num_labels: int
     id2label: dict[int, str]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Rows of a data set, the names of their columns, ids, and groups if there are any."""
+
+    rows: "datasets.Dataset"
+    label: str
+    inputs: str
+    ids: list[str]
+    groups: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -129,6 +143,34 @@ class Published:
 
         Cost: memory for all prepared inputs.
         """
+        read = self._table(data, label, inputs, group, limit, seed)
+        numbers = self._class_numbers(read.rows[read.label], read.rows.features[read.label], data)
+        prepared = guarded(
+            f"inputs that the model's preprocessing takes in column {read.inputs!r}",
+            lambda: self._prepared(read.rows[read.inputs], memory_limit),
+        )
+        classes = [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
+        return Examples.of(prepared, numbers, read.ids, classes, read.groups)
+
+    def texts(
+        self,
+        data: str,
+        *,
+        label: str | None = None,
+        inputs: str | None = None,
+        group: str | None = None,
+        limit: int | None = None,
+        seed: int = 0,
+    ) -> dict[str, str]:
+        """What `examples` with the same arguments reads, by id, as it is written; empty for pictures."""
+        if self.task != "text":
+            return {}
+        read = self._table(data, label, inputs, group, limit, seed)
+        return dict(zip(read.ids, map(str, read.rows[read.inputs]), strict=True))
+
+    def _table(
+        self, data: str, label: str | None, inputs: str | None, group: str | None, limit: int | None, seed: int
+    ) -> "_Table":
         datasets = extra("hf", "datasets")
         directory = fetch_snapshot(data) if data.startswith("hf://") else Path(data)
         if not directory.is_dir():
@@ -144,20 +186,14 @@ class Published:
         named = [name for name, feature in table.features.items() if getattr(feature, "names", None)]
         selection = Selection(label, input_names(inputs), group=group)
         label, group = selection.label_of(table.features, named, data), group or "group"
-        column = inputs or _input_column(table.features, {label, "id", group}, self.task, data)
-        numbers = self._class_numbers(table[label], table.features[label], data)
+        inputs = inputs or _input_column(table.features, {label, "id", group}, self.task, data)
         ids = (
             [str(name) for name in table["id"]]
             if "id" in table.features
             else [f"{row:05d}" for row in range(len(table))]
         )
-        prepared = guarded(
-            f"inputs that the model's preprocessing takes in column {column!r}",
-            lambda: self._prepared(table[column], memory_limit),
-        )
-        classes = [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
         groups = [str(name) for name in table[group]] if group in table.features else None
-        return Examples.of(prepared, numbers, ids, classes, groups)
+        return _Table(table, label, inputs, ids, groups)
 
     def _class_numbers(self, labels: Sequence[object], feature: object, data: str) -> list[int]:
         """Labels as numbers of the model's outputs: by name, unless the model's or the data's classes have none."""
