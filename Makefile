@@ -7,11 +7,10 @@ LOWEST := .venv-lowest
 LOWEST_TESTS := tests/core tests/models tests/report tests/records/test_commitment.py tests/records/test_record.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow test-lowest check clean
+.PHONY: demo test test-slow test-lowest check docs dist clean
 
-demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare the methods on them; reports in runs/
-	$(BIN)/untrain run mislabel-digits
-	$(BIN)/untrain run digits
+demo: $(VENV)/.installed  ## wrong labels found, examples forgotten, methods compared; pages in demo/
+	$(BIN)/untrain demo
 
 test: check  ## linter, type checker, tests
 	$(BIN)/python -m pytest -n auto --dist worksteal
@@ -21,6 +20,12 @@ test-slow: $(VENV)/.installed-dev  ## long checks as well: many kills, timings
 
 test-lowest: $(LOWEST)/.installed  ## a part of the tests with the lowest supported versions of the dependencies
 	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal -o filterwarnings=default $(LOWEST_TESTS)
+
+docs: $(VENV)/.installed-docs  ## the documentation site, in docs/_build/html
+	$(BIN)/python docs/build.py
+
+dist: $(VENV)/.installed-dev  ## source archive and wheel, in dist/
+	$(BIN)/python -m hatchling build
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -36,6 +41,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[hub,sign]' \
@@ -43,4 +52,4 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) dist docs/_build docs/reference .mypy_cache .ruff_cache .pytest_cache .hypothesis
