@@ -9,7 +9,7 @@ import argparse
 from untrain.report import columns, groups, mislabel_grids, mislabel_verdict, read_results
 from untrain.report.mislabel import Cell
 from untrain.report.results import ComparisonResults, MislabelFigure, MislabelResults, MislabelRow, Results
-from untrain.report.table import forgotten, is_contender, number, scored
+from untrain.report.table import forgotten, is_contender, number, order_note, order_table, scored
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -26,6 +26,9 @@ def full(results: ComparisonResults) -> str:
         title = f"**{results.experiment}, forgetting {forgotten(rows[0])}** ({scored(rows[0])})"
         body = [[column.cell(row) for column in shown] for row in rows]
         parts.append(f"{title}\n\n{table([column.head for column in shown], body)}\n")
+    head, lines = order_table(results)
+    if lines:
+        parts.append(f"{table(head, lines)}\n\n{order_note(results)}\n")
     return "\n".join([*parts, f"({environment(results)})"])
 
 

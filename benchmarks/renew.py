@@ -31,7 +31,6 @@ from untrain.experiments.comparison.work import ORIGINAL, Arm, ChunkJob, Compari
 from untrain.experiments.config import Experiment
 from untrain.experiments.executors.processes import one_thread
 from untrain.methods import Method, Request, build_method
-from untrain.methods.base import looked_up
 from untrain.methods.targets import divergence
 from untrain.population import Batch, Cosine, OneCycle, Population, Recipe, cross_entropy
 from untrain.population.engine import seconds_of
@@ -66,7 +65,6 @@ class Trial(Method, frozen=True, tag="trial"):
 
     def forget(self, models: Population, request: Request) -> Population:
         """Train new models."""
-        teacher = models.logits(request.retain) if self.distill else None
         renewed = models.fresh()
         if self.keep:
             for name, _ in models.skeleton.named_parameters():
@@ -75,12 +73,13 @@ class Trial(Method, frozen=True, tag="trial"):
         examples = request.retain
         if self.held_out and request.validation is not None:
             examples = Examples.concatenate([examples, halves(request.validation)[0]])
+        teacher = models.logits(examples) if self.distill else None
         recipe = self.changed(request.recipe)
-        training = renewed.training(recipe, loss=self.loss(teacher), purpose="retrain")
+        training = renewed.training(recipe, loss=self.loss(), purpose="retrain")
         first_averaged = recipe.epochs - max(1, round(self.average * recipe.epochs)) if self.average else recipe.epochs
         states = []
         for epoch in range(round(recipe.epochs)):
-            training.run(examples, epochs=1)
+            training.run(examples, epochs=1, targets=teacher)
             if epoch >= first_averaged:
                 states.append({name: tensor.clone() for name, tensor in renewed.tensors.items()})
         for name, tensor in renewed.tensors.items():
@@ -95,12 +94,12 @@ class Trial(Method, frozen=True, tag="trial"):
         schedule, size = self.schedule or short.schedule, max(2, round(self.batch * short.batch_size))
         return msgspec.structs.replace(short, optimizer=optimizer, schedule=schedule, batch_size=size)
 
-    def loss(self, teacher: Tensor | None) -> Callable[[Batch], Tensor]:
+    def loss(self) -> Callable[[Batch], Tensor]:
         """The loss of a batch."""
-        if teacher is not None:
+        if self.distill:
             return lambda batch: (
                 (1 - self.distill) * cross_entropy(batch)
-                + self.distill * 4 * divergence(looked_up(teacher, batch), batch.logits, 2.0).mean(1)
+                + self.distill * 4 * divergence(batch.targets, batch.logits, 2.0).mean(1)
             )
         if self.smoothing:
             return lambda batch: (
@@ -174,7 +173,7 @@ def line(work: ComparisonWork, name: str, method: Method, count: int) -> str:
     models = work.unlearn(Arm("0.02", "variant"), method, 0, count, work.engine)
     seconds = (seconds_of(torch.device("cpu")) - start) / count
     unseen, retain = (
-        100 * models.accuracy(part) for part in (halves(work.splits.validation)[1], work.forgets["0.02"].retain)
+        100 * models.accuracy(part) for part in (halves(work.splits.validation)[1], work.sets("0.02").retain)
     )
     error = float(np.std(unseen, ddof=1)) / math.sqrt(count)
     return f"{name:>36} {unseen.mean():10.1f} +- {error:4.1f} {retain.mean():8.1f} {seconds:8.2f}"

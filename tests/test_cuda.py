@@ -24,6 +24,7 @@ from untrain.models import CNN, MLP, Factory, Model, ResNet18, factory
 from untrain.population import SGD, Adam, AdamW, Batch, Cosine, Engine, Population, Recipe, cross_entropy
 from untrain.population import training as training_module
 from untrain.population.choice import choose_on_gpu
+from untrain.population.slots import Sizes, Slot
 from untrain.testing import toy_problem
 
 pytestmark = [
@@ -224,6 +225,35 @@ def test_a_loss_that_changes_between_runs_is_captured_anew() -> None:
         return models
 
     assert_same_bits(run(EAGER), run(Engine(slots=2)))
+
+
+@pytest.mark.parametrize("name", ["prune-entropy", "conv-noise", "kl-contrast", "scrub"])
+def test_steps_are_captured_once_and_replayed_in_all_epochs_and_jobs(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second job of the same method, with other models, computes no step eagerly."""
+    parts = toy_problem()
+    sets = forget_ratio(parts.train, 0.1)
+    request = Request(sets.forget, sets.retain, RECIPE, parts.validation)
+    start = trained(CNN(widths=(8, 16)), EAGER, RECIPE, 1)
+    steps = 0
+    eager = Slot._step
+
+    def counted(self: Slot, sizes: Sizes) -> None:
+        nonlocal steps
+        steps += 1
+        eager(self, sizes)
+
+    monkeypatch.setattr(Slot, "_step", counted)
+    taken = []
+    for job in range(3):
+        models = start.repeat(4, streams=Streams(job))
+        models.engine = Engine(slots=2)
+        before = steps
+        build_method(name).forget(models, request)
+        taken.append(steps - before)
+    assert taken[0] > 0
+    assert taken[1:] == [0, 0]
 
 
 def test_slots_are_chosen_for_convolutions() -> None:

@@ -187,7 +187,7 @@ def test_unlearned_models_come_from_several_originals(tmp_path: Path) -> None:
     assert isinstance(results, ComparisonResults)
     work = ComparisonWork.stored(tmp_path, None, "cpu")
     assert len(work.originals) == 3
-    of_originals = work.originals.confidences(work.forgets["0.05"].forget)
+    of_originals = work.originals.confidences(work.sets("0.05").forget)
     assert len({row.tobytes() for row in of_originals}) == 3
     origins = np.arange(8) % 3
     ssd, reference = (stored(tmp_path, name)["confidences"] for name in ("ssd", "reference"))

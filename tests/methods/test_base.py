@@ -11,9 +11,9 @@ from untrain.core.randomness import Streams
 from untrain.data import forget_ratio
 from untrain.errors import InputError, NotSupportedError
 from untrain.methods import Request, build_method
-from untrain.methods.base import learned, looked_up, output_layer, reset
+from untrain.methods.base import learned, output_layer, reset
 from untrain.models import MLP, ResNet18, factory
-from untrain.population import Batch, Population
+from untrain.population import Population
 
 
 @pytest.mark.parametrize("part", ["forget", "retain"])
@@ -61,16 +61,6 @@ def test_reset_spares_the_models_that_are_not_meant() -> None:
     everywhere = population(MLP(widths=(5,)), count=3)
     reset(everywhere, "1.weight", "reset")
     assert torch.equal(everywhere.tensors["1.weight"][2], models.tensors["1.weight"][2])
-
-
-def test_targets_are_looked_up_by_model_and_position() -> None:
-    targets = torch.arange(3 * 4 * 2).view(3, 4, 2)
-    positions = torch.tensor([[3, 0, 1], [2, 2, 0]])
-    batch = Batch(torch.zeros(2, 3, 2), positions, positions, slice(1, 3), None, {})
-    found = looked_up(targets, batch)
-    for model in range(2):
-        for place in range(3):
-            assert torch.equal(found[model, place], targets[1 + model, positions[model, place]])
 
 
 def test_the_output_layer_is_found_by_what_it_computes() -> None:

@@ -28,12 +28,16 @@ def test_noise_changes_the_first_convolution_alone(model: Model, first: str) -> 
 
 def test_noise_scales_the_loss_by_the_frequent_class(monkeypatch: pytest.MonkeyPatch) -> None:
     models, asked = population(), request()
-    seen: list[Training] = []
-    monkeypatch.setattr(Training, "run", lambda self, *_args, **_options: seen.append(self))
+    runs: list[tuple[Training, torch.Tensor]] = []
+    monkeypatch.setattr(Training, "run", lambda self, *_, targets, **__: runs.append((self, targets)))
     build_method("conv-noise").forget(models, asked)
     frequent = int(np.bincount(asked.retain.labels).argmax())
     logits = torch.randn(1, 4, 3, dtype=torch.float64)
     labels = torch.tensor([[frequent, frequent, (frequent + 1) % 3, (frequent + 2) % 3]])
-    found = seen[0].loss(Batch(logits, labels, labels, slice(0, 1), None, {}))
+    positions = torch.tensor([[int(np.flatnonzero(asked.retain.labels == label)[0]) for label in labels[0].tolist()]])
     expected = F.cross_entropy(logits[0], labels[0]) * (1 + 1 + 0.05 + 0.05) / 4
-    torch.testing.assert_close(found, expected[None])
+    for training, targets in runs:
+        assert targets.shape == (len(models), len(asked.retain))
+        batch = Batch(logits, labels, positions, slice(0, 1), None, {}, given=targets[:1, positions[0]])
+        torch.testing.assert_close(training.loss(batch), expected[None])
+    assert len(runs) == 2

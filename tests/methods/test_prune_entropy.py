@@ -44,11 +44,12 @@ def test_pruning_rounds_to_float16_and_holds_the_entropy() -> None:
 def test_pruning_learns_from_the_teachers_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
     models, asked = population(), request()
     teacher = entropy(models.logits(asked.retain))
-    seen: list[Training] = []
-    monkeypatch.setattr(Training, "run", lambda self, *_args, **_options: seen.append(self))
+    runs: list[tuple[Training, torch.Tensor]] = []
+    monkeypatch.setattr(Training, "run", lambda self, *_, targets, **__: runs.append((self, targets)))
     PruneEntropy().forget(models, asked)
     logits, labels = torch.randn(1, 4, 3), torch.tensor([[0, 1, 2, 0]])
     positions = torch.tensor([[5, 2, 9, 11]])
-    found = seen[0].loss(Batch(logits, labels, positions, slice(1, 2), None, {}))
+    ((training, targets),) = runs
+    loss = training.loss(Batch(logits, labels, positions, slice(1, 2), None, {}, given=targets[1:2, positions[0]]))
     expected = F.cross_entropy(logits[0], labels[0]) + F.mse_loss(entropy(logits[0]), teacher[1, positions[0]])
-    torch.testing.assert_close(found, expected[None])
+    torch.testing.assert_close(loss, expected[None])

@@ -61,20 +61,23 @@ def test_the_losses_of_distillation_are_their_formulas(monkeypatch: pytest.Monke
     models, asked = population(), request()
     assert asked.validation is not None
     unseen, retained = models.logits(asked.validation)[1], models.logits(asked.retain)[1]
-    seen: list[tuple[Training, Examples]] = []
-    monkeypatch.setattr(Training, "run", lambda self, part, **_options: seen.append((self, part)))
+    runs: list[tuple[Training, Examples, torch.Tensor]] = []
+    monkeypatch.setattr(Training, "run", lambda self, part, *, targets, **_: runs.append((self, part, targets)))
     ResetDistill().forget(models, asked)
-    assert [part for _, part in seen] == [asked.validation, asked.retain]
+    assert [part for _, part, _ in runs] == [asked.validation, asked.retain]
     logits, labels = torch.randn(1, 4, 3, dtype=torch.float64), torch.tensor([[0, 1, 2, 0]])
     places = torch.tensor([[5, 2, 9, 11]])
-    batch = Batch(logits, labels, places, slice(1, 2), None, {})
+    losses = [
+        training.loss(Batch(logits, labels, places, slice(1, 2), None, {}, given=targets[1:2, places[0]]))
+        for training, _, targets in runs
+    ]
     warm, tuned = (torch.distributions.Categorical(logits=part[places[0]] / 5).probs for part in (unseen, retained))
     student = torch.distributions.Categorical(logits=logits[0] / 5)
     apart = torch.distributions.kl_divergence(torch.distributions.Categorical(probs=warm), student).mean()
-    torch.testing.assert_close(seen[0][0].loss(batch), apart[None])
+    torch.testing.assert_close(losses[0], apart[None])
     soft = -(tuned * student.logits).sum(1).mean()
     apart = torch.distributions.kl_divergence(torch.distributions.Categorical(probs=tuned), student).mean()
-    torch.testing.assert_close(seen[1][0].loss(batch), (soft + apart + F.cross_entropy(logits[0], labels[0]))[None])
+    torch.testing.assert_close(losses[1], (soft + apart + F.cross_entropy(logits[0], labels[0]))[None])
 
 
 @pytest.mark.parametrize("validation", [None, examples(0)])

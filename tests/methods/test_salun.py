@@ -52,9 +52,9 @@ def test_salun_draws_labels_for_each_epoch_and_ends_with_the_retain_set(monkeypa
     logits = torch.randn(2, count, 3, dtype=torch.float64) + 100 * F.one_hot(own, 3)
     positions = torch.arange(count).expand(2, -1)
 
-    def run(self: Training, examples: Examples, **_options: Any) -> None:
-        found = self.loss(Batch(logits, own, positions, slice(0, 2), None, {}))
-        runs.append((self.purpose, examples is asked.forget, found.tolist()))
+    def run(self: Training, examples: Examples, *, targets: torch.Tensor | None = None, **_: Any) -> None:
+        loss = self.loss(Batch(logits, own, positions, slice(0, 2), None, {}, given=targets))
+        runs.append((self.purpose, examples is asked.forget, loss.tolist()))
 
     monkeypatch.setattr(Training, "run", run)
     SalUn().forget(models, asked)

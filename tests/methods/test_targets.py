@@ -30,13 +30,12 @@ def test_random_labels_are_uniform_and_each_models_own(wrong: bool) -> None:
     torch.testing.assert_close(drawn_labels(models.select([2]), many, "labels", wrong=wrong)[0], drawn[2])
 
 
-def test_labels_of_ones_own_are_looked_up_by_position() -> None:
-    labels = torch.tensor([[0, 1, 2], [2, 1, 0], [1, 1, 1]])
+def test_labels_of_ones_own_replace_those_given() -> None:
     logits = torch.randn(2, 2, 3, dtype=torch.float64)
-    positions = torch.tensor([[2, 0], [1, 2]])
-    found = relabeled(labels)(Batch(logits, torch.zeros(2, 2).long(), positions, slice(1, 3), None, {}))
-    expected = [F.cross_entropy(logits[0], torch.tensor([0, 2])), F.cross_entropy(logits[1], torch.tensor([1, 1]))]
-    torch.testing.assert_close(found, torch.stack(expected))
+    given, positions = torch.tensor([[0, 2], [1, 1]]), torch.tensor([[2, 0], [1, 2]])
+    batch = Batch(logits, torch.zeros(2, 2).long(), positions, slice(1, 3), None, {}, given=given)
+    expected = [F.cross_entropy(logits[0], given[0]), F.cross_entropy(logits[1], given[1])]
+    torch.testing.assert_close(relabeled(batch), torch.stack(expected))
 
 
 def test_divergence_is_torchs() -> None:

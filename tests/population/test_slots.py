@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from untrain.core.progress import listening
+from untrain.core.randomness import Streams
 from untrain.data import Examples
+from untrain.errors import InputError
 from untrain.models import CNN, MLP, Model, factory
 from untrain.population import (
     SGD,
@@ -24,7 +27,7 @@ from untrain.population import (
     cross_entropy,
 )
 from untrain.population.choice import choose_on_gpu
-from untrain.population.slots import Course
+from untrain.population.slots import Course, Kind, Slot
 
 PLAIN = Engine()
 RECIPE = Recipe(
@@ -110,6 +113,101 @@ def test_trainings_that_alternate_keep_their_momentum(slots: int) -> None:
     assert_same_bits(run(PLAIN), run(Engine(slots=slots)))
 
 
+class Distance(msgspec.Struct, frozen=True):
+    """A loss with a hyper-parameter."""
+
+    scale: float
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.scale * (batch.logits - batch.targets).square().mean((1, 2))
+
+
+@pytest.mark.parametrize("slots", [2, 3])
+def test_trainings_that_follow_take_the_slots_over_and_nothing_else(slots: int) -> None:
+    """Other models, data, losses, targets, masks and optimizers in the same slots: each has its own bits."""
+    examples, other = some((5,)), some((5,), 33, seed=2)
+
+    def run(engine: Engine) -> list[Population]:
+        start = new("mlp", engine, 1)
+        trained = []
+        for number, part in enumerate((examples, other, examples, examples)):
+            models = start.repeat(4, streams=Streams(number))
+            models.engine = engine
+            optimizer = SGD(lr=0.05, momentum=0.9) if number < 3 else AdamW(lr=1e-2)
+            recipe = msgspec.structs.replace(RECIPE, optimizer=optimizer, epochs=2)
+            frozen = torch.tensor([1.0, 0.0, 0.5, float(number % 2)])[:, None, None]
+            masks = {"1.weight": frozen} if number != 1 else None
+            loss = Distance(1.0 + number // 2).loss
+            targets = models.normal("targets", (len(part), 3))
+            models.training(recipe, loss=loss, masks=masks).run(part, targets=targets)
+            trained.append(models.fresh().train(part, recipe))
+            trained.append(models)
+        return trained
+
+    kept: set[int] = set()
+    made = Slot.__init__
+
+    def counted(self: Slot, module: nn.Module, kind: Kind) -> None:
+        made(self, module, kind)
+        kept.add(id(kind))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Slot, "__init__", counted)
+        in_slots = run(Engine(slots=slots))
+    for plain, slotted in zip(run(PLAIN), in_slots, strict=True):
+        assert_same_bits(plain, slotted)
+    assert len(kept) == 4  # both optimizers, with a mask and without
+
+
+def test_slots_are_shared_by_what_one_factory_built_and_given_up_when_there_are_many() -> None:
+    build = factory(MLP(widths=(7,)), (5,), 3)
+    models = Population.create(build, 2)
+    assert models.fresh().slots is models.repeat(3, streams=Streams(1)).slots is models.slots
+    assert models.with_factory(factory(MLP(widths=(7,)), (5,), 3)).fresh().slots is not models.slots
+    assert Population.from_module(models.module(), factory=build).fresh().slots is not models.slots
+
+    def slots(momentum: float) -> list[Slot]:
+        kind = Kind.of(models.device, models.dtype, SGD(momentum=momentum), PLAIN, {})
+        return models.slots.of(kind, 2, models.module)
+
+    first = slots(0.1)
+    assert slots(0.1) == first
+    for momentum in (0.2, 0.3, 0.4, 0.5):
+        slots(momentum)
+    assert slots(0.1) != first
+    assert slots(0.5) == slots(0.5)
+
+
+def test_slots_tell_how_far_they_are() -> None:
+    told: list[tuple[int, int]] = []
+    with listening(lambda *parts: told.append(parts)):
+        new("mlp", Engine(slots=2)).train(some((5,)), RECIPE)
+    steps = 14  # of 3.3 epochs in batches of 16
+    assert [total for _, total in told] == [3 * steps] * 8
+    assert [done for done, _ in told] == [8, 16, 24, 28, 32, 36, 40, 42]
+
+
+def test_targets_are_those_of_the_examples_and_models() -> None:
+    examples = some((5,), 20)
+    models = new("mlp", PLAIN, 3)
+    targets = torch.arange(60.0).view(3, 20)
+    compared = 0
+
+    def loss(batch: Batch) -> Tensor:
+        nonlocal compared
+        compared += 1
+        rows = torch.arange(batch.models.start, batch.models.stop)[:, None]
+        assert torch.equal(batch.targets, (20 * rows + batch.positions).float())
+        return cross_entropy(batch)
+
+    for engine in (PLAIN, Engine(2), Engine(slots=2)):
+        models.engine = engine
+        models.training(RECIPE, loss=loss, purpose=str(engine)).run(examples, epochs=1, targets=targets)
+    assert compared > 15
+    with pytest.raises(InputError, match=r"needs targets.* pass targets="):
+        models.training(RECIPE, loss=Distance(1.0).loss, purpose="without").run(examples)
+
+
 class Small(nn.Module):
     """Two layers with something between them."""
 
@@ -176,7 +274,12 @@ def test_captured_steps_serve_only_a_course_that_is_the_same() -> None:
         return Course(**{**vars(course), **fields})
 
     assert course.same_steps(replaced())
-    assert not course.same_steps(None)
+    with_closure = replaced(loss=closure)
+    assert with_closure.same_steps(with_closure)
+    assert not with_closure.stays
+    assert replaced(loss=Distance(2.0).loss).same_steps(replaced(loss=Distance(2.0).loss))
+    assert not replaced(loss=Distance(2.0).loss).same_steps(replaced(loss=Distance(3.0).loss))
+    assert not course.same_steps(replaced(targets=(3,)))
     assert not replaced(loss=closure).same_steps(replaced(loss=closure))
     assert not course.same_steps(replaced(inputs=inputs.clone()))
     assert not course.same_steps(replaced(bounds=[(0, 4)]))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import untrain as un
 from untrain.core.levels import FEWEST_MODELS
 from untrain.methods import METHODS, Method, Request
-from untrain.methods.base import looked_up, output_layer, reset
+from untrain.methods.base import output_layer, reset
 from untrain.methods.targets import divergence, drawn_labels, relabeled
 from untrain.models import Factory, Model
 from untrain.population import SGD, Loss, Population, Recipe, cross_entropy
@@ -138,7 +138,7 @@ class FlipLabels(Method, frozen=True, tag="flip-labels"):
 
     def forget(self, models: Population, request: Request) -> Population:
         labels = drawn_labels(models, request.forget, "labels", wrong=True)
-        return learn(models, request, self.lr, relabeled(labels))
+        return learn(models, request, self.lr, relabeled, targets=labels)
 
 
 class LowerBiases(Method, frozen=True, tag="lower-biases"):
@@ -173,8 +173,9 @@ class Imitate(Method, frozen=True, tag="imitate"):
             models,
             request,
             0.03,
-            lambda batch: divergence(looked_up(teacher, batch), batch.logits, 1.0).mean(-1),
+            lambda batch: divergence(batch.targets, batch.logits, 1.0).mean(-1),
             epochs=self.epochs,
+            targets=teacher,
         )
 
 
@@ -216,10 +217,12 @@ def changed(recipe: Recipe, lr: float | None, epochs: float) -> Recipe:
     return Recipe(**({name: getattr(recipe, name) for name in Recipe.__struct_fields__} | settings))
 
 
-def learn(models: Population, request: Request, lr: float, loss: Loss, epochs: float = 3.0) -> Population:
+def learn(
+    models: Population, request: Request, lr: float, loss: Loss, epochs: float = 3.0, targets: Tensor | None = None
+) -> Population:
     """A few epochs on the forget set alone."""
     recipe = Recipe(optimizer=SGD(lr=lr, momentum=0.9), epochs=epochs, batch_size=8)
-    models.training(recipe, loss=loss, purpose="hide").run(request.forget)
+    models.training(recipe, loss=loss, purpose="hide").run(request.forget, targets=targets)
     return models
 
 

@@ -7,6 +7,7 @@ from untrain.auditing.competition import bucket_count as bucket_count
 from untrain.auditing.competition import final_score as final_score
 from untrain.auditing.competition import forget_quality as forget_quality
 from untrain.auditing.competition import mean_epsilon as mean_epsilon
+from untrain.auditing.competition import quality_interval as quality_interval
 from untrain.auditing.confidence import confidence as confidence
 from untrain.auditing.membership import MembershipAttack as MembershipAttack
 from untrain.auditing.membership import MembershipChange as MembershipChange
@@ -17,6 +18,8 @@ from untrain.auditing.memory import Memory as Memory
 from untrain.auditing.memory import MethodMemory as MethodMemory
 from untrain.auditing.memory import memory as memory
 from untrain.auditing.memory import memory_of_method as memory_of_method
+from untrain.auditing.orders import agreement as agreement
+from untrain.auditing.orders import ranks as ranks
 from untrain.auditing.rank_energy import RankEnergy as RankEnergy
 from untrain.auditing.rank_energy import rank_energy as rank_energy
 from untrain.auditing.rank_energy import rank_energy_difference as rank_energy_difference

@@ -25,8 +25,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from untrain.auditing.arms import two_arms
+from untrain.core.estimate import Estimate
 from untrain.errors import InputError
 
 CAP = 50.0
@@ -106,15 +108,46 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
         )
     buckets = bucket_count(len(u))
     known = epsilon[~np.isnan(epsilon)]
-    bucket = np.floor(known / _BUCKET)
-    points = np.where(bucket < buckets, 0.5**bucket, 0.0)
     return ForgetQuality(
-        score=float(points.sum() / len(known)) if len(known) else math.nan,
+        score=float(_points(known, buckets).sum() / len(known)) if len(known) else math.nan,
         epsilon=epsilon,
         buckets=buckets,
         models=len(u),
         capped=int((known == CAP).sum()),
     )
+
+
+def _points(epsilon: Array, buckets: int) -> Array:
+    """Points of each example: 1, 1/2, 1/4 and so on by its bucket, 0 beyond the last."""
+    bucket = np.floor(epsilon / _BUCKET)
+    points: Array = np.where(bucket < buckets, 0.5**bucket, 0.0)
+    return points
+
+
+def quality_interval(epsilon: npt.ArrayLike, buckets: int) -> Estimate:
+    """Forgetting quality with a 95 % interval over the examples: Student's t of the mean of their points.
+
+    Args:
+        epsilon: `[S]` of each forget example; NaN is left out.
+        buckets: number of buckets at the number of models.
+
+    Returns:
+        An interval for other examples like these, which takes them as independent: models that move all examples
+        alike vary more.
+
+    Raises:
+        InputError: fewer than two examples have an epsilon.
+
+    >>> str(quality_interval([0.1, 0.1, 0.6, 0.6], 8))
+    '0.750 (0.291 to 1.209)'
+    """
+    values = np.asarray(epsilon, dtype=np.float64)
+    points = _points(values[~np.isnan(values)], buckets)
+    if len(points) < 2:
+        raise InputError(f"An interval over examples needs at least 2 with an epsilon, got {len(points)}.")
+    half = float(stdtrit(len(points) - 1, 0.975) * points.std(ddof=1) / len(points) ** 0.5)
+    mean = float(points.mean())
+    return Estimate(mean, mean - half, mean + half)
 
 
 def mean_epsilon(epsilon: npt.ArrayLike) -> float:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn, TextIO
 
 import tyro
 
@@ -124,11 +124,18 @@ def _tell_skipped() -> None:
     """Show what was skipped among the data as a sentence, without a place in the code."""
     usual = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:  # noqa: ANN401
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if issubclass(category, SkippedWarning):
             sys.stderr.write(f"untrain: {printable(str(message))}\n")
         else:
-            usual(message, category, *place, **more)
+            usual(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -129,13 +129,14 @@ def check_unanswered(review: Path) -> None:
 
 
 def json_text(value: object) -> str:
-    """Any value as strict JSON in ASCII, which can hold every id; numbers that are not finite become null."""
+    """A struct as strict JSON in ASCII, which can hold every id; numbers that are not finite become null."""
     return json.dumps(plain(value), indent=1, allow_nan=False) + "\n"
 
 
-def plain(value: object) -> Any:  # noqa: ANN401 (a dictionary, for a struct)
-    """Any value as dictionaries, lists, texts and finite numbers."""
-    return _finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_listed))
+def plain(value: object) -> dict[str, object]:
+    """A struct as dictionaries, lists, texts and finite numbers."""
+    fields: dict[str, object] = msgspec.to_builtins(value, str_keys=True, enc_hook=_listed)
+    return {name: _finite(field) for name, field in fields.items()}
 
 
 def _listed(value: object) -> object:

@@ -124,10 +124,10 @@ def _columns(inputs: Inputs) -> list[str] | None:
     if source.suffix != ".parquet" or not source.is_file():
         return None
     from untrain.data.files import from_parquet
-    from untrain.data.selection import Selection
+    from untrain.data.selection import Selection, input_names
 
     names = None if inputs.inputs is None else inputs.inputs.split(",")
-    return from_parquet([source]).input_columns(Selection.of(inputs.label, names, group=inputs.group))
+    return from_parquet([source]).input_columns(Selection(inputs.label, input_names(names), group=inputs.group))
 
 
 def _export(

@@ -40,7 +40,8 @@ def run(
         models: number of models per side (N)
         originals: number of originals that the unlearned models start from
         methods: methods to compare, separated by commas, NAME or NAME:PRESET each
-        forget: forget settings, separated by commas: ratios, groups:COUNT, groups:RATIO or ids:FILE
+        forget: forget settings, separated by commas: RATIO, groups:COUNT, groups:RATIO, ids:FILE, class:NAME,
+            subject:NAME, highest-loss:RATIO, lowest-loss:RATIO or most-memorized:RATIO
         scorers: scorers to compare, separated by commas, NAME or NAME:PRESET each (mislabel experiments)
         seeds: number of repetitions (mislabel experiments)
         data_dir: directory of the parquet data; default the environment variable UNTRAIN_DATA

@@ -39,7 +39,23 @@ def _print_comparison(results: "ComparisonResults") -> None:
             style = None if is_contender(row) else "dim"
             table.add_row(*(shown(column.cell(row)) for column in fitting), style=style)
         screen.print(table)
+    _print_agreement(results)
     screen.print(shown(origin(results.rows[0])))
+
+
+def _print_agreement(results: "ComparisonResults") -> None:
+    """How alike the orders of the methods are; the ranks themselves are too wide for a terminal."""
+    if not results.orders:
+        return
+    first = results.orders[0].forget
+    table = Table(title=f"Kendall's tau of the order of the methods with that at {shown(first)}", title_justify="left")
+    measures = list(dict.fromkeys(order.measure for order in results.orders))
+    for head in ("forget", *(f"by {measure}" for measure in measures)):
+        table.add_column(shown(head), justify="left" if head == "forget" else "right")
+    for forget in dict.fromkeys(order.forget for order in results.orders):
+        cells = (f"{order.agreement:.2f}" for order in results.orders if order.forget == forget)
+        table.add_row(shown(forget), *map(shown, cells))
+    console().print(table)
 
 
 def _fitting(columns: "Sequence[Column]", rows: "Sequence[ComparisonRow]", width: int) -> "list[Column]":

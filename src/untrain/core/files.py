@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 import tomli_w
 
 from untrain.errors import ConfigError, InputError, IntegrityError
 
-Arrays = Mapping[str, np.ndarray[Any, Any]]
+Array = npt.NDArray[Any]
+Arrays = Mapping[str, Array]
 
 
 def write_file(path: Path, content: bytes | str, *, private: bool = False) -> None:
@@ -163,7 +165,7 @@ def _with_sorted_metadata(data: bytes) -> bytes:
     return b"".join((len(text).to_bytes(8, "little"), text, data[8 + size :]))
 
 
-def read_arrays(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     """Read what `write_arrays` wrote.
 
     Raises:

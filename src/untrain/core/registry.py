@@ -5,9 +5,9 @@ named presets: `name` or `name:preset`.
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -107,7 +107,7 @@ class Registry(Generic[T]):
         source = self._points[name][0].dist
         return name if source is None else f"{source.name} {source.version}: {name}"
 
-    def build(self, spec: str, *, preset: str | None = None, settings: dict[str, Any] | None = None) -> T:
+    def build(self, spec: str, *, preset: str | None = None, settings: Mapping[str, object] | None = None) -> T:
         """Build one from `name` or `name:preset`.
 
         Args:
@@ -121,7 +121,7 @@ class Registry(Generic[T]):
         """
         name, colon, named_preset = spec.partition(":")
         kind = self.of(name)
-        presets: dict[str, dict[str, Any]] = getattr(kind, "presets", {})
+        presets: Mapping[str, Mapping[str, object]] = getattr(kind, "presets", {})
         if colon and named_preset not in presets:
             raise ConfigError(
                 f"The {self.noun} {name!r} has no preset {named_preset!r}, only {', '.join(presets) or '(none)'}"
@@ -136,7 +136,7 @@ class Registry(Generic[T]):
             raise ConfigError(f"The settings of {spec} are wrong: {error}.") from error
 
 
-def _merged(fields: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _merged(fields: Mapping[str, object], changes: Mapping[str, object]) -> Mapping[str, object]:
     """Fields with changes, level by level; a part that gets another name, such as an optimizer, is replaced whole."""
     if changes.get("name", fields.get("name")) != fields.get("name"):
         return changes

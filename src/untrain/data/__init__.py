@@ -25,5 +25,6 @@ from untrain.data.splits import forget_ratio as forget_ratio
 from untrain.data.splits import forget_subjects as forget_subjects
 from untrain.data.splits import read_ids as read_ids
 from untrain.data.splits import split as split
+from untrain.data.splits import values_needed as values_needed
 from untrain.data.subjects import ids_of_subjects as ids_of_subjects
 from untrain.data.surf.synthesize import synthesize_surf as synthesize_surf

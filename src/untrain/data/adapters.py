@@ -1,20 +1,20 @@
 """Examples from what people have: arrays, tables, torch and Hugging Face datasets. No such library is imported."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from untrain.data.arrays import scalar, scalars, some, stacked, to_array, without_torch
-from untrain.data.columns import Columns, texts
+from untrain.data.columns import Columns, InputSource, texts
 from untrain.data.examples import Array, Examples, name_array
-from untrain.data.images import Pictures, Transformed, is_picture
+from untrain.data.images import Pictures, Transform, Transformed, is_picture
 from untrain.data.memory import MEMORY_LIMIT
-from untrain.data.selection import Selection
+from untrain.data.selection import Selection, input_names
 from untrain.data.sources import load
-from untrain.data.tables import HuggingFaceDataset, from_columns, from_frame, from_hugging_face
+from untrain.data.tables import Cells, HuggingFaceDataset, from_columns, from_frame, from_hugging_face
 from untrain.errors import InputError
 
 _FORMS = (
@@ -41,7 +41,7 @@ def as_examples(
     prefix: str = "",
     label: str | int | None = None,
     inputs: str | int | Sequence[str] | None = None,
-    transform: Callable[[Any], object] | None = None,
+    transform: Transform | None = None,
     memory_limit: float = MEMORY_LIMIT,
 ) -> Examples:
     """Make examples from data in one of the usual forms.
@@ -94,29 +94,23 @@ def as_examples(
     >>> as_examples((np.zeros((2, 3)), ["no", "yes"])).classes
     ('no', 'yes')
     """
-    order = _order(classes)
+    order, column, names = _order(classes), None if label is None else str(label), input_names(inputs)
     if isinstance(data, str | Path):
-        data = load(data, label=label, inputs=_names(inputs), transform=transform, memory_limit=memory_limit)  # type: ignore[arg-type]
+        data = load(data, label=column, inputs=names or None, transform=transform, memory_limit=memory_limit)
         transform = None
     if isinstance(data, Examples):
         if transform is not None:
             raise InputError("A transform applies to data that are read, and these are Examples already: leave it out.")
         given = data if ids is None else replace(data, ids=name_array(texts(ids, "id")))
         return given if order is None else _with_classes(given, order)
-    columns = _read(data, Selection.of(label, inputs, transform=transform, memory_limit=memory_limit))
-    if transform is not None and not isinstance(columns.inputs, Transformed):
-        columns = replace(columns, inputs=Transformed(columns.inputs, transform, "the data"))
+    columns = _read(data, Selection(column, names, transform=transform, memory_limit=memory_limit))
     columns = replace(
-        columns,
+        columns.transformed(transform, "the data"),
         ids=columns.ids if ids is None else scalars(ids, "ids"),
         classes=columns.classes if columns.classes is not None else order,
     )
     examples = columns.with_ids(prefix).examples(memory_limit=memory_limit)
     return examples if order is None else _with_classes(examples, order)
-
-
-def _names(inputs: str | int | Sequence[str] | None) -> str | Sequence[str] | None:
-    return str(inputs) if isinstance(inputs, int) else inputs
 
 
 def _order(classes: Sequence[str] | Mapping[str, int] | None) -> tuple[str, ...] | None:
@@ -204,7 +198,7 @@ def _read_samples(data: _Dataset, selection: Selection) -> Columns:
         few = _spread(len(data))
         again = [_sample(data, position, count)[int(first)] for position in few]
         _check_same(_inputs_of([inputs[position] for position in few]), _inputs_of(again), few)
-        cells: Any = _inputs_of(inputs)
+        cells: Pictures | Cells = _inputs_of(inputs)
     else:
         cells = Pictures(inputs, "the dataset") if is_picture(inputs[0]) else inputs
     if count > 2 and selection.label is None and np.size(np.asarray(without_torch(labels[0]))) > 1:
@@ -236,7 +230,7 @@ def _spread(count: int) -> list[int]:
     return [int(position) for position in np.unique(np.linspace(0, count - 1, min(count, _READ_AGAIN)).astype(int))]
 
 
-def _check_same(inputs: Any, again: Any, positions: list[int]) -> None:  # noqa: ANN401 (perhaps to be decoded)
+def _check_same(inputs: InputSource, again: InputSource, positions: list[int]) -> None:
     """Refuse inputs that changed when they were read again."""
     one, other = (
         read.read([str(position) for position in positions]) if isinstance(read, Pictures | Transformed) else read

@@ -8,12 +8,15 @@ import numpy as np
 
 from untrain.data.arrays import some
 from untrain.data.examples import Examples, Inputs, Labels, Positions
-from untrain.data.images import Pictures, Transformed
+from untrain.data.images import Pictures, Transform, Transformed
 from untrain.data.memory import MEMORY_LIMIT, check_memory
 from untrain.errors import InputError
 
 MOST_CLASSES = 100_000
 """Larger numbers in a label column are taken for something else, such as ids."""
+
+InputSource = Inputs | Pictures | Transformed
+"""Inputs, or what they are decoded from."""
 
 Choose = Callable[[Labels, tuple[str, ...]], tuple[Positions, Labels, tuple[str, ...]]]
 """Which rows to keep, from all class numbers and class names: rows, their class numbers, and the names."""
@@ -31,7 +34,7 @@ class Columns:
         classes: class names by class number, or None where the labels say them.
     """
 
-    inputs: Inputs | Pictures | Transformed
+    inputs: InputSource
     labels: Sequence[object]
     ids: Sequence[object] | None = None
     groups: Sequence[object] | None = None
@@ -50,6 +53,17 @@ class Columns:
         if self.ids is not None:
             return self
         return replace(self, ids=[f"{prefix}{row:0{digits}d}" for row in range(len(self))])
+
+    def transformed(self, transform: Transform | None, source: str) -> "Columns":
+        """The same with inputs that a person's function makes, if there is one and it does not make them already.
+
+        Args:
+            transform: the function.
+            source: where the inputs come from, for messages.
+        """
+        if transform is None or isinstance(self.inputs, Transformed):
+            return self
+        return replace(self, inputs=Transformed(self.inputs, transform, source))
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())) if isinstance(self.inputs, dict) else self.inputs)
@@ -78,7 +92,7 @@ class Columns:
         return Examples.of(decoded, labels, ids, classes, groups)
 
 
-def _selected(inputs: Inputs | Pictures | Transformed, rows: Positions) -> Inputs | Pictures | Transformed:
+def _selected(inputs: InputSource, rows: Positions) -> InputSource:
     if isinstance(inputs, Pictures | Transformed):
         return inputs.select(rows)
     return {name: array[rows] for name, array in inputs.items()} if isinstance(inputs, dict) else inputs[rows]

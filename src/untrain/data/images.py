@@ -219,19 +219,23 @@ class Pictures:
         return data if isinstance(data, bytes) else b""
 
 
+Transform = Callable[[Any], object]
+"""Takes a picture of Pillow, a row of an array or another value; returns a picture, numbers, or a dictionary of numbers
+by name."""
+
+
 @dataclass(frozen=True)
 class Transformed:
     """Inputs that a person's function makes, one at a time, when they are read.
 
     Attributes:
         cells: pictures, an array `[n, ...]`, or any other values such as texts.
-        transform: takes a picture of Pillow, a row of the array or a value; returns a picture, numbers, or a dictionary
-            of numbers by name.
+        transform: the function.
         source: where they come from, for messages.
     """
 
     cells: Pictures | Array | Sequence[object]
-    transform: Callable[[Any], object]
+    transform: Transform
     source: str
 
     def __len__(self) -> int:

@@ -2,12 +2,12 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from untrain.core.text import nearest
 from untrain.data.arrays import some
+from untrain.data.images import Transform
 from untrain.data.memory import MEMORY_LIMIT
 from untrain.errors import InputError
 
@@ -34,19 +34,13 @@ class Selection:
     inputs: tuple[str, ...] = ()
     not_inputs: tuple[str, ...] = ()
     group: str | None = None
-    transform: Callable[[Any], object] | None = None
+    transform: Transform | None = None
     memory_limit: float = MEMORY_LIMIT
 
     @property
     def special(self) -> set[str]:
         """Columns that are never inputs, whatever else the table has: labels, ids and groups."""
         return {*SPECIAL, *([] if self.group is None else [self.group])}
-
-    @classmethod
-    def of(cls, label: str | int | None, inputs: str | int | Sequence[str] | None, **others: Any) -> "Selection":  # noqa: ANN401
-        """The same from arguments, in which one input column may stand alone, and a part of a sample is a number."""
-        names = () if inputs is None else (inputs,) if isinstance(inputs, str | int) else inputs
-        return cls(None if label is None else str(label), tuple(map(str, names)), **others)
 
     def label_of(self, names: Iterable[str], named: Iterable[str], source: str) -> str:
         """The label column among columns of these names, once every column that was named is there.
@@ -78,6 +72,11 @@ class Selection:
             f"There is no column 'label' or 'labels' in {source}, only {some(names)}: rename the one that the model "
             "predicts to 'label', or name it with label= (--label)."
         )
+
+
+def input_names(inputs: str | int | Sequence[str] | None) -> tuple[str, ...]:
+    """Names of input columns, of which one may stand alone; a part of a sample is a number."""
+    return () if inputs is None else (str(inputs),) if isinstance(inputs, str | int) else tuple(map(str, inputs))
 
 
 DEFAULT = Selection()

@@ -2,10 +2,10 @@
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,9 +15,9 @@ from untrain.data.arrays import some
 from untrain.data.columns import Columns
 from untrain.data.examples import Examples, Labels, Positions
 from untrain.data.files import DELIMITED, from_delimited, from_parquet
-from untrain.data.images import FORMATS, SUFFIXES, Pictures, Transformed, check_inside
+from untrain.data.images import FORMATS, SUFFIXES, Pictures, Transform, check_inside
 from untrain.data.memory import MEMORY_LIMIT
-from untrain.data.selection import Selection
+from untrain.data.selection import Selection, input_names
 from untrain.data.surf.read import NAME as SURF
 from untrain.data.surf.read import find_surf, read_surf
 from untrain.errors import InputError, SkippedWarning
@@ -48,7 +48,7 @@ def load(
     label: str | None = None,
     inputs: str | Sequence[str] | None = None,
     not_inputs: Sequence[str] = (),
-    transform: Callable[[Any], object] | None = None,
+    transform: Transform | None = None,
     memory_limit: float = MEMORY_LIMIT,
     group: str | None = None,
     seed: int = 0,
@@ -96,9 +96,7 @@ def load(
     (1797, 1, 8, 8)
     """
     choice = _Choice(limit, None if classes is None else tuple(classes), per_class, Streams(seed).child("limit", part))
-    selection = Selection.of(
-        label, inputs, group=group, not_inputs=tuple(not_inputs), transform=transform, memory_limit=memory_limit
-    )
+    selection = Selection(label, input_names(inputs), tuple(not_inputs), group, transform, memory_limit)
     path, name = Path(source), str(source)
     check_source(name)
     if path.is_file():
@@ -108,10 +106,7 @@ def load(
         raise InputError(f"Columns can be chosen of a table only (.parquet, .csv or .tsv), got {name!r}.")
     else:
         columns = _read(name, part, data_dir, selection)
-        if transform is not None:
-            cells: Any = columns.inputs
-            columns = replace(columns, inputs=Transformed(cells, transform, name))
-    return columns.examples(choice.rows, memory_limit)
+    return columns.transformed(transform, name).examples(choice.rows, memory_limit)
 
 
 def check_source(source: str) -> None:

@@ -205,6 +205,12 @@ _RANKED = {"highest-loss": ("loss", False), "lowest-loss": ("loss", True), "most
 """Of a text that asks for ranked examples: the values by which they are ranked, and whether the lowest are meant."""
 
 
+def values_needed(request: str | float) -> str | None:
+    """By which values of the examples a text for `forget_by` ranks them: `loss` or `memorization`; None if by none."""
+    what, _ = _RANKED.get(str(request).partition(":")[0], (None, False))
+    return what
+
+
 def forget_by(
     examples: Examples,
     request: str | float,

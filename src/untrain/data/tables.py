@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 import numpy as np
 
 from untrain.data.arrays import scalars, stacked, to_array, without_torch
 from untrain.data.columns import Columns
-from untrain.data.examples import Array
-from untrain.data.images import SUFFIXES, Pictures, Transformed, can_be_opened, is_picture
+from untrain.data.examples import Array, Inputs
+from untrain.data.images import SUFFIXES, Pictures, can_be_opened, is_picture
 from untrain.data.selection import DEFAULT, SPECIAL, Selection, is_index
 from untrain.errors import InputError
 
@@ -57,16 +57,14 @@ class Table:
         indices = self._indices(label, selection)
         index = scalars(self.columns[indices[0]], "the index") if indices and self.index is None else self.index
         group = selection.group or "group"
-        inputs = self._inputs(self.input_columns(selection), selection)
-        if selection.transform is not None:
-            inputs = Transformed(inputs, selection.transform, self.source)
-        return Columns(
-            inputs,
+        columns = Columns(
+            self._inputs(self.input_columns(selection), selection),
             scalars(self.columns[label], f"column {label!r}"),
             scalars(self.columns["id"], "column 'id'") if "id" in self.columns else index,
             scalars(self.columns[group], f"column {group!r}") if group in self.columns else None,
             self.class_names.get(label),
         )
+        return columns.transformed(selection.transform, self.source)
 
     def input_columns(self, selection: Selection = DEFAULT) -> list[str]:
         """The columns that inputs are made of."""
@@ -80,7 +78,7 @@ class Table:
         used = (label, *selection.inputs)
         return [name for name, cells in self.columns.items() if name not in used and is_index(name, _listed(cells))]
 
-    def _inputs(self, names: list[str], selection: Selection) -> Any:  # noqa: ANN401 (one array, named ones, or cells)
+    def _inputs(self, names: list[str], selection: Selection) -> Inputs | Pictures:
         first = {name: next((cell for cell in self.columns[name] if cell is not None), None) for name in names}
         pictures = [name for name in names if self._is_picture(first[name])]
         if len(pictures) > 1 and not selection.inputs:

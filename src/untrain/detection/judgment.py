@@ -29,6 +29,7 @@ from untrain.detection.linear import (
     nearest_components,
     neighbor_votes,
     principal_components,
+    well_conditioned,
 )
 from untrain.detection.noise_transition import Posterior, fit_posterior
 from untrain.errors import UndecidableError
@@ -99,6 +100,7 @@ def judge_features(
     folds = assign_folds(labels, classes, generator)
     components = principal_components(features)
     neighbors, distances = nearest_components(components, NEIGHBORS)
+    components = well_conditioned(components)
     log_p = held_out_log_p(components, labels, classes, folds)
     given = neighbor_votes(np.eye(classes)[labels], neighbors, labels)
     first = (np.exp(log_p) + given) / 2

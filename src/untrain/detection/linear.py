@@ -44,7 +44,7 @@ def assign_folds(labels: Labels, classes: int, generator: np.random.Generator) -
 
 
 def principal_components(features: npt.NDArray[np.floating], most: int = _HEAD_COMPONENTS) -> Array:
-    """Principal components of features, each with variance about one, the largest first.
+    """Principal components of features, the largest first.
 
     Columns of a table are standardized before, as they may have any scale; entries of an image are centered alone.
 
@@ -77,10 +77,14 @@ def principal_components(features: npt.NDArray[np.floating], most: int = _HEAD_C
     columns = _narrowed(columns)
     values, vectors = np.linalg.eigh(columns.T @ columns / len(columns))
     values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
-    real = values > 1e-6 * values[0]
+    return np.asarray(columns @ vectors[:, values > 1e-6 * values[0]], dtype=np.float32)
+
+
+def well_conditioned(components: Array) -> Array:
+    """Components `[n, k]` with variance about one, as linear heads are fitted to."""
+    variance = np.mean(np.square(components), axis=0, dtype=np.float64)
     # A tenth of the mean variance keeps components that are mostly noise from counting as much as the others.
-    scales = np.sqrt(values[real] + 0.1 * values[real].mean())
-    return np.asarray(columns @ (vectors[:, real] / scales), dtype=np.float32)
+    return np.asarray(components / np.sqrt(variance + 0.1 * variance.mean()), dtype=np.float32)
 
 
 def _narrowed(columns: Array) -> Array:

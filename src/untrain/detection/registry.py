@@ -1,6 +1,6 @@
 """Scorers by name. A scorer is an entry point in the group `untrain.scorers`."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from untrain.core.registry import Registry
 from untrain.detection.base import Scorer
@@ -9,7 +9,7 @@ SCORERS = Registry("untrain.scorers", Scorer, "scorer", "score")  # type: ignore
 """All installed scorers."""
 
 
-def build_scorer(spec: str, *, settings: dict[str, Any] | None = None) -> Scorer:
+def build_scorer(spec: str, *, settings: Mapping[str, object] | None = None) -> Scorer:
     """Build a scorer from `name` or `name:preset`; see `untrain.build_method`.
 
     >>> build_scorer("neighbours").neighbors

@@ -79,7 +79,11 @@ class Experiment(BaseExperiment, frozen=True, kw_only=True, tag="comparison"):
     """A comparison of unlearning methods by the competition's score.
 
     Attributes:
-        forget: forget settings: a ratio, `groups:COUNT`, `groups:RATIO` or `ids:FILE` each.
+        forget: forget settings, as `untrain.data.forget_by` takes them: a ratio, `groups:COUNT`, `groups:RATIO`,
+            `ids:FILE`, `class:NAME`, `subject:NAME`, `highest-loss:RATIO`, `lowest-loss:RATIO` or
+            `most-memorized:RATIO` each.
+        rankers: number of further models, none of which is compared, whose losses or memorization rank the examples
+            where a forget setting asks for it.
         methods: methods to compare, each `name` or `name:preset`; retraining is always added as the reference.
         preset: preset of a bare method name, where the method has it; None for the defaults.
         settings: fields of a method, by its name in `methods`, applied after the preset.
@@ -90,6 +94,7 @@ class Experiment(BaseExperiment, frozen=True, kw_only=True, tag="comparison"):
     """
 
     forget: Annotated[tuple[float | str, ...], msgspec.Meta(min_length=1)] = (0.005, 0.02)
+    rankers: Annotated[int, msgspec.Meta(ge=2, multiple_of=2)] = 16
     methods: tuple[str, ...]
     preset: str | None = None
     settings: Settings = {}

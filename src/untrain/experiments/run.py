@@ -81,7 +81,7 @@ def run_experiment(
     with _locked(directory):
         _configure(work)
         try:
-            _do_missing(work, workers, progress)
+            _do_all(work, workers, progress)
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 f"Stopped. Finished jobs are kept in {directory}: run the same command again to continue"
@@ -152,21 +152,34 @@ def _with_measured(experiment: BaseExperiment, stored: BaseExperiment) -> BaseEx
     return experiment
 
 
-def _do_missing(work: SomeWork, workers: int, progress: Callable[[Progress], None]) -> None:
-    jobs = work.jobs()
-    missing = [job for job in jobs if not work.done(job)]
-    clock = _Clock(workers, missing)
+def _do_all(work: SomeWork, workers: int, progress: Callable[[Progress], None]) -> None:
+    """Do what is missing, and then what follows from its results, if anything."""
+    missing = _missing(work)
+    while True:
+        _do(work, missing, workers, progress)
+        if not (missing := _missing(work)):
+            return
+
+
+def _missing(work: SomeWork) -> list[list[Job]]:
+    """The jobs of each stage that are not done."""
+    return [stage for jobs in work.stages() if (stage := [job for job in jobs if not work.done(job)])]
+
+
+def _do(work: SomeWork, stages: list[list[Job]], workers: int, progress: Callable[[Progress], None]) -> None:
+    total = len(work.jobs())
+    clock = _Clock(workers, list(itertools.chain.from_iterable(stages)))
 
     def report(doing: str) -> None:
-        progress(Progress(len(jobs) - len(clock.left), len(jobs), clock.seconds_left(), doing))
+        progress(Progress(total - len(clock.left), total, clock.seconds_left(), doing))
 
     def finished(job: Job) -> None:
         clock.finish(job)
         report(job.title)
 
     report("starting")
-    for stage in sorted({job.stage for job in missing}):
-        do_jobs(work, [job for job in missing if job.stage == stage], workers, finished)
+    for jobs in stages:
+        do_jobs(work, jobs, workers, finished)
 
 
 class _Clock:

@@ -2,11 +2,12 @@
 
 import abc
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,20 +22,18 @@ from untrain.experiments.config import BaseExperiment, parse, read_text
 from untrain.models import Factory, factory
 
 
-class Job(Protocol):
+class Job(abc.ABC):
     """A part of an experiment: one file when it is done."""
 
     @property
-    def stage(self) -> int:
-        """Jobs of a stage need the files of earlier stages only."""
+    @abc.abstractmethod
+    def title(self) -> str:
+        """The job, in words."""
 
     @property
     def pace(self) -> str:
-        """Jobs with the same pace take about the same time."""
-
-    @property
-    def title(self) -> str:
-        """The job, in words."""
+        """Jobs with the same pace take about the same time; by default, all jobs of a type."""
+        return type(self).__name__
 
 
 E = TypeVar("E", bound=BaseExperiment)
@@ -73,8 +72,15 @@ class Work(abc.ABC, Generic[E, J]):
         return cls(cast("E", parse(read_text(path), str(path)).resolved()), directory, data_dir, device)
 
     @abc.abstractmethod
+    def stages(self) -> list[list[J]]:
+        """Every job known so far; those of a stage need only files of earlier stages. More may follow from the results.
+
+        The order within a stage is one from which the time left can be estimated.
+        """
+
     def jobs(self) -> list[J]:
-        """Every job, in an order from which the time left can be estimated."""
+        """The jobs of all stages."""
+        return list(itertools.chain.from_iterable(self.stages()))
 
     @abc.abstractmethod
     def path(self, job: J) -> Path:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from untrain.methods.base import Method, Request, looked_up
+from untrain.methods.base import Method, Request
 from untrain.methods.targets import divergence
 from untrain.population import Adam, Batch, Population, Recipe
 from untrain.population.recipe import Positive
@@ -39,15 +39,14 @@ class BadTeacher(Method, frozen=True, tag="bad-teacher"):
         forgotten, retained = len(request.forget), len(request.retain)
         teachers = torch.cat([models.fresh().logits(request.forget), models.logits(request.retain)], dim=1)
 
-        def loss(batch: Batch) -> Tensor:
-            nats = divergence(looked_up(teachers, batch), batch.logits, self.temperature)
-            return nats.mean(1) / batch.logits.shape[-1]
-
         def learned(index: int) -> list[int]:
             drawn = models.streams.generator("retained", index).permutation(retained)[: int(self.share * retained)]
             return [*range(forgotten), *(forgotten + drawn)]
 
         subsets = np.array([learned(index) for index in models.indices])
-        training = models.training(self.recipe, loss=loss, purpose="imitate")
-        training.run(request.training_set, validation=request.validation, subsets=subsets)
+        training = models.training(self.recipe, loss=self._loss, purpose="imitate")
+        training.run(request.training_set, validation=request.validation, subsets=subsets, targets=teachers)
         return models
+
+    def _loss(self, batch: Batch) -> Tensor:
+        return divergence(batch.targets, batch.logits, self.temperature).mean(1) / batch.logits.shape[-1]

@@ -3,8 +3,9 @@
 import abc
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from untrain.data import Examples
 from untrain.data.splits import ForgetSplit
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.weights import Tensors
-from untrain.population import Batch, Population, Recipe
+from untrain.population import Population, Recipe
 from untrain.population.engine import last_linear
 
 
@@ -56,7 +57,7 @@ class Request:
 MOST_EPOCHS = 30
 """Of a training on the retain set that ends when accuracy has converged."""
 
-STUDY: dict[str, Any] = {"epochs": MOST_EPOCHS, "schedule": {"name": "constant"}, "until_converged": {}}
+STUDY: dict[str, object] = {"epochs": MOST_EPOCHS, "schedule": {"name": "constant"}, "until_converged": {}}
 """A recipe on the retain set as in the study: it ends when accuracy has converged. The learning rate does not fall, as
 the end is not known beforehand."""
 
@@ -77,7 +78,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             `check_method` tests it.
     """
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     reads_forget: ClassVar[bool] = False
     title: ClassVar[str] = ""
     needs_convolutions: ClassVar[bool] = False
@@ -106,9 +107,9 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Why models of an exact method have forgotten by construction; it continues a sentence about the method."""
         return "trains a new model on the retained examples alone"
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """What a record says of the hyper-parameters."""
-        fields: dict[str, Any] = msgspec.to_builtins(self)
+        fields: dict[str, object] = msgspec.to_builtins(self)
         return fields
 
     def passes(self, recipe: Recipe) -> float | None:
@@ -198,11 +199,6 @@ def reset(models: Population, weight: str, purpose: str, rows: Tensor | slice = 
             tensor = models.tensors[name]
             fresh = (2 * models.uniform(f"{purpose}/{name}", tensor.shape[1:]) - 1) * bound
             tensor[rows] = fresh[rows]
-
-
-def looked_up(targets: Tensor, batch: Batch) -> Tensor:
-    """Of targets `[N, n, C]` for all models and examples, those of a batch `[K, B, C]`."""
-    return targets[batch.models].take_along_dim(batch.positions[..., None], dim=1)
 
 
 def check_turns(method: str, retain: Recipe, forget: Recipe) -> None:

@@ -46,22 +46,23 @@ class ConvNoise(Method, frozen=True, tag="conv-noise"):
         labels = torch.from_numpy(request.retain.labels)
         weights = torch.full((len(request.retain.classes),), self.minority_weight, dtype=models.dtype)
         weights[labels.mode().values] = 1.0
-        weights = weights.to(models.device)
-
-        def loss(batch: Batch) -> Tensor:
-            return cross_entropy(batch) * weights[batch.labels].mean(1)
-
-        training = models.training(self.recipe, loss=loss, purpose="finetune")
+        of_examples = weights[labels].to(models.device).expand(len(models), -1)
+        training = models.training(self.recipe, loss=_weighted, purpose="finetune")
         self.confuse(models, self.noise, "confuse")
-        training.run(request.retain, epochs=self.recipe.epochs - 1, validation=request.validation)
+        training.run(request.retain, epochs=self.recipe.epochs - 1, validation=request.validation, targets=of_examples)
         self.confuse(models, self.late_noise, "confuse again")
         if self.recipe.until_converged is not UNSET:
             last = replace(self.recipe, epochs=1, until_converged=UNSET)
-            training = models.training(last, loss=loss, purpose="finetune again")
-        training.run(request.retain, epochs=1, validation=request.validation)
+            training = models.training(last, loss=_weighted, purpose="finetune again")
+        training.run(request.retain, epochs=1, validation=request.validation, targets=of_examples)
         return models
 
     def confuse(self, models: Population, deviation: float, purpose: str) -> None:
         """Add normal noise of this standard deviation to the first convolution's kernel."""
         kernel = next(iter(convolutions(models, "conv-noise").values()))
         kernel.add_(models.normal(purpose, kernel.shape[1:]) * deviation)
+
+
+def _weighted(batch: Batch) -> Tensor:
+    """Cross-entropy times the mean weight of the examples, `[K]`."""
+    return cross_entropy(batch) * batch.targets.mean(1)

@@ -30,15 +30,18 @@ class L1Sparse(Method, frozen=True, tag="l1-sparse"):
     recipe: Recipe = Recipe(optimizer=SGD(lr=1e-2, momentum=0.9, weight_decay=5e-4), epochs=10, batch_size=256)
 
     def forget(self, models: Population, request: Request) -> Population:
-        epochs = self.recipe.epochs
-
-        def loss(batch: Batch) -> Tensor:
-            return cross_entropy(batch) + self.alpha * (1 - training.epoch / epochs) * _l1(batch)
-
-        training = models.training(self.recipe, loss=loss, purpose="finetune")
+        epochs, shape = self.recipe.epochs, (len(models), len(request.retain))
+        training = models.training(self.recipe, loss=_penalized, purpose="finetune")
         while training.epoch < epochs:
-            training.run(request.retain, epochs=min(1, epochs - training.epoch), validation=request.validation)
+            left = epochs - training.epoch
+            factors = torch.full(shape, self.alpha * left / epochs, dtype=models.dtype, device=models.device)
+            training.run(request.retain, epochs=min(1, left), validation=request.validation, targets=factors)
         return models
+
+
+def _penalized(batch: Batch) -> Tensor:
+    """Cross-entropy and the penalty of each model `[K]`, with the present factor of the penalty as targets."""
+    return cross_entropy(batch) + batch.targets[:, 0] * _l1(batch)
 
 
 def _l1(batch: Batch) -> Tensor:

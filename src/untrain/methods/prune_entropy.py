@@ -39,19 +39,19 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
     recipe: Recipe = Recipe(optimizer=SGD(lr=5e-4, momentum=0.9, weight_decay=5e-4), epochs=3.2, class_balance=0.1)
 
     def forget(self, models: Population, request: Request) -> Population:
-        target = entropy(models.logits(request.retain))  # [N, n]
-
-        def loss(batch: Batch) -> Tensor:
-            wanted = target[batch.models].gather(1, batch.positions)
-            return cross_entropy(batch) + self.entropy_weight * (entropy(batch.logits) - wanted).square().mean(1)
-
+        wanted = entropy(models.logits(request.retain))  # [N, n]
         self.prune(models)
-        models.training(self.recipe, loss=loss, purpose="finetune").run(request.retain, validation=request.validation)
+        training = models.training(self.recipe, loss=self._loss, purpose="finetune")
+        training.run(request.retain, validation=request.validation, targets=wanted)
         fixed = frozen(models)
         for name, tensor in models.tensors.items():
             if tensor.is_floating_point() and name not in fixed:
                 tensor.copy_(tensor.half())
         return models
+
+    def _loss(self, batch: Batch) -> Tensor:
+        apart = entropy(batch.logits) - batch.targets
+        return cross_entropy(batch) + self.entropy_weight * apart.square().mean(1)
 
     def prune(self, models: Population) -> None:
         """Re-initialize each model's smallest weights, uniform within `1 / sqrt(fan_in)`; biases become 0."""

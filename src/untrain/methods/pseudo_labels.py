@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from untrain.methods.base import Method, Request, convolutions, looked_up
+from untrain.methods.base import Method, Request, convolutions
 from untrain.methods.transpose import Transpose
 from untrain.population import Batch, Population, Recipe
 
@@ -54,15 +54,9 @@ class PseudoLabels(Method, frozen=True, tag="pseudo-labels"):
         after = unlearned.logits(request.forget).softmax(-1)
         labels = F.one_hot(torch.from_numpy(request.retain.labels), before.shape[-1]).to(after)
         targets = torch.cat([after, labels.expand(len(models), -1, -1)], dim=1)
-
-        def loss(batch: Batch) -> Tensor:
-            wanted = looked_up(targets, batch)
-            weighted = wanted if batch.class_weights is None else wanted * batch.class_weights[:, None]
-            return -(weighted * batch.logits.log_softmax(-1)).sum((1, 2)) / weighted.sum((1, 2))
-
-        training = models.training(self.recipe, loss=loss, purpose="pseudo-labels")
+        training = models.training(self.recipe, loss=_soft_cross_entropy, purpose="pseudo-labels")
         subsets = self.subsets(models, before, after, len(request.retain))
-        training.run(request.training_set, validation=request.validation, subsets=subsets)
+        training.run(request.training_set, validation=request.validation, subsets=subsets, targets=targets)
         return models
 
     def subsets(self, models: Population, before: Tensor, after: Tensor, retained: int) -> npt.NDArray[np.intp]:
@@ -80,3 +74,10 @@ class PseudoLabels(Method, frozen=True, tag="pseudo-labels"):
         instead = np.stack([generator.integers(count, count + retained, size=count) for generator in generators])
         kept = np.broadcast_to(np.arange(count, count + retained), (len(models), retained))
         return np.concatenate([np.where(changed, np.arange(count), instead), kept], axis=1)
+
+
+def _soft_cross_entropy(batch: Batch) -> Tensor:
+    """Of whole predictions as labels, the weighted mean of each model `[K]`."""
+    weights = batch.class_weights
+    weighted = batch.targets if weights is None else batch.targets * weights[:, None]
+    return -(weighted * batch.logits.log_softmax(-1)).sum((1, 2)) / weighted.sum((1, 2))

@@ -31,6 +31,6 @@ class RandomLabels(Method, frozen=True, tag="random-labels"):
     def forget(self, models: Population, request: Request) -> Population:
         drawn = drawn_labels(models, request.forget, "labels", wrong=True)
         labels = torch.cat([drawn, models.resident(request.retain)[1].expand(len(models), -1)], dim=1)
-        training = models.training(self.recipe, loss=relabeled(labels), purpose="finetune")
-        training.run(request.training_set, validation=request.validation)
+        training = models.training(self.recipe, loss=relabeled, purpose="finetune")
+        training.run(request.training_set, validation=request.validation, targets=labels)
         return models

@@ -1,6 +1,6 @@
 """Methods by name. A method is an entry point in the group `untrain.methods`."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from untrain.core.registry import Registry
 from untrain.methods.base import Method
@@ -14,7 +14,7 @@ def method_names() -> list[str]:
     return METHODS.names()
 
 
-def build_method(spec: str, *, preset: str | None = None, settings: dict[str, Any] | None = None) -> Method:
+def build_method(spec: str, *, preset: str | None = None, settings: Mapping[str, object] | None = None) -> Method:
     """Build a method from `name` or `name:preset`.
 
     Args:

@@ -29,7 +29,7 @@ from torch import Tensor
 from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
-from untrain.methods.base import Method, Request, convolutions, looked_up, reset
+from untrain.methods.base import Method, Request, convolutions, reset
 from untrain.population import SGD, Batch, EpochFactors, Population, Recipe
 from untrain.population.recipe import Count, NotNegative
 
@@ -63,17 +63,12 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
 
     def forget(self, models: Population, request: Request) -> Population:
         original = models.clone()
-
-        def loss(batch: Batch) -> Tensor:
-            return (batch.logits - looked_up(wanted, batch)).square().mean((1, 2))
-
-        training = models.training(self.recipe, loss=loss, purpose="match")
+        training = models.training(self.recipe, loss=_distance, purpose="match")
         for cycle, epochs in enumerate(self.cycles):
             self.reinitialize(models, cycle)
             for _ in range(epochs):
                 seen = self.noisy(request.retain, models.streams, training.epoch)
-                wanted = original.logits(seen)
-                training.run(seen, epochs=1, validation=request.validation)
+                training.run(seen, epochs=1, validation=request.validation, targets=original.logits(seen))
         return models
 
     def reinitialize(self, models: Population, cycle: int) -> None:
@@ -97,3 +92,8 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
         inputs = examples.array
         noise = streams.generator("noise", epoch).standard_normal(inputs.shape, dtype=np.float32)
         return dataclasses.replace(examples, inputs=inputs + np.float32(self.noise) * noise)
+
+
+def _distance(batch: Batch) -> Tensor:
+    """Mean squared distance of the logits from the original's, of each model `[K]`."""
+    return (batch.logits - batch.targets).square().mean((1, 2))

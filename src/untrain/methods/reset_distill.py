@@ -19,7 +19,7 @@ The preset `small`, for small data, has the learning rates that `benchmarks/tune
 from torch import Tensor, nn
 
 from untrain.errors import InputError
-from untrain.methods.base import Method, Request, looked_up, output_layer, reset, trainable_weights
+from untrain.methods.base import Method, Request, output_layer, reset, trainable_weights
 from untrain.methods.prune_entropy import entropy
 from untrain.methods.targets import divergence
 from untrain.population import SGD, Batch, Cosine, Population, Recipe, cross_entropy
@@ -44,21 +44,20 @@ class ResetDistill(Method, frozen=True, tag="reset-distill"):
         if request.validation is None or not len(request.validation):
             raise InputError("reset-distill begins on validation examples, and there are none: pass validation=")
         unseen, retained = models.logits(request.validation), models.logits(request.retain)
-
-        def warm_up_loss(batch: Batch) -> Tensor:
-            return divergence(looked_up(unseen, batch), batch.logits, self.temperature).mean(1)
-
-        def loss(batch: Batch) -> Tensor:
-            teacher = looked_up(retained, batch)
-            apart = divergence(teacher, batch.logits, self.temperature)
-            soft_cross_entropy = apart + entropy(teacher / self.temperature)
-            return cross_entropy(batch) + (soft_cross_entropy + apart).mean(1)
-
         self.reset(models, request)
-        warm_up = models.training(self.warm_up, loss=warm_up_loss, purpose="warm up")
-        warm_up.run(request.validation, validation=request.validation)
-        models.training(self.recipe, loss=loss, purpose="finetune").run(request.retain, validation=request.validation)
+        warm_up = models.training(self.warm_up, loss=self._distance, purpose="warm up")
+        warm_up.run(request.validation, validation=request.validation, targets=unseen)
+        training = models.training(self.recipe, loss=self._with_labels, purpose="finetune")
+        training.run(request.retain, validation=request.validation, targets=retained)
         return models
+
+    def _distance(self, batch: Batch) -> Tensor:
+        return divergence(batch.targets, batch.logits, self.temperature).mean(1)
+
+    def _with_labels(self, batch: Batch) -> Tensor:
+        apart = divergence(batch.targets, batch.logits, self.temperature)
+        soft_cross_entropy = apart + entropy(batch.targets / self.temperature)
+        return cross_entropy(batch) + (soft_cross_entropy + apart).mean(1)
 
     def reset(self, models: Population, request: Request) -> None:
         """Re-initialize the first and the last layer, once if they are the same."""

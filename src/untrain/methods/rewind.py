@@ -12,7 +12,7 @@ stands. The optimizer begins anew, since a state dict holds no momentum.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -53,7 +53,7 @@ class Rewind(Method, frozen=True, tag="rewind"):
     def construction(self) -> str:
         return "continues a checkpoint that, as declared, never saw the forgotten examples, on the retained ones alone"
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Epoch and declaration, and a digest of the checkpoint instead of its path."""
         checkpoint = self._required()
         return {

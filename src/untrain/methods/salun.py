@@ -45,12 +45,12 @@ class SalUn(Method, frozen=True, tag="salun"):
 
     def forget(self, models: Population, request: Request) -> Population:
         masks = self.masks(models, request)
-        relabel = models.training(self.relabel, purpose="relabel", masks=masks)
+        relabel = models.training(self.relabel, loss=relabeled, purpose="relabel", masks=masks)
         repair = models.training(self.repair, purpose="repair", masks=masks)
         for epoch in range(round(self.repair.epochs)):
             if epoch < self.relabel.epochs:
-                relabel.loss = relabeled(drawn_labels(models, request.forget, f"labels/{epoch}", wrong=False))
-                relabel.run(request.forget, epochs=1)
+                labels = drawn_labels(models, request.forget, f"labels/{epoch}", wrong=False)
+                relabel.run(request.forget, epochs=1, targets=labels)
             repair.run(request.retain, epochs=1, validation=request.validation)
         return models
 

@@ -19,7 +19,7 @@ less than a point; the published one moves so little in so few steps that with b
 
 from torch import Tensor
 
-from untrain.methods.base import Method, Request, check_turns, looked_up
+from untrain.methods.base import Method, Request, check_turns
 from untrain.methods.targets import divergence
 from untrain.population import SGD, Batch, Population, Recipe, cross_entropy
 from untrain.population.recipe import NotNegative, Positive
@@ -59,22 +59,21 @@ class Scrub(Method, frozen=True, tag="scrub"):
 
     def forget(self, models: Population, request: Request) -> Population:
         forgotten, retained = models.logits(request.forget), models.logits(request.retain)
-
-        def away(batch: Batch) -> Tensor:
-            return -self._distance(forgotten, batch)
-
-        def toward(batch: Batch) -> Tensor:
-            return self.gamma * cross_entropy(batch) + self.alpha * self._distance(retained, batch)
-
-        leave = models.training(self.leave, loss=away, purpose="leave")
-        follow = models.training(self.follow, loss=toward, purpose="follow")
+        leave = models.training(self.leave, loss=self._away, purpose="leave")
+        follow = models.training(self.follow, loss=self._toward, purpose="follow")
         for epoch in range(round(self.follow.epochs)):
             if epoch < self.leave.epochs:
-                leave.run(request.forget, epochs=1)
-            follow.run(request.retain, epochs=1, validation=request.validation)
+                leave.run(request.forget, epochs=1, targets=forgotten)
+            follow.run(request.retain, epochs=1, validation=request.validation, targets=retained)
         return models
 
-    def _distance(self, teacher: Tensor, batch: Batch) -> Tensor:
-        """From the teacher's logits `[N, n, C]`, the mean over the examples of each model `[K]`."""
-        nats = divergence(looked_up(teacher, batch), batch.logits, self.temperature)
+    def _away(self, batch: Batch) -> Tensor:
+        return -self._distance(batch)
+
+    def _toward(self, batch: Batch) -> Tensor:
+        return self.gamma * cross_entropy(batch) + self.alpha * self._distance(batch)
+
+    def _distance(self, batch: Batch) -> Tensor:
+        """From the teacher's logits, the mean over the examples of each model `[K]`."""
+        nats = divergence(batch.targets, batch.logits, self.temperature)
         return self.temperature**2 * nats.mean(1)

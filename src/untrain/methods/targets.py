@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from untrain.data import Examples
-from untrain.population import Loss, Population, cross_entropy
+from untrain.population import Batch, Population, cross_entropy
 
 
 def drawn_labels(models: Population, examples: Examples, purpose: str, *, wrong: bool) -> Tensor:
@@ -27,9 +27,9 @@ def drawn_labels(models: Population, examples: Examples, purpose: str, *, wrong:
     return (models.resident(examples)[1] + torch.from_numpy(np.stack(shifts)).to(models.device)) % classes
 
 
-def relabeled(labels: Tensor) -> Loss:
-    """Cross-entropy with labels `[N, n]` of each model's own, instead of those of the examples."""
-    return lambda batch: cross_entropy(replace(batch, labels=labels[batch.models].gather(1, batch.positions)))
+def relabeled(batch: Batch) -> Tensor:
+    """Cross-entropy of each model `[K]` with the targets of the run, its own labels, instead of those given."""
+    return cross_entropy(replace(batch, labels=batch.targets))
 
 
 def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:

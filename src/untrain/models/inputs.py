@@ -1,7 +1,6 @@
 """What a module takes: one tensor, or tensors by name that are indexed and copied together."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +24,7 @@ class NamedTensors:
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
 
-    def __getitem__(self, rows: Any) -> "NamedTensors":  # noqa: ANN401 (whatever a tensor is indexed by)
+    def __getitem__(self, rows: Tensor | slice | int | None) -> "NamedTensors":
         return self.map(lambda tensor: tensor[rows])
 
     @property

@@ -1,7 +1,7 @@
 """A person's own module: which kinds are taken, how one is copied, and the one way in which it is called."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -121,11 +121,11 @@ class _Detaching(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        function: Callable[..., Any],
-        types: Any,  # noqa: ANN401
+        function: Callable[..., object],
+        types: Collection[type],
         args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         try:
             return function(*args, **(kwargs or {}))
         except RuntimeError:

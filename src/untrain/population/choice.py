@@ -1,12 +1,18 @@
 """Which engine a GPU trains fastest with: whole steps are measured, the optimizer included.
 
+Measured are steps without a graph, one slot, as many slots as there are models (eight at most), the same with the
+channels innermost, and sixteen slots in the better of both layouts; where nothing is convolved, also vectorized models.
+What needs more memory must be clearly faster. Compiled slots and bfloat16 compute other numbers: they are used where
+they are asked for, and not measured.
+
 A CPU is measured by `engine.choose_engine`.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+import msgspec
 import torch
 from torch import nn
 
@@ -16,12 +22,12 @@ from untrain.models.weights import Tensors
 from untrain.population.engine import WIDTHS, Chunk, Engine, why_not_vectorized
 from untrain.population.loss import cross_entropy
 from untrain.population.recipe import Adam, Recipe
-from untrain.population.slots import Course, Epoch, Slot
+from untrain.population.slots import Course, Epoch, Kind, Slot
 
 logger = logging.getLogger("untrain")
 
-SLOTS = (1, 8, 16)
-_STEPS, _SECONDS = 64, 1.0
+_SLOTS, _MORE_SLOTS = 8, 16
+_STEPS, _SECONDS = 64, 0.3
 """Steps that a slot takes at a stretch, and about how long a candidate is measured."""
 
 _CLEARLY = 0.95
@@ -39,21 +45,39 @@ def choose_on_gpu(
         inputs: examples `[n, ...]` of the data that will be trained on.
         batch_size: of that training.
 
-    Cost: some seconds for each candidate.
+    Returns:
+        The engine, whose `reason` tells every figure.
+
+    Cost: about a second for each candidate.
     """
-    count = len(next(iter(tensors.values())))
+    count, images = len(next(iter(tensors.values()))), len(inputs.shape) == 4
     best, least, figures = Engine(slots=0), float("inf"), []
-    for engine in _candidates(module, tensors, inputs, count):
-        try:
-            seconds = step_seconds(engine, module, tensors, inputs, batch_size)
-        except (RuntimeError, ValueError) as error:  # too little memory, or a layer that does not like it
-            figures.append(f"{_words(engine)} failed: {first_line(error)}")
-            continue
-        figures.append(f"{_words(engine)} {1e6 * seconds:.0f}")
-        if seconds < _CLEARLY * least:
-            best, least = engine, seconds
+
+    def measure(*engines: Engine) -> None:
+        nonlocal best, least
+        for engine in engines:
+            try:
+                seconds = step_seconds(engine, module, tensors, inputs, batch_size)
+            except (RuntimeError, ValueError) as error:  # too little memory, or a layer that does not like it
+                figures.append(f"{_words(engine)} failed: {first_line(error)}")
+                continue
+            figures.append(f"{_words(engine)} {1e6 * seconds:.0f}")
+            if seconds < _CLEARLY * least:
+                best, least = engine, seconds
+
+    slots = dict.fromkeys((0, 1, min(_SLOTS, count)))
+    measure(*(Engine(slots=number) for number in slots))
+    if images:
+        measure(Engine(slots=min(_SLOTS, count), channels_last=True))
+    if best.slots == _SLOTS < count:
+        measure(msgspec.structs.replace(best, slots=min(_MORE_SLOTS, count)))
+    if not images and count > 1:  # convolutions of stacked models become grouped ones, which are slow in training
+        if why := why_not_vectorized(module(0), tensors, inputs[:8]):
+            logger.warning("models are not vectorized: %s", why)
+        else:
+            measure(*(Engine(width) for width in dict.fromkeys(min(width, count) for width in WIDTHS)))
     reason = f"measured; microseconds for a step of one model: {', '.join(figures)}"
-    return Engine(best.width, best.channels_last, best.slots, reason=reason)
+    return msgspec.structs.replace(best, reason=f"{reason}; compiled and bfloat16 only if asked for")
 
 
 def _words(engine: Engine) -> str:
@@ -61,24 +85,6 @@ def _words(engine: Engine) -> str:
     if engine.width > 1:
         return f"width {engine.width}"
     return (f"{engine.slots} slots" if engine.slots else "eager") + layout
-
-
-def _candidates(
-    module: Callable[[int], nn.Module], tensors: Tensors, inputs: InputTensors, count: int
-) -> Iterator[Engine]:
-    """Engines worth measuring, those that need the least memory first."""
-    images = len(inputs.shape) == 4
-    yield Engine(slots=0)
-    for slots in dict.fromkeys(min(slots, count) for slots in SLOTS):
-        for channels_last in (False, True) if images else (False,):
-            yield Engine(1, channels_last, slots)
-    if images or count == 1:  # convolutions of stacked models become grouped ones, which are slow in training
-        return
-    if why := why_not_vectorized(module(0), tensors, inputs[:8]):
-        logger.warning("models are computed one by one, since they cannot be vectorized: %s", why)
-        return
-    for width in dict.fromkeys(min(width, count) for width in WIDTHS):
-        yield Engine(width)
 
 
 def step_seconds(
@@ -120,12 +126,16 @@ def _slots(
     labels = torch.zeros(len(inputs), dtype=torch.long, device=inputs.device)
     course = Course(inputs, labels, None, bounds, [], cross_entropy, weighted=False)
     epoch = Epoch(order, None, [1e-5] * _STEPS, None)
-    slots = [Slot(module(row), _RECIPE, engine, {}) for row in range(engine.slots)]
+    dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
+    kind = Kind.of(inputs.device, dtype, _RECIPE.optimizer, engine, {})
+    slots = [Slot(module(row), kind) for row in range(engine.slots)]
     for row, slot in enumerate(slots):
-        slot.load(row, tensors)
+        slot.load(row, tensors, {}, None)
         slot.begin(course, epoch)
-        reason = slot.why_not(course.sizes(0))
-        if reason := reason or (slot.capture(range(1)) if inputs.device.type == "cuda" else None):
+        reason = slot.why_not(course.sizes(0)) if row == 0 else None
+        if inputs.device.type == "cuda" and not reason:
+            reason = slot.capture(range(1), checked=row > 0)
+        if reason:
             raise RuntimeError(reason)
 
     def steps() -> int:

@@ -20,11 +20,18 @@ class Kept:
 
     def keep(self, which: npt.NDArray[np.bool_]) -> None:
         """Keep the present state of these models `[K]`."""
-        rows = torch.from_numpy(np.flatnonzero(which))
+        if not which.any():
+            return
+        now = {name: tensor[self.chunk.rows] for name, tensor in self.chunk.tensors.items()}
         if not self.state:
-            self.state = {name: tensor[self.chunk.rows].clone() for name, tensor in self.chunk.tensors.items()}
-        for name, tensor in self.chunk.tensors.items():
-            self.state[name][rows] = tensor[self.chunk.rows][rows]
+            self.state = {name: tensor.clone() for name, tensor in now.items()}
+        elif which.all():
+            torch._foreach_copy_(list(self.state.values()), list(now.values()))
+        else:
+            device = next(iter(now.values())).device
+            rows = torch.from_numpy(np.flatnonzero(which)).to(device)
+            for name, tensor in now.items():
+                self.state[name][rows] = tensor[rows]
 
     def restore(self) -> None:
         """Put back what was kept."""
@@ -39,8 +46,9 @@ class Best(Kept):
         super().__init__(chunk)
         self.score = np.full(chunk.size, -np.inf)
 
-    def consider(self, score: Accuracies) -> None:
-        """Keep the present state of those models whose score `[K]` is higher than before."""
+    def consider(self, scores: Accuracies) -> None:
+        """Keep the present state of those models whose score `[1, K]` is higher than before."""
+        score = scores[0]
         better = score > self.score
         self.score[better] = score[better]
         self.keep(better)

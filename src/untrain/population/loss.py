@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from untrain.errors import InputError
 from untrain.models.weights import Tensors
 
 
@@ -21,6 +22,7 @@ class Batch:
         class_weights: `[K, C]` or None, by the recipe's `class_balance`.
         parameters: the trainable tensors of these models `[K, ...]`, by name.
         beside: the batch drawn from a second set, if there is one; its logits have a gradient, too.
+        given: `[K, B, ...]`, the targets that the run was given for these examples and models, or None.
     """
 
     logits: Tensor
@@ -30,10 +32,25 @@ class Batch:
     class_weights: Tensor | None
     parameters: Tensors
     beside: "Batch | None" = None
+    given: Tensor | None = None
+
+    @property
+    def targets(self) -> Tensor:
+        """`[K, B, ...]`, what the run was given for each of these examples and models.
+
+        Raises:
+            InputError: the run was given none.
+        """
+        if self.given is None:
+            raise InputError("The loss needs targets, and the run has none: pass targets= to Training.run.")
+        return self.given
 
 
 Loss = Callable[[Batch], Tensor]
-"""From a batch to one loss for each model, `[K]`."""
+"""From a batch to one loss for each model, `[K]`.
+
+On a GPU the steps of a function without a closure, or of a method of a frozen struct, are captured once for all
+trainings; other losses are captured anew in each run."""
 
 
 def cross_entropy(batch: Batch) -> Tensor:

@@ -17,18 +17,18 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
-from untrain.models.inputs import InputTensors, NamedTensors
+from untrain.models.inputs import InputTensors
 from untrain.models.modules import copied, unwrapped
 from untrain.models.weights import Tensors, check_tensors, state_of
 from untrain.population.ambient import seeded
 from untrain.population.choice import choose_on_gpu
 from untrain.population.engine import Chunk, Engine, attach, choose_engine, last_linear, uses
+from untrain.population.evaluation import bytes_of_example, evaluation_batch
 from untrain.population.loss import Loss, cross_entropy
 from untrain.population.recipe import Recipe
+from untrain.population.residence import Resident, placed, resident
+from untrain.population.slots import Slots
 from untrain.population.training import Training
-
-_EVALUATION_BATCH = 512
-_RESIDENT_SETS = 8
 
 
 class Population:
@@ -47,6 +47,7 @@ class Population:
         recipe: how the models were trained, or None if that is not known; the first `train` sets it.
         epochs_taken: `[N]` epochs until each model had converged, in the latest training by a recipe with
             `until_converged`; None before one.
+        slots: in which a GPU trains these models, and others of the same architecture that were made from them.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Population:
         factory: Factory | None,
         engine: Engine | None = None,
         recipe: Recipe | None = None,
+        slots: Slots | None = None,
     ) -> None:
         self.skeleton, self.tensors, self.streams = skeleton, tensors, streams
         self.indices, self.factory, self.engine, self.recipe = tuple(indices), factory, engine, recipe
         self.epochs_taken: npt.NDArray[np.intp] | None = None
+        self.slots = Slots() if slots is None else slots
         self._single: nn.Module | None = None
-        self._resident: dict[int, tuple[Examples, tuple[InputTensors, Tensor]]] = {}
+        self._example_bytes: int | None = None
 
     # Making, taking apart, putting together
 
@@ -115,21 +118,22 @@ class Population:
     ) -> "Population":
         """Build the models with these indices, one after another."""
         skeleton: nn.Module | None = None
-        tensors: Tensors = {}
+        stacked: Tensors = {}
         for row, index in enumerate(indices):
             with seeded(streams.seed("initialise", index), []):
                 module = factory()
             if not isinstance(module, nn.Module):
                 raise InputError(f"A factory must build a torch module, got {type(module).__name__}.")
             module = unwrapped(module)
-            state = {name: _placed(tensor.detach(), device, dtype) for name, tensor in state_of(module).items()}
+            state = {name: placed(tensor.detach(), tensor.device, dtype) for name, tensor in state_of(module).items()}
             if skeleton is None:
                 skeleton = module
-                tensors = {name: tensor.new_empty(len(indices), *tensor.shape) for name, tensor in state.items()}
+                stacked = {name: tensor.new_empty(len(indices), *tensor.shape) for name, tensor in state.items()}
             for name, tensor in state.items():
-                tensors[name][row] = tensor
+                stacked[name][row] = tensor
+        tensors = {name: tensor.to(device) for name, tensor in stacked.items()}  # in one piece each
         assert skeleton is not None  # noqa: S101 (there is at least one index)
-        return cls(skeleton, tensors, streams, indices, factory, engine, recipe)
+        return cls(skeleton, tensors, streams, indices, factory, engine, recipe, Slots(factory))
 
     @classmethod
     @ordinary
@@ -163,9 +167,9 @@ class Population:
             f"  recipe: {self.recipe or 'none known (not trained here)'}"
         )
 
-    def _with(self, tensors: Tensors, indices: Sequence[int], streams: Streams | None = None) -> "Population":
+    def _with(self, tensors: Tensors, indices: Sequence[int]) -> "Population":
         return Population(
-            self.skeleton, tensors, streams or self.streams, indices, self.factory, self.engine, self.recipe
+            self.skeleton, tensors, self.streams, indices, self.factory, self.engine, self.recipe, self.slots
         )
 
     def clone(self) -> "Population":
@@ -193,15 +197,19 @@ class Population:
         indices = range(first, first + count)
         rows = torch.as_tensor([index % len(self) for index in indices], dtype=torch.long, device=self.device)
         tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
-        return Population(self.skeleton, tensors, streams, indices, self.factory, None, self.recipe)
+        return Population(self.skeleton, tensors, streams, indices, self.factory, None, self.recipe, self.slots)
 
     def with_factory(self, factory: Factory) -> "Population":
         """The same models, for which it is known how to build new ones."""
-        return Population(self.skeleton, self.tensors, self.streams, self.indices, factory, self.engine, self.recipe)
+        models = self._with(self.tensors, self.indices)
+        models.factory = factory
+        return models
 
     def with_recipe(self, recipe: Recipe) -> "Population":
         """The same models, for which it is known how they were trained."""
-        return Population(self.skeleton, self.tensors, self.streams, self.indices, self.factory, self.engine, recipe)
+        models = self._with(self.tensors, self.indices)
+        models.recipe = recipe
+        return models
 
     @staticmethod
     def concatenate(parts: Sequence["Population"]) -> "Population":
@@ -228,9 +236,12 @@ class Population:
         """
         if self.factory is None:
             raise NotSupportedError("New models cannot be built, since the population has no factory: pass factory=")
-        return Population._built(
+        models = Population._built(
             self.factory, self.streams, self.indices, self.device, self.dtype, self.engine, self.recipe
         )
+        if self.slots.factory is self.factory:
+            models.slots = self.slots
+        return models
 
     def module(self, position: int = 0) -> nn.Module:
         """One model as an ordinary module with its own copies of the tensors, in evaluation mode."""
@@ -258,7 +269,7 @@ class Population:
     def to(self, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> "Population":
         """A copy on another device or of another floating-point type."""
         tensors = {
-            name: _placed(tensor.clone(), device or self.device, dtype or self.dtype)
+            name: placed(tensor.clone(), device or self.device, dtype or self.dtype)
             for name, tensor in self.tensors.items()
         }
         return self._with(tensors, self.indices)
@@ -324,7 +335,7 @@ class Population:
 
     def accuracy(self, examples: Examples) -> npt.NDArray[np.float64]:
         """Share of examples that each model classifies rightly, `[N]` in 0..1."""
-        return np.concatenate([self.chunk_accuracy(chunk, examples) for chunk in self.chunks(examples)])
+        return torch.cat([self.chunk_accuracy(chunk, examples) for chunk in self.chunks(examples)]).cpu().numpy()
 
     def confidences(self, examples: Examples) -> npt.NDArray[np.float64]:
         """Logit-scaled confidence of each example's label under each model, `[N, n]`.
@@ -347,29 +358,37 @@ class Population:
         Cost: one forward pass of each model, one after another.
         """
         inputs, _ = self.resident(examples)
-        found = []
+        batch, found = self._evaluation_batch(inputs), []
         for position in range(len(self)):
             module = self.module(position)
             _, layer = last_linear(module, inputs[:4])
             # The last use counts: a layer may be used before the end as well.
-            found.append(torch.cat([used[-1] for used in uses(module, layer, inputs.split(_EVALUATION_BATCH))]))
+            found.append(torch.cat([used[-1] for used in uses(module, layer, inputs.split(batch))]))
         return torch.stack(found)
 
-    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
-        """Accuracy of the models of one chunk, `[K]` in 0..1."""
+    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> Tensor:
+        """Accuracy of the models of one chunk, `[K]` in 0..1, on the device: nothing waits for it."""
         if not len(examples):
-            return np.full(chunk.size, np.nan)
+            return torch.full((chunk.size,), torch.nan, dtype=torch.float64, device=self.device)
         right = self._chunk_logits(chunk, examples).argmax(-1) == self.resident(examples)[1]
-        return right.double().mean(1).cpu().numpy()
+        return right.double().mean(1)
 
     @torch.no_grad()
     def _chunk_logits(self, chunk: Chunk, examples: Examples) -> Tensor:
         inputs, _ = self.resident(examples)
+        batches = inputs.split(self._evaluation_batch(inputs, chunk.size))
         chunk.attach()
         chunk.skeleton.eval()
-        batches = inputs.split(max(64, _EVALUATION_BATCH // chunk.size))
         # A copy, since a layer that works in place would change the examples.
         return torch.cat([chunk.forward(batch.clone(), shared=True) for batch in batches], dim=1)
+
+    def _evaluation_batch(self, inputs: InputTensors, models: int = 1) -> int:
+        """Examples that so many models are evaluated on in one call."""
+        if self._example_bytes is None:
+            module = self._attachable()
+            attach(module, {name: tensor[0] for name, tensor in self.tensors.items()})
+            self._example_bytes = bytes_of_example(module, inputs[:2])
+        return evaluation_batch(models * self._example_bytes, self.device)
 
     # How it is computed
 
@@ -393,23 +412,12 @@ class Population:
             self._single = copied(self.skeleton).to(self.device, self.dtype)
         return self._single
 
-    def resident(self, examples: Examples) -> tuple[InputTensors, Tensor]:
-        """Inputs and labels of `examples` as tensors on the device; the last few sets are kept there.
+    def resident(self, examples: Examples) -> Resident:
+        """Inputs and labels of `examples` as tensors on the device; they are kept there for all populations.
 
         Floating-point inputs and bytes get the type of the models, other integers stay what they are.
         """
-        key = id(examples)
-        if key not in self._resident:
-            while len(self._resident) >= _RESIDENT_SETS:
-                del self._resident[next(iter(self._resident))]
-            tensors = {
-                name: _placed(torch.from_numpy(np.ascontiguousarray(array)), self.device, self.dtype)
-                for name, array in examples.arrays.items()
-            }
-            inputs = tensors[""] if "" in tensors else NamedTensors(tensors)
-            # The examples are kept beside their tensors so that their identity is not given to another object.
-            self._resident[key] = (examples, (inputs, torch.from_numpy(examples.labels).to(self.device)))
-        return self._resident[key][1]
+        return resident(examples, self.device, self.dtype)
 
     # Storing
 
@@ -464,9 +472,8 @@ class Population:
             path,
         )
         tensors = {name: torch.from_numpy(arrays[name]).to(device) for name in state_of(skeleton)}
-        return cls(
-            skeleton, tensors, Streams(saved.root, saved.path), saved.indices, factory, engine, recipe or saved.recipe
-        )
+        streams, recipe = Streams(saved.root, saved.path), recipe or saved.recipe
+        return cls(skeleton, tensors, streams, saved.indices, factory, engine, recipe, Slots(factory))
 
 
 class _Origin(msgspec.Struct):
@@ -476,7 +483,3 @@ class _Origin(msgspec.Struct):
     path: tuple[str, ...]
     indices: tuple[int, ...]
     recipe: Recipe | None = None
-
-
-def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:
-    return tensor.to(device, dtype) if tensor.is_floating_point() or tensor.dtype == torch.uint8 else tensor.to(device)

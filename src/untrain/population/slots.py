@@ -1,35 +1,45 @@
 """Slots: plain modules at fixed addresses, whose training step a GPU captures once and replays.
 
 An eager step of a network on a GPU is bound by launching its kernels. In a slot, parameters, buffers, optimizer state,
-learning rate and the position in the data have fixed addresses. So a whole step (gather, forward, backward, optimizer)
-can be captured in one CUDA graph, and the host only replays it. Several slots run at the same time, each on a stream of
-its own. A model is copied into a slot and out again.
+learning rate, targets and the position in the data have fixed addresses. So a whole step (gather, forward, backward,
+optimizer) can be captured in one CUDA graph, and the host only replays it. Several slots run at the same time, each on
+a stream of its own. A model is copied into a slot and out again.
+
+Slots outlive a training: the next one of the same architecture and optimizer takes them over, and where it also has the
+same data and loss, with the steps that were captured.
 
 On a CPU the same code runs uncaptured.
 """
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from types import FunctionType
+from dataclasses import dataclass, field, replace
+from types import FunctionType, MethodType
 from typing import cast
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
 from untrain.errors import first_line
+from untrain.models import Factory
 from untrain.models.inputs import InputTensors, each_tensor
 from untrain.models.modules import call
 from untrain.models.weights import Tensors, state_of
 from untrain.population.engine import Engine
 from untrain.population.loss import Batch, Loss
-from untrain.population.recipe import Recipe
+from untrain.population.recipe import SGD, Adam, AdamW
+from untrain.population.residence import memory_of
 
 WORTH_CAPTURING = 30
-"""Steps of a run from which on capturing pays: it costs about ten eager steps, and a fifth of a second at most."""
+"""Steps from which on capturing pays: the first slot takes ten eager steps to check it, the others one each."""
 
 _TRIAL_STEPS, _TOLERANCE = 2, 1e-2
 """Steps that a new graph and eager code take from the same state, and by how much of their length they may differ."""
+
+_COURSES, _KINDS, _SHARE = 8, 4, 1 / 2
+"""Courses that a slot keeps; kinds of slots that a CPU keeps; share of a GPU's memory up to which it keeps them."""
 
 Sizes = tuple[int, int]
 """Examples of a step, and of the set beside it (0 without one)."""
@@ -47,6 +57,7 @@ class Course:
         beside_bounds: the same for the second set.
         loss: of a batch.
         weighted: whether there are class weights.
+        targets: shape of the targets of an example, or None.
     """
 
     inputs: InputTensors
@@ -56,6 +67,7 @@ class Course:
     beside_bounds: Sequence[tuple[int, int]]
     loss: Loss
     weighted: bool
+    targets: tuple[int, ...] | None = None
 
     def sizes(self, step: int) -> Sizes:
         """Examples of a step of an epoch."""
@@ -65,16 +77,25 @@ class Course:
         beside_first, beside_last = self.beside_bounds[step % len(self.beside_bounds)]
         return last - first, beside_last - beside_first
 
-    def same_steps(self, other: "Course | None") -> bool:
-        """Whether steps captured for the other course are right for this one.
+    @property
+    def stays(self) -> bool:
+        """Whether the loss computes the same in later runs, and for other models.
 
-        A loss that is a closure or a method may have changed what it refers to, and it may look up values of one model.
+        A function with a closure may have changed what it refers to. A method of a frozen struct has not.
         """
-        return (
-            other is not None
-            and isinstance(self.loss, FunctionType)
-            and self.loss.__closure__ is None
-            and self.loss is other.loss
+        loss = self.loss
+        if isinstance(loss, MethodType):
+            owner = loss.__self__
+            if not isinstance(owner, msgspec.Struct) or not owner.__struct_config__.frozen:
+                return False
+            loss = loss.__func__
+        return isinstance(loss, FunctionType) and loss.__closure__ is None
+
+    def same_steps(self, other: "Course") -> bool:
+        """Whether steps captured for the other course are right for this one."""
+        return self is other or (
+            self.stays
+            and _same_loss(self.loss, other.loss)
             and self.inputs is other.inputs
             and self.labels is other.labels
             and (self.beside is None) == (other.beside is None)
@@ -82,7 +103,14 @@ class Course:
             and list(self.bounds) == list(other.bounds)
             and list(self.beside_bounds) == list(other.beside_bounds)
             and self.weighted == other.weighted
+            and self.targets == other.targets
         )
+
+
+def _same_loss(loss: Loss, other: Loss) -> bool:
+    if isinstance(loss, MethodType) and isinstance(other, MethodType):
+        return loss.__func__ is other.__func__ and loss.__self__ == other.__self__
+    return loss is other
 
 
 @dataclass
@@ -94,12 +122,14 @@ class Epoch:
         beside_order: the same for the second set, or None.
         rates: the learning rate of each step.
         weights: `[K, C]` class weights, or None.
+        targets: `[K, n, ...]` of all examples, or None.
     """
 
     order: Tensor
     beside_order: Tensor | None
     rates: Sequence[float]
     weights: Tensor | None
+    targets: Tensor | None = None
 
 
 @dataclass
@@ -111,7 +141,101 @@ class _Tables:
     starts: Tensor
     beside_starts: Tensor | None
     rates: Tensor
+    ramp: Tensor
     weights: Tensor | None
+    targets: Tensor | None
+
+    def fill(self, epoch: Epoch) -> None:
+        """Copy what was drawn for an epoch."""
+        self.order.copy_(epoch.order)
+        self.rates.copy_(torch.tensor(epoch.rates, dtype=self.rates.dtype))
+        pairs = (
+            (self.beside_order, epoch.beside_order),
+            (self.weights, epoch.weights),
+            (self.targets, epoch.targets),
+        )
+        for table, values in pairs:
+            if table is not None and values is not None:
+                table.copy_(values)
+
+
+@dataclass
+class _Prepared:
+    """What a slot has made for a course: its tables, the steps captured so far, and whether a trial went well."""
+
+    course: Course
+    tables: _Tables
+    graphs: dict[Sizes, torch.cuda.CUDAGraph] = field(default_factory=dict)
+    fits: bool = False
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a slot is made for; trainings of the same kind use the same slots.
+
+    Attributes:
+        device: of the models.
+        dtype: of the models.
+        optimizer: with any learning rate, which is a tensor in a slot.
+        engine: memory layout, precision, and whether forward and backward pass are compiled.
+        masks: name, shape `[...]` for one model, and whether something is frozen, of each mask.
+        thread: that uses the slots.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    optimizer: SGD | Adam | AdamW
+    engine: Engine
+    masks: tuple[tuple[str, tuple[int, ...], bool], ...]
+    thread: int
+
+    @classmethod
+    def of(
+        cls,
+        device: torch.device,
+        dtype: torch.dtype,
+        optimizer: SGD | Adam | AdamW,
+        engine: Engine,
+        masks: Mapping[str, Tensor],
+    ) -> "Kind":
+        """The kind that a training with these masks `[N, ...]` needs."""
+        kinds = tuple((name, tuple(mask.shape[1:]), bool((mask == 0).any())) for name, mask in masks.items())
+        optimizer = msgspec.structs.replace(optimizer, lr=1.0)
+        engine = msgspec.structs.replace(engine, slots=1, reason="")
+        return cls(device, dtype, optimizer, engine, kinds, threading.get_ident())
+
+
+class Slots:
+    """The slots of an architecture, kept for the trainings that follow.
+
+    Args:
+        factory: that builds the architecture, or None if none is known to.
+    """
+
+    def __init__(self, factory: Factory | None = None) -> None:
+        self.factory = factory
+        self._kinds: dict[Kind, list[Slot]] = {}
+
+    def of(self, kind: Kind, count: int, module: Callable[[], nn.Module]) -> "list[Slot]":
+        """So many slots of a kind; missing ones are made of new modules."""
+        slots = self._kinds.pop(kind, [])
+        self._kinds[kind] = slots  # the last one is the one that was used last
+        while len(slots) < count:
+            slots.append(Slot(module(), kind))
+            self._make_room(kind.device)
+        return slots[:count]
+
+    def _make_room(self, device: torch.device) -> None:
+        """Give up the kinds that were used least recently, but never the last one."""
+        while len(self._kinds) > 1 and self._crowded(device):
+            del self._kinds[next(iter(self._kinds))]
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _crowded(self, device: torch.device) -> bool:
+        if device.type == "cuda":
+            return torch.cuda.memory_reserved(device) > _SHARE * memory_of(device)
+        return len(self._kinds) > _KINDS
 
 
 class Slot:
@@ -119,63 +243,56 @@ class Slot:
 
     Args:
         module: of the architecture, on the device; the slot keeps and changes it.
-        recipe: says the optimizer.
-        engine: memory layout, precision, and whether forward and backward pass are compiled.
-        masks: of the training, `[N, ...]` by name.
+        kind: what the slot is made for.
     """
 
-    def __init__(self, module: nn.Module, recipe: Recipe, engine: Engine, masks: Tensors) -> None:
-        self.module, self.engine, self.all_masks = module.train(), engine, masks
-        if engine.channels_last:
+    def __init__(self, module: nn.Module, kind: Kind) -> None:
+        self.module, self.engine = module.train(), kind.engine
+        if self.engine.channels_last:
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.tensors = {name: tensor.detach() for name, tensor in state_of(self.module).items()}
-        self.device = next(iter(self.tensors.values())).device
+        self.device = kind.device
         self.leaves = {name: leaf for name, leaf in self.module.named_parameters() if leaf.requires_grad}
-        self.callable = cast("nn.Module", torch.compile(self.module)) if engine.compiled else self.module
+        self.callable = cast("nn.Module", torch.compile(self.module)) if self.engine.compiled else self.module
         on_gpu = self.device.type == "cuda"
         self.stream = torch.cuda.Stream(self.device) if on_gpu else None
         # The fused kernels of a GPU read the learning rate as float32.
         self.rate = torch.zeros((), dtype=torch.float32 if on_gpu else torch.float64, device=self.device)
         self.number = torch.zeros(1, dtype=torch.long, device=self.device)
-        self.ramp = torch.zeros(0, dtype=torch.long, device=self.device)
-        self.optimizer = _with_state(recipe.optimizer.build(self.leaves.values()), self.leaves, self.rate)
+        self.optimizer = _with_state(kind.optimizer.build(self.leaves.values()), self.leaves, self.rate)
         self.row = -1
-        self.parked: dict[int, list[Tensor]] = {}
-        self.masks: Tensors = {}
-        self.still: dict[str, tuple[Tensor, Tensor]] = {}
-        self.course: Course | None = None
-        self.tables: _Tables | None = None
-        self.graphs: dict[Sizes, torch.cuda.CUDAGraph] = {}
+        self.masks = {name: torch.ones(shape, dtype=kind.dtype, device=self.device) for name, shape, _ in kind.masks}
+        self.still = {
+            name: (torch.zeros(shape, dtype=torch.bool, device=self.device), torch.clone(self.leaves[name].detach()))
+            for name, shape, freezes in kind.masks
+            if freezes
+        }
+        self.prepared: list[_Prepared] = []
 
     # A model in and out
 
-    def load(self, row: int, tensors: Tensors) -> None:
-        """Copy a model `[N, ...]` in, with the optimizer state that it had here; masks as well."""
-        with torch.no_grad():
-            for name, tensor in self.tensors.items():
-                tensor.copy_(tensors[name][row])
-            if row != self.row:
-                if self.row >= 0:
-                    self.parked[self.row] = [state.clone() for state in self._state()]
-                saved = self.parked.pop(row, None)
-                for position, state in enumerate(self._state()):
-                    state.zero_() if saved is None else state.copy_(saved[position])
-                for name, mask in self.all_masks.items():
-                    _assign(self.masks, name, mask[row])
-        for name, mask in self.masks.items():
-            if not (self.all_masks[name] == 0).any():
-                continue
-            if name not in self.still:
-                self.still[name] = mask == 0, self.leaves[name].detach().clone()
-            self.still[name][0].copy_(mask == 0)
-            self.still[name][1].copy_(self.leaves[name].detach())
+    @torch.no_grad()
+    def load(self, row: int, tensors: Tensors, masks: Tensors, state: list[Tensor] | None) -> None:
+        """Copy a model `[N, ...]` in, its masks, and the optimizer's state; None if no step has been taken."""
         self.row = row
+        torch._foreach_copy_(list(self.tensors.values()), [tensors[name][row] for name in self.tensors])
+        for position, value in enumerate(self._state()):
+            value.zero_() if state is None else value.copy_(state[position])
+        for name, mask in self.masks.items():
+            mask.copy_(masks[name][row])
+        for name, (still, before) in self.still.items():
+            still.copy_(self.masks[name] == 0)
+            before.copy_(self.leaves[name])
 
+    @torch.no_grad()
     def store(self, tensors: Tensors) -> None:
         """Copy the model out into `[N, ...]`."""
-        with torch.no_grad():
-            for name, tensor in self.tensors.items():
-                tensors[name][self.row].copy_(tensor)
+        torch._foreach_copy_([tensors[name][self.row] for name in self.tensors], list(self.tensors.values()))
+
+    def end(self) -> list[Tensor]:
+        """End a run: a copy of the optimizer's state. Steps that may not be right for later runs are given up."""
+        self.prepared = [prepared for prepared in self.prepared if prepared.course.stays]
+        return [value.clone() for value in self._state()]
 
     def _state(self) -> list[Tensor]:
         """The optimizer's tensors, in an order that stays."""
@@ -193,19 +310,19 @@ class Slot:
 
     def begin(self, course: Course, epoch: Epoch) -> None:
         """Get ready for an epoch; captured steps stay if they are right for it."""
-        if self.tables is None or not course.same_steps(self.course):
-            self.graphs.clear()
-            self.tables = self._new_tables(course, epoch)
-            self.ramp = torch.arange(
-                max(max(course.sizes(step)) for step in range(len(course.bounds))), device=self.device
-            )
-        self.course = course
-        self.tables.order.copy_(epoch.order)
-        self.tables.rates.copy_(torch.tensor(epoch.rates, dtype=self.rate.dtype))
-        for table, values in ((self.tables.beside_order, epoch.beside_order), (self.tables.weights, epoch.weights)):
-            if table is not None and values is not None:
-                table.copy_(values)
+        prepared = next((old for old in self.prepared if course.same_steps(old.course)), None)
+        if prepared is None:
+            prepared = _Prepared(course, self._new_tables(course, epoch))
+        # The last one is the present one; the one that was used least recently goes.
+        others = [old for old in self.prepared if old is not prepared]
+        self.prepared = [*others[1 - _COURSES :], prepared]
+        prepared.tables.fill(epoch)
         self.number.zero_()
+
+    @property
+    def present(self) -> _Prepared:
+        """What is prepared for the run that has begun."""
+        return self.prepared[-1]
 
     def _new_tables(self, course: Course, epoch: Epoch) -> _Tables:
         starts = [first for first, _ in course.bounds]
@@ -221,29 +338,31 @@ class Slot:
             starts=on_device(starts),
             beside_starts=None if beside_starts is None else on_device(beside_starts),
             rates=torch.zeros(len(starts), dtype=self.rate.dtype, device=self.device),
+            ramp=on_device(list(range(max(max(course.sizes(step)) for step in range(len(starts)))))),
             weights=None if epoch.weights is None else epoch.weights.clone(),
+            targets=None if epoch.targets is None else epoch.targets.clone(),
         )
 
     def advance(self, step: int) -> None:
         """Take the next step; `step` says which of the epoch it is, for its size."""
-        assert self.course is not None  # noqa: S101 (`begin` comes first)
-        sizes = self.course.sizes(step)
+        sizes = self.present.course.sizes(step)
         with self.on_stream():
-            if sizes in self.graphs:
-                self.graphs[sizes].replay()
+            if sizes in self.present.graphs:
+                self.present.graphs[sizes].replay()
             else:
                 self._step(sizes)
 
     def _step(self, sizes: Sizes) -> None:
         """A whole step from the buffers; nothing in it waits for the device or depends on Python values that change."""
-        course, tables = self.course, self.tables
-        assert course is not None  # noqa: S101 (`begin` comes first)
-        assert tables is not None  # noqa: S101 (likewise)
+        course, tables = self.present.course, self.present.tables
         self.rate.copy_(tables.rates.index_select(0, self.number)[0])
-        batch = self._batch(sizes[0], tables.order, tables.starts, course.inputs, course.labels, tables.weights)
+        rows = self._rows(tables.order, tables.starts, sizes[0])
+        batch = replace(self._batch(rows, course.inputs, course.labels), class_weights=tables.weights)
+        if tables.targets is not None:
+            batch = replace(batch, given=tables.targets.index_select(1, rows))
         if course.beside is not None and tables.beside_order is not None and tables.beside_starts is not None:
-            beside = self._batch(sizes[1], tables.beside_order, tables.beside_starts, *course.beside, None)
-            batch = replace(batch, beside=beside)
+            rows = self._rows(tables.beside_order, tables.beside_starts, sizes[1])
+            batch = replace(batch, beside=self._batch(rows, *course.beside))
         loss = course.loss(batch).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -257,10 +376,12 @@ class Slot:
                 self.leaves[name].copy_(torch.where(still, before, self.leaves[name]))
             self.number += 1
 
-    def _batch(
-        self, count: int, order: Tensor, starts: Tensor, inputs: InputTensors, labels: Tensor, weights: Tensor | None
-    ) -> Batch:
-        rows = order[0].index_select(0, starts.index_select(0, self.number) + self.ramp[:count])
+    def _rows(self, order: Tensor, starts: Tensor, count: int) -> Tensor:
+        """Positions of the examples of the present step, `[count]`."""
+        ramp = self.present.tables.ramp[:count]
+        return order[0].index_select(0, starts.index_select(0, self.number) + ramp)
+
+    def _batch(self, rows: Tensor, inputs: InputTensors, labels: Tensor) -> Batch:
         x = each_tensor(inputs, lambda tensor: tensor.index_select(0, rows))
         if self.engine.channels_last:
             x = each_tensor(x, lambda images: images.contiguous(memory_format=torch.channels_last))
@@ -269,7 +390,7 @@ class Slot:
         if self.engine.bfloat16:
             logits = logits.float()
         models, parameters = slice(self.row, self.row + 1), {name: leaf[None] for name, leaf in self.leaves.items()}
-        return Batch(logits[None], labels.index_select(0, rows)[None], rows[None], models, weights, parameters)
+        return Batch(logits[None], labels.index_select(0, rows)[None], rows[None], models, None, parameters)
 
     # Capturing
 
@@ -283,24 +404,28 @@ class Slot:
         self._restore(before)
         return reason
 
-    def capture(self, steps: range) -> str | None:
+    def capture(self, steps: range, *, checked: bool = False) -> str | None:
         """Capture the steps of these numbers of the epoch that has begun, if that has not been done.
+
+        Args:
+            steps: numbers of the steps.
+            checked: whether they were captured in another slot of the kind, so that no steps need be compared.
 
         Returns:
             Why that is not possible, or None. The state is the same afterwards.
         """
-        assert self.course is not None  # noqa: S101 (`begin` comes first)
-        for sizes in dict.fromkeys(self.course.sizes(step) for step in steps):
-            if sizes in self.graphs:
+        graphs = self.present.graphs
+        for sizes in dict.fromkeys(self.present.course.sizes(step) for step in steps):
+            if sizes in graphs:
                 continue
-            before = self._copies()
             try:
-                reason = self._trial(sizes, may_wait=False) or self._capture(sizes, before)
+                reason = None if checked else self._capture_checked(sizes)
+                if sizes not in graphs and reason is None:
+                    self._capture(sizes)
             except Exception as error:  # noqa: BLE001 (whatever cannot be captured is computed eagerly)
                 reason = f"{type(error).__name__}: {first_line(error)}"
-            self._restore(before)
             if reason is not None:
-                self.graphs.clear()
+                graphs.clear()
                 return reason
         return None
 
@@ -319,28 +444,40 @@ class Slot:
         for name, tensor in self.tensors.items():
             if now[name].data_ptr() != tensor.data_ptr():
                 return f"it replaces the buffer {name} in each step"
+        self.present.fits = True
         return None
 
-    def _capture(self, sizes: Sizes, before: list[Tensor]) -> str | None:
-        """Capture a step, and compare it with the steps of the trial that was made from `before`."""
-        expected = self._copies()
-        self._restore(before)
-        pool = next(iter(self.graphs.values())).pool() if self.graphs else None
+    def _capture_checked(self, sizes: Sizes) -> str | None:
+        """Capture a step, and compare what it computes with eager steps."""
+        before = self._copies()
+        try:
+            if reason := self._trial(sizes, may_wait=False):
+                return reason
+            expected = self._copies()
+            self._restore(before)
+            self._capture(sizes)
+            with self.on_stream():
+                for _ in range(_TRIAL_STEPS):
+                    self.number.zero_()
+                    self.present.graphs[sizes].replay()
+            self._synchronize()
+            return None if _close(self._everything(), expected, before) else "a captured step gives other numbers"
+        finally:
+            self._restore(before)
+
+    def _capture(self, sizes: Sizes) -> None:
+        """Capture a step. All graphs of a slot share their memory, since they never run at the same time."""
+        graphs = [graph for prepared in self.prepared for graph in prepared.graphs.values()]
+        pool = graphs[0].pool() if graphs else None
         graph = torch.cuda.CUDAGraph()
-        with (
-            self.on_stream(),  # so that the stream is left as well if the capture fails
-            torch.cuda.graph(graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"),
-        ):
-            self._step(sizes)
+        # Not `torch.cuda.graph`, which gives all free memory back to the device each time.
         with self.on_stream():
-            for _ in range(_TRIAL_STEPS):
-                self.number.zero_()
-                graph.replay()
-        self._synchronize()
-        if not _close(self._everything(), expected, before):
-            return "a captured step gives other numbers"
-        self.graphs[sizes] = graph
-        return None
+            graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+            try:
+                self._step(sizes)
+            finally:
+                graph.capture_end()
+        self.present.graphs[sizes] = graph
 
     def _copies(self) -> list[Tensor]:
         return [tensor.clone() for tensor in self._everything()]
@@ -409,20 +546,12 @@ def _with_state(
     return optimizer
 
 
-def _assign(buffers: Tensors, name: str, values: Tensor) -> None:
-    """Copy values into the buffer of that name, which is made if there is none."""
-    if name in buffers:
-        buffers[name].copy_(values)
-    else:
-        buffers[name] = values.clone()
-
-
 def _close(values: list[Tensor], expected: list[Tensor], before: list[Tensor]) -> bool:
     """Whether values came from `before` to where they were expected, within a share of the way."""
 
-    def squares(left: list[Tensor], right: list[Tensor]) -> float:
+    def squares(left: list[Tensor], right: list[Tensor]) -> Tensor:
         pairs = ((a, b) for a, b in zip(left, right, strict=True) if a.is_floating_point())
-        return sum(float((a.double() - b.double()).square().sum()) for a, b in pairs)
+        return torch.stack([(a.double() - b.double()).square().sum() for a, b in pairs]).sum()
 
     whole = all(torch.equal(a, b) for a, b in zip(values, expected, strict=True) if not a.is_floating_point())
-    return whole and squares(values, expected) <= _TOLERANCE**2 * squares(expected, before)
+    return whole and bool(squares(values, expected) <= _TOLERANCE**2 * squares(expected, before))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -21,7 +22,7 @@ from untrain.population.engine import Chunk, Engine
 from untrain.population.keeping import Best, Converging
 from untrain.population.loss import Batch, Loss, cross_entropy
 from untrain.population.recipe import Recipe, batch_bounds
-from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Slot
+from untrain.population.slots import WORTH_CAPTURING, Course, Epoch, Kind, Slot, Slots
 
 logger = logging.getLogger("untrain")
 
@@ -32,6 +33,7 @@ class Trainable(Protocol):
     streams: Streams
     indices: tuple[int, ...]
     engine: Engine | None
+    slots: Slots
     epochs_taken: npt.NDArray[np.intp] | None
 
     @property
@@ -58,11 +60,39 @@ class Trainable(Protocol):
     def resident(self, examples: Examples) -> tuple[InputTensors, Tensor]:
         """Inputs and labels on the device."""
 
-    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> npt.NDArray[np.float64]:
-        """Accuracy of the models of one chunk, `[K]`."""
+    def chunk_accuracy(self, chunk: Chunk, examples: Examples) -> Tensor:
+        """Accuracy of the models of one chunk, `[K]`, on the device."""
 
     def module(self, position: int = ...) -> nn.Module:
         """One model as a module with its own copies of the tensors."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one run trains on.
+
+    Attributes:
+        examples: that are learned.
+        bounds: where the batches of an epoch begin and end.
+        steps: of the whole run, perhaps ending within an epoch.
+        validation: or None.
+        beside: a second set and its batch size, or None.
+        subsets: `[N, m]` on the device, or None.
+        targets: `[N, n, ...]` on the device, or None.
+    """
+
+    examples: Examples
+    bounds: list[tuple[int, int]]
+    steps: int
+    validation: Examples | None
+    beside: tuple[Examples, int] | None
+    subsets: Tensor | None
+    targets: Tensor | None
+
+    @property
+    def beside_bounds(self) -> list[tuple[int, int]]:
+        """Where the batches of the second set begin and end."""
+        return [] if self.beside is None else batch_bounds(len(self.beside[0]), self.beside[1])
 
 
 class Training:
@@ -93,7 +123,7 @@ class Training:
         self.epoch = 0
         self._parts: list[tuple[Chunk, torch.optim.Optimizer, Best | Converging]] = []
         self._slots: list[Slot] | None = None
-        self._fits_slots: bool | None = None
+        self._states: dict[int, list[Tensor]] = {}
 
     def run(
         self,
@@ -103,6 +133,7 @@ class Training:
         validation: Examples | None = None,
         beside: tuple[Examples, int] | None = None,
         subsets: npt.NDArray[np.intp] | None = None,
+        targets: Tensor | None = None,
     ) -> None:
         """Train for some epochs over `examples`, each model in its own random order.
 
@@ -115,6 +146,8 @@ class Training:
                 it, which begins again when it ends.
             subsets: `[N, m]` positions of the examples that each model learns from, as folds of a cross-validation
                 are; default all.
+            targets: `[N, n, ...]`, what the loss needs to know of each model and example, such as a teacher's logits; a
+                batch has those of its examples.
 
         Raises:
             InputError: there are no examples, or no validation examples where they are needed; subsets do not fit.
@@ -148,15 +181,19 @@ class Training:
             for chunk in self.models.chunks(examples, self.recipe.batch_size):
                 kept = Best(chunk) if isinstance(rule, msgspec.UnsetType) else Converging(chunk, rule)
                 self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values()), kept))
+        device = self.models.device
+        chosen = None if subsets is None else torch.from_numpy(subsets).to(device)
+        bounds = batch_bounds(len(examples) if subsets is None else subsets.shape[1], self.recipe.batch_size)
+        steps = int(np.ceil(epochs * len(bounds) - 1e-9))
+        run = _Run(examples, bounds, steps, validation, beside, chosen, targets)
         if self._slots is None:
             self._slots = self._new_slots()
-        if self._slots:
-            for first in range(0, len(self._parts), len(self._slots)):
-                if self._fits_slots is not False:
-                    self._run_slots(first, examples, epochs, validation, beside, subsets)
-        if not self._slots:
-            for number in range(len(self._parts)):
-                self._run_chunk(number, examples, epochs, validation, beside, subsets)
+        for first in range(0, len(self._parts), max(1, len(self._slots))):
+            if not self._slots or not self._run_slots(first, run):
+                self._slots = []
+                for number in range(first, len(self._parts)):
+                    self._run_chunk(number, run)
+                break
         self.epoch += int(np.ceil(epochs))
         if not isinstance(rule, msgspec.UnsetType):
             self.models.epochs_taken = self.epochs_taken
@@ -171,41 +208,42 @@ class Training:
         """Whether every model has converged, by a recipe with `until_converged`; further runs change nothing."""
         return bool(self._parts) and all(_is_done(kept) for *_, kept in self._parts)
 
-    def _run_chunk(
-        self,
-        number: int,
-        examples: Examples,
-        epochs: float,
-        validation: Examples | None,
-        beside: tuple[Examples, int] | None,
-        subsets: npt.NDArray[np.intp] | None,
-    ) -> None:
+    def _run_chunk(self, number: int, run: _Run) -> None:
         chunk, optimizer, kept = self._parts[number]
         chunk.attach()
-        own = None if subsets is None else torch.from_numpy(subsets[chunk.rows]).to(self.models.device)
-        bounds = batch_bounds(len(examples) if own is None else own.shape[1], self.recipe.batch_size)
-        left = total = int(np.ceil(epochs * len(bounds) - 1e-9))
-        epoch = self.epoch
+        left, epoch = run.steps, self.epoch
         while left > 0 and not _is_done(kept):
-            self._run_epoch(chunk, optimizer, examples, epoch, bounds[:left], len(bounds), beside, own)
+            self._run_epoch(chunk, optimizer, run, epoch, range(min(left, len(run.bounds))))
             chunk.collect()
-            left -= len(bounds)
-            advance(number * total + total - max(0, left), len(self._parts) * total)
+            left -= len(run.bounds)
             epoch += 1
-            self._end_epoch(chunk, kept, epoch, examples, validation)
+            self._tell(number, 1, run, left)
+            self._end_epoch([(chunk, kept)], epoch, run)
         self._end(kept, epoch)
 
-    def _end_epoch(
-        self, chunk: Chunk, kept: Best | Converging, epoch: int, examples: Examples, validation: Examples | None
-    ) -> None:
-        """What follows when `epoch` epochs of a chunk are done."""
-        if validation is None:
+    def _tell(self, first: int, count: int, run: _Run, left: int) -> None:
+        """Tell how many steps are done, where as many are left to `count` parts from `first` on."""
+        advance(first * run.steps + count * (run.steps - max(0, left)), len(self._parts) * run.steps)
+
+    def _end_epoch(self, parts: list[tuple[Chunk, Best | Converging]], epoch: int, run: _Run) -> None:
+        """What follows when `epoch` epochs of these parts, of as many models each, are done."""
+        sets = self._judged(epoch, run)
+        if not sets:
             return
+        accuracies = [
+            torch.stack([self.models.chunk_accuracy(chunk, examples) for examples in sets]) for chunk, _ in parts
+        ]
+        for (_, kept), accuracy in zip(parts, torch.stack(accuracies).cpu().numpy(), strict=True):
+            kept.consider(accuracy)
+
+    def _judged(self, epoch: int, run: _Run) -> list[Examples]:
+        """The examples that the models are judged by when `epoch` epochs are done."""
         first = self.recipe.keep_best_from_epoch
-        if isinstance(kept, Converging):
-            kept.consider(np.stack([self.models.chunk_accuracy(chunk, part) for part in (examples, validation)]))
-        elif first is not None and epoch >= first:
-            kept.consider(self.models.chunk_accuracy(chunk, validation))
+        if run.validation is None:
+            return []
+        if not isinstance(self.recipe.until_converged, msgspec.UnsetType):
+            return [run.examples, run.validation]
+        return [run.validation] if first is not None and epoch >= first else []
 
     def _end(self, kept: Best | Converging, epoch: int) -> None:
         """What follows when the last of some epochs of a chunk is done, or when they are not needed."""
@@ -215,66 +253,82 @@ class Training:
 
     def _new_slots(self) -> list[Slot]:
         """Slots for these models; none if the engine computes otherwise."""
-        engine = self.models.engine or Engine()
-        on_gpu = self.models.device.type == "cuda"
+        models, engine = self.models, self.models.engine or Engine()
+        on_gpu = models.device.type == "cuda"
         # Fused kernels read the learning rate in float32: what is meant to be exact is computed eagerly.
-        wanted = engine.slots > 0 and self.models.dtype == torch.float32 if on_gpu else engine.slots > 1
+        wanted = engine.slots > 0 and models.dtype == torch.float32 if on_gpu else engine.slots > 1
         if engine.width > 1 or not wanted:
             return []
-        count = min(engine.slots, len(self.models))
-        return [Slot(self.models.module(row), self.recipe, engine, self.masks) for row in range(count)]
+        kind = Kind.of(models.device, models.dtype, self.recipe.optimizer, engine, self.masks)
+        return models.slots.of(kind, min(engine.slots, len(models)), models.module)
 
-    def _run_slots(
-        self,
-        first: int,
-        examples: Examples,
-        epochs: float,
-        validation: Examples | None,
-        beside: tuple[Examples, int] | None,
-        subsets: npt.NDArray[np.intp] | None,
-    ) -> None:
-        """Train as many models as there are slots, from `first` on; without slots afterwards if they cannot be."""
+    def _run_slots(self, first: int, run: _Run) -> bool:
+        """Train as many models as there are slots, from `first` on.
+
+        Returns:
+            Whether they can be trained in slots; if not, nothing has changed, and the log says why.
+        """
         assert self._slots is not None  # noqa: S101 (made before)
-        together = list(zip(self._slots, self._parts[first : first + len(self._slots)], strict=False))
-        count = len(examples) if subsets is None else subsets.shape[1]
-        bounds = batch_bounds(count, self.recipe.batch_size)
-        beside_sets = None if beside is None else self.models.resident(beside[0])
-        beside_bounds = [] if beside is None else batch_bounds(len(beside[0]), beside[1])
-        inputs, labels = self.models.resident(examples)
-        weighted = self.recipe.class_balance != 0
-        course = Course(inputs, labels, beside_sets, bounds, beside_bounds, self.loss, weighted)
-        left = total = int(np.ceil(epochs * len(bounds) - 1e-9))
-        epoch = self.epoch
-        for slot, (chunk, *_) in together:
-            slot.load(chunk.rows.start, self.models.tensors)
-        while left > 0 and not all(_is_done(kept) for _, (*_, kept) in together):
-            steps = range(min(left, len(bounds)))
-            for slot, (chunk, *_) in together:
-                own = None if subsets is None else torch.from_numpy(subsets[chunk.rows]).to(self.models.device)
-                slot.begin(course, self._epoch(chunk, examples, epoch, len(bounds), beside, own))
-            if self._fits_slots is None:
-                self._fits_slots = self._fit(together[0][0], course)
-                if not self._fits_slots:
-                    self._slots = []
-                    return
-            if left == total >= WORTH_CAPTURING and self.models.device.type == "cuda":
-                _capture([slot for slot, _ in together], steps)
-            for slot, _ in together:
+        together = [
+            (slot, chunk, kept) for slot, (chunk, _, kept) in zip(self._slots, self._parts[first:], strict=False)
+        ]
+        course, left, epoch = self._course(run), run.steps, self.epoch
+        for slot, chunk, _ in together:
+            row = chunk.rows.start
+            slot.load(row, self.models.tensors, self.masks, self._states.get(row))
+        training = [part for part in together if not _is_done(part[2])]
+        while left > 0 and training:
+            steps = range(min(left, len(run.bounds)))
+            for slot, chunk, _ in training:
+                slot.begin(course, self._epoch(chunk, run, epoch))
+            if left == run.steps and not self._prepare([slot for slot, *_ in training], steps):
+                return False
+            for slot, *_ in training:
                 slot.wait()
             for step in steps:
-                for slot, _ in together:
+                for slot, *_ in training:
                     slot.advance(step)
-            for slot, (chunk, _, kept) in together:
+            for slot, *_ in training:
                 slot.join()
                 slot.store(self.models.tensors)
-                self._end_epoch(chunk, kept, epoch + 1, examples, validation)
-            left -= len(bounds)
+            left -= len(run.bounds)
             epoch += 1
-        for _, (*_, kept) in together:
+            self._tell(first, len(together), run, left)
+            self._end_epoch([(chunk, kept) for _, chunk, kept in training], epoch, run)
+            training = [part for part in training if not _is_done(part[2])]
+        for slot, chunk, kept in together:
+            self._states[chunk.rows.start] = slot.end()
             self._end(kept, epoch)
+        return True
 
-    def _fit(self, slot: Slot, course: Course) -> bool:
-        """Whether the models can be trained in slots; if not, the log says why."""
+    def _course(self, run: _Run) -> Course:
+        inputs, labels = self.models.resident(run.examples)
+        return Course(
+            inputs,
+            labels,
+            None if run.beside is None else self.models.resident(run.beside[0]),
+            run.bounds,
+            run.beside_bounds,
+            self.loss,
+            weighted=self.recipe.class_balance != 0,
+            targets=None if run.targets is None else tuple(run.targets.shape[2:]),
+        )
+
+    def _prepare(self, slots: list[Slot], steps: range) -> bool:
+        """Try whether these steps can be taken in slots, and capture them where that pays; the log says what fails."""
+        first = slots[0]
+        course = first.present.course
+        if not first.present.fits and not self._fits(first, course):
+            return False
+        taken = len(course.bounds) * self.recipe.epochs if course.stays else len(steps)
+        if taken >= WORTH_CAPTURING and first.device.type == "cuda":
+            for number, slot in enumerate(slots):
+                if reason := slot.capture(steps, checked=number > 0):
+                    logger.warning("steps are computed eagerly, since they cannot be captured: %s", reason)
+                    break
+        return True
+
+    def _fits(self, slot: Slot, course: Course) -> bool:
         reason = slot.why_not(course.sizes(0))
         if reason and slot.engine.compiled:
             logger.warning("steps are not compiled: %s", reason)
@@ -285,24 +339,21 @@ class Training:
             logger.warning("models are trained one after another, without slots: %s", reason)
         return reason is None
 
-    def _epoch(
-        self,
-        chunk: Chunk,
-        examples: Examples,
-        epoch: int,
-        steps: int,
-        beside: tuple[Examples, int] | None,
-        own: Tensor | None,
-    ) -> Epoch:
-        """An epoch of the models of a chunk; `own` are their subsets."""
-        labels = self.models.resident(examples)[1]
-        order = self._order("order", chunk, epoch, len(examples) if own is None else own.shape[1])
-        if own is not None:
-            order = own.gather(1, order)
-        seen = labels.expand(chunk.size, -1) if own is None else labels[own]
-        weights = _class_weights(seen, len(examples.classes), self.recipe.class_balance, self.models.dtype)
-        beside_order = None if beside is None else self._order("beside", chunk, epoch, len(beside[0]))
-        return Epoch(order, beside_order, [self._rate(epoch + step / steps) for step in range(steps)], weights)
+    def _epoch(self, chunk: Chunk, run: _Run, epoch: int) -> Epoch:
+        """An epoch of the models of a chunk."""
+        labels = self.models.resident(run.examples)[1]
+        subsets = None if run.subsets is None else run.subsets[chunk.rows]
+        order = self._order("order", chunk, epoch, len(labels) if subsets is None else subsets.shape[1])
+        if subsets is not None:
+            order = subsets.gather(1, order)
+        learned = labels.expand(chunk.size, -1) if subsets is None else labels[subsets]
+        return Epoch(
+            order,
+            None if run.beside is None else self._order("beside", chunk, epoch, len(run.beside[0])),
+            [self._rate(epoch + step / len(run.bounds)) for step in range(len(run.bounds))],
+            _class_weights(learned, len(run.examples.classes), self.recipe.class_balance, self.models.dtype),
+            None if run.targets is None else run.targets[chunk.rows],
+        )
 
     def _rate(self, progress: float) -> float:
         """The learning rate when `progress` epochs are done; on a GPU rounded as a captured step has it."""
@@ -310,43 +361,40 @@ class Training:
         rounded = self.models.device.type == "cuda" and self.models.dtype == torch.float32
         return float(np.float32(rate)) if rounded else rate
 
-    def _run_epoch(
-        self,
-        chunk: Chunk,
-        optimizer: torch.optim.Optimizer,
-        examples: Examples,
-        epoch: int,
-        bounds: list[tuple[int, int]],
-        steps: int,
-        beside: tuple[Examples, int] | None,
-        own: Tensor | None,
-    ) -> None:
-        inputs, labels = self.models.resident(examples)
-        drawn = self._epoch(chunk, examples, epoch, steps, beside, own)
-        if beside is not None:
-            beside_inputs, beside_labels = self.models.resident(beside[0])
-            beside_bounds = batch_bounds(len(beside[0]), beside[1])
-        leaves = chunk.leaves
+    def _run_epoch(self, chunk: Chunk, optimizer: torch.optim.Optimizer, run: _Run, epoch: int, steps: range) -> None:
+        inputs, labels = self.models.resident(run.examples)
+        drawn = self._epoch(chunk, run, epoch)
+        if run.beside is not None:
+            beside_inputs, beside_labels = self.models.resident(run.beside[0])
+        beside_bounds, leaves = run.beside_bounds, chunk.leaves
         masks = {name: chunk.own(mask) for name, mask in self.masks.items()}
         frozen = {name: (mask == 0, leaves[name].detach().clone()) for name, mask in masks.items() if (mask == 0).any()}
+        models = torch.arange(chunk.size, device=self.models.device)[:, None]
         chunk.skeleton.train()
         # A module that draws numbers itself, such as dropout, is computed alone and draws them from its
         # model's stream.
         name = f"{self.purpose}/layers"
         seed = self.models.streams.seed(name, self.models.indices[chunk.rows.start], epoch)
         with seeded(seed, self.models.cuda_devices):
-            for step, (first, last) in enumerate(bounds):
+            for step in steps:
                 for group in optimizer.param_groups:
                     group["lr"] = drawn.rates[step]
-                positions = drawn.order[:, first:last]
+                positions = drawn.order[:, slice(*run.bounds[step])]
                 logits = _forward(chunk, inputs[positions])
                 seen_beside = None
-                if beside is not None and drawn.beside_order is not None:
+                if run.beside is not None and drawn.beside_order is not None:
                     there = drawn.beside_order[:, slice(*beside_bounds[step % len(beside_bounds)])]
                     beside_logits = _forward(chunk, beside_inputs[there])
                     seen_beside = Batch(beside_logits, beside_labels[there], there, chunk.rows, None, chunk.stacked())
                 batch = Batch(
-                    logits, labels[positions], positions, chunk.rows, drawn.weights, chunk.stacked(), seen_beside
+                    logits,
+                    labels[positions],
+                    positions,
+                    chunk.rows,
+                    drawn.weights,
+                    chunk.stacked(),
+                    seen_beside,
+                    None if drawn.targets is None else drawn.targets[models, positions],
                 )
                 optimizer.zero_grad(set_to_none=True)
                 self.loss(batch).sum().backward()
@@ -365,14 +413,6 @@ class Training:
         streams = self.models.streams
         orders = [streams.generator(f"{self.purpose}/{what}", index, epoch).permutation(count) for index in indices]
         return torch.from_numpy(np.stack(orders)).to(self.models.device)
-
-
-def _capture(slots: list[Slot], steps: range) -> None:
-    """Capture the steps of an epoch in each slot; where that is not possible, the log says why."""
-    for slot in slots:
-        if reason := slot.capture(steps):
-            logger.warning("steps are computed eagerly, since they cannot be captured: %s", reason)
-            return
 
 
 def _is_done(kept: Best | Converging) -> bool:

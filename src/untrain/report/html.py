@@ -10,7 +10,17 @@ from untrain.core.files import toml_text, write_file
 from untrain.core.levels import MEMORY_LIMIT
 from untrain.report.mislabel import head, mislabel_grids, mislabel_verdict
 from untrain.report.results import ComparisonResults, MislabelResults, Results, read_results
-from untrain.report.table import columns, forgotten, groups, is_contender, origin, verdict, winner
+from untrain.report.table import (
+    columns,
+    forgotten,
+    groups,
+    is_contender,
+    order_note,
+    order_table,
+    origin,
+    verdict,
+    winner,
+)
 
 
 def write_report(directory: str | Path) -> Path:
@@ -67,8 +77,12 @@ def _comparison(results: ComparisonResults) -> dict[str, object]:
         }
         for setting, rows in groups(results)
     ]
+    order_head, order_lines = order_table(results)
     return {
         "sections": sections,
+        "order_head": order_head,
+        "order_lines": order_lines,
+        "order_note": order_note(results) if order_lines else "",
         "columns": columns(results.rows),
         "published": any(row.published is not None for row in results.rows),
         "models": results.rows[0].models,

@@ -2,10 +2,12 @@
 
 import base64
 import io
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Pixels = npt.NDArray[np.bool_ | np.integer | np.floating]
+"""`[channels, height, width]`."""
 
 LARGEST = 96
 """Pixels of the longer side; larger pictures are made smaller, so that a page of many stays small."""
@@ -14,13 +16,13 @@ _NOT_A_SHARE = 16
 """Pixels in 0..1 stay below this even where a model sees them standardized."""
 
 
-def png(pixels: npt.NDArray[Any]) -> str | None:
+def png(pixels: Pixels) -> str | None:
     """A small PNG in base64 of one example, or None if it is no image; see `picture`."""
     content = picture(pixels, LARGEST)
     return None if content is None else base64.b64encode(content).decode()
 
 
-def picture(pixels: npt.NDArray[Any], largest: int) -> bytes | None:
+def picture(pixels: Pixels, largest: int) -> bytes | None:
     """A PNG of one example, or None if it is no image.
 
     Args:

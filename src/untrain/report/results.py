@@ -174,17 +174,42 @@ class ComparisonSizes(msgspec.Struct, frozen=True, kw_only=True):
     forget: dict[str, Count]
 
 
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """The order of the methods at one forget setting by one measure, without full and short retraining.
+
+    Attributes:
+        forget: the forget setting.
+        measure: `memory left`, of which the nearest to 0 is first, or `F`, of which the highest is first.
+        ranks: rank of each method, 1 for the first, with an interval.
+        agreement: Kendall's tau with the order at the experiment's first forget setting, with an interval.
+    """
+
+    forget: str
+    measure: Literal["memory left", "F"]
+    ranks: dict[str, Estimate]
+    agreement: Estimate
+
+
 class ComparisonResults(Common, frozen=True, kw_only=True):
     """Results of a comparison of unlearning methods.
 
+    Attributes:
+        rows: one for each method at each forget setting.
+        shown: examples of each forget setting that the report shows.
+        sizes: numbers of examples.
+        orders: how the order of the methods changes with the forget setting; none where there is one setting, where
+            fewer than two methods are compared, and in results that earlier versions wrote.
+
     Raises:
-        ValueError: a forget setting of the rows has no shown examples, or one of these lacks a method of the rows.
+        ValueError: a forget setting of the rows has no shown examples, or one of these lacks a method of the rows; or
+            the orders are not of the same methods.
     """
 
     kind: Literal["comparison"] = "comparison"
     rows: Annotated[tuple[ComparisonRow, ...], msgspec.Meta(min_length=1)]
     shown: tuple[ShownExamples, ...]
     sizes: ComparisonSizes
+    orders: tuple[Order, ...] = ()
 
     def __post_init__(self) -> None:
         shown = {entry.forget: entry.examples for entry in self.shown}
@@ -194,6 +219,8 @@ class ComparisonResults(Common, frozen=True, kw_only=True):
             for example in shown[row.forget]:
                 if missing := {row.method, "reference"} - example.confidences.keys():
                     raise ValueError(f"the shown example {example.id!r} has no confidences of {min(missing)!r}")
+        if any(order.ranks.keys() != self.orders[0].ranks.keys() for order in self.orders):
+            raise ValueError("the orders of the methods are not of the same methods")
 
 
 class PublishedMislabel(msgspec.Struct, frozen=True, kw_only=True):

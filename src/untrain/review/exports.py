@@ -1,9 +1,9 @@
 """What comes of a review: a cleaned table, and files that other tools for data read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def write_scores(path: Path, workspace: Workspace, file: ReviewFile, source: Pat
 
     suspects = workspace.suspects
     answers = [file.answers.get(suspect.id, Answer()) for suspect in suspects]
-    columns: dict[str, Any] = {"id": [suspect.id for suspect in suspects]}
+    columns: dict[str, object] = {"id": [suspect.id for suspect in suspects]}
     if source.is_dir():
         columns["filepath"] = [str((source / suspect.id).absolute()) for suspect in suspects]
     columns |= {
@@ -159,7 +159,7 @@ def _table(workspace: Workspace, answers: Mapping[str, Answer], source: Path) ->
         answers[names[row]].corrected if names[row] in answers else examples.classes[examples.labels[row]]
         for row in kept
     ]
-    columns: dict[str, Any] = {"id": [names[row] for row in kept]}
+    columns: dict[str, object] = {"id": [names[row] for row in kept]}
     if source.is_dir():
         columns["image"] = [{"bytes": read_bytes(source / names[row]), "path": names[row]} for row in kept]
     elif workspace.kind == "picture":
@@ -171,7 +171,7 @@ def _table(workspace: Workspace, answers: Mapping[str, Answer], source: Path) ->
     return pa.table({**columns, "label": labels})
 
 
-def _write_parquet(path: Path, table: "pa.Table", write: Any) -> None:  # noqa: ANN401 (a function of Arrow)
+def _write_parquet(path: Path, table: "pa.Table", write: Callable[["pa.Table", BinaryIO], None]) -> None:
     import io
 
     import pyarrow as pa

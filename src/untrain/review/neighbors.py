@@ -1,10 +1,11 @@
 """Which examples are alike: principal components of the inputs, and the nearest among some candidates."""
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from untrain.data.examples import Array
 
 Features = npt.NDArray[np.float32]
 """`[n, d]`."""
@@ -14,7 +15,7 @@ _SIDE = 32
 """Pixels of the longer side that are looked at; of larger images every second, third, ... pixel."""
 
 
-def features(inputs: npt.NDArray[Any]) -> Features:
+def features(inputs: Array) -> Features:
     """The first principal components of the inputs, `[n, at most COMPONENTS]`.
 
     Columns of a table are brought to one scale first. The cost is that of a randomized singular value decomposition of

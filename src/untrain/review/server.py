@@ -9,7 +9,8 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -218,7 +219,7 @@ def serve(make: "Callable[[Session], Flask]") -> "tuple[BaseWSGIServer, Session]
     class Quiet(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log(self, type: str, message: str, *args: Any) -> None:  # noqa: ANN401 (as in the base class)
+        def log(self, type: str, message: str, *args: object) -> None:
             pass
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -228,7 +229,7 @@ def serve(make: "Callable[[Session], Flask]") -> "tuple[BaseWSGIServer, Session]
     return server, session
 
 
-def _answer(flask: Any, content: bytes, kind: str) -> "Response":  # noqa: ANN401 (a module)
+def _answer(flask: ModuleType, content: bytes, kind: str) -> "Response":
     response: Response = flask.make_response(content)
     response.headers["Content-Type"] = f"{kind}; charset=utf-8" if kind != "image/png" else kind
     return response

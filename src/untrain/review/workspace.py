@@ -3,14 +3,12 @@
 import threading
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from untrain.core.text import printable
 from untrain.data import Examples
-from untrain.data.examples import Positions
+from untrain.data.examples import Array, Positions
 from untrain.errors import InputError
 from untrain.report.images import is_image, picture
 from untrain.report.suspects import Suspect
@@ -74,7 +72,7 @@ class Workspace:
         return [np.flatnonzero(free & (self.examples.labels == label)) for label in range(len(self.examples.classes))]
 
     @cached_property
-    def _typical(self) -> dict[int, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    def _typical(self) -> dict[int, tuple[Array, Array]]:
         """Median and scale of each column, by class, of the examples that are not flagged."""
         typical = {}
         everywhere = self.examples.inputs.std(axis=0)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -384,7 +383,7 @@ def _record(case: Case, attempt: _Attempt, result: nn.Module, max_accuracy_drop:
     return msgspec.structs.replace(record, reply=tuple(reply(msgspec.to_builtins(record))))
 
 
-def _settings(case: Case, method: Method) -> dict[str, Any]:
+def _settings(case: Case, method: Method) -> dict[str, object]:
     """Hyper-parameters of the method, and the recipe of the original where new models can be trained by it."""
     settings = method.settings()
     return settings | ({"recipe of the original": msgspec.to_builtins(case.recipe)} if case.recipe is not None else {})

@@ -3,10 +3,10 @@
 No code of a repository is run: only safetensors, configurations and data files are fetched and read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -16,6 +16,7 @@ from untrain.core.files import write_file
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
 from untrain.data import Examples
+from untrain.data.examples import Array
 from untrain.data.selection import Selection
 from untrain.errors import InputError, NotSupportedError
 from untrain.models.hub import fetch_snapshot
@@ -33,6 +34,14 @@ def is_published(model: str | None) -> bool:
     return model is not None and (model.startswith("hf://") or (Path(model) / CONFIG).is_file())
 
 
+class Config(Protocol):
+    """What is read of a configuration of `transformers`."""
+
+    architectures: list[str] | None
+    num_labels: int
+    id2label: dict[int, str]
+
+
 @dataclass(frozen=True)
 class Published:
     """A published classifier.
@@ -45,7 +54,7 @@ class Published:
 
     directory: Path
     task: str
-    config: Any
+    config: Config
 
     @classmethod
     def read(cls, model: str) -> "Published":
@@ -82,7 +91,7 @@ class Published:
         transformers = extra("hf", "transformers")
         kinds = {"image": "AutoModelForImageClassification", "text": "AutoModelForSequenceClassification"}
         module: nn.Module = guarded(
-            f"the weights of a {self.config.architectures[0]} as safetensors in {self.directory}",
+            f"the weights of a {', '.join(self.config.architectures or ())} as safetensors in {self.directory}",
             lambda: getattr(transformers, kinds[self.task]).from_pretrained(
                 self.directory, use_safetensors=True, trust_remote_code=False, local_files_only=True
             ),
@@ -127,7 +136,7 @@ class Published:
             prepared, numbers, ids, [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
         )
 
-    def _class_numbers(self, labels: Any, feature: Any, data: str) -> list[int]:  # noqa: ANN401
+    def _class_numbers(self, labels: Sequence[object], feature: object, data: str) -> list[int]:
         """Labels as numbers of the model's outputs: by name, unless the model's or the data's classes have none."""
         number_of = {str(name).casefold(): int(number) for number, name in self.config.id2label.items()}
         names = getattr(feature, "names", None)
@@ -135,8 +144,8 @@ class Published:
         if all(str(value).casefold() in number_of for value in values):
             return [number_of[str(value).casefold()] for value in values]
         generic = all(name.startswith("label_") for name in number_of)
-        numbers = list(labels)
-        if all(isinstance(n, int) and 0 <= n < len(number_of) for n in numbers) and (generic or not names):
+        numbers = [label for label in labels if isinstance(label, int) and 0 <= label < len(number_of)]
+        if len(numbers) == len(values) and (generic or not names):
             return numbers
         unknown = next(value for value in values if str(value).casefold() not in number_of)
         known = ", ".join(map(str, self.config.id2label.values()))
@@ -145,7 +154,7 @@ class Published:
             "rename them in the data or in the model's config.json."
         )
 
-    def _prepared(self, cells: Any) -> dict[str, np.ndarray[Any, Any]]:  # noqa: ANN401
+    def _prepared(self, cells: Iterable[Any]) -> dict[str, Array]:
         """Inputs by name."""
         transformers = extra("hf", "transformers")
         if self.task == "text":
@@ -213,7 +222,7 @@ def _section(repaired: Repaired, data: str) -> Iterator[str]:
             yield f"- {name}: {count}"
 
 
-def _input_column(features: Mapping[str, Any], label: str, task: str, data: str) -> str:
+def _input_column(features: Mapping[str, object], label: str, task: str, data: str) -> str:
     """The only column of pictures or of texts."""
     wanted = {
         "image": lambda f: type(f).__name__ == "Image",

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from untrain.core.environment import machine, versions
-from untrain.core.files import digest, read_arrays, write_arrays
+from untrain.core.files import Arrays, digest, read_arrays, write_arrays
 from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import IntegrityError, InterruptedRunError
@@ -190,6 +189,6 @@ def _read_part(path: Path, place: dict[str, str], shape: tuple[int, int]) -> Arm
     return Arm(**arrays)
 
 
-def _columns(examples: Examples) -> dict[str, npt.NDArray[Any]]:
+def _columns(examples: Examples) -> Arrays:
     """Inputs and labels by name."""
     return {f"inputs {name}".rstrip(): array for name, array in examples.arrays.items()} | {"labels": examples.labels}

@@ -1,5 +1,6 @@
 """From the stored populations of a comparison to its results."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from untrain.core.levels import FEWEST_MODELS
 from untrain.core.registry import base_name
 from untrain.experiments.catalog import published_rows
-from untrain.experiments.comparison.scores import ENERGY_MODELS, Scores
+from untrain.experiments.comparison.scores import ENERGY_MODELS, Scores, orders_of
 from untrain.experiments.comparison.work import ComparisonWork
 from untrain.experiments.config import to_plain
 from untrain.report.images import png
@@ -60,9 +61,8 @@ class RetrainingCurve:
 def comparison_results(work: ComparisonWork) -> ComparisonResults:
     """The results of a finished run."""
     experiment = work.experiment
-    rows: list[ComparisonRow] = []
-    for setting in work.settings:
-        rows += _rows(work, setting)
+    scores = {setting: work.scores(setting) for setting in work.settings}
+    rows = itertools.chain.from_iterable(_rows(work, setting, scores[setting]) for setting in work.settings)
     return ComparisonResults(
         experiment=experiment.name,
         title=experiment.title,
@@ -73,14 +73,15 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
             train=len(work.splits.train),
             validation=len(work.splits.validation),
             test=len(work.splits.test),
-            forget={setting: len(sets.forget) for setting, sets in work.forgets.items()},
+            forget={setting: len(work.sets(setting).forget) for setting in work.settings},
         ),
         environment=work.environment(),
+        orders=tuple(orders_of(scores)),
     )
 
 
-def _rows(work: ComparisonWork, setting: str) -> list[ComparisonRow]:
-    scores, apart = work.scores(setting), work.apart(setting)
+def _rows(work: ComparisonWork, setting: str, scores: dict[str, Scores]) -> list[ComparisonRow]:
+    apart = work.apart(setting)
     curve = RetrainingCurve.through(
         (of_method.seconds, of_method.final_score, of_method.accuracies["test"])
         for name, of_method in scores.items()
@@ -93,7 +94,7 @@ def _rows(work: ComparisonWork, setting: str) -> list[ComparisonRow]:
 def _row(
     work: ComparisonWork, setting: str, name: str, scores: dict[str, Scores], curve: RetrainingCurve
 ) -> ComparisonRow:
-    method, sets = work.methods[name], work.forgets[setting]
+    method, sets = work.methods[name], work.sets(setting)
     mine, retrain = scores[name], scores["retrain"]
     dataset = work.experiment.data.source
     forget_ratio = _ratio(setting, len(sets.forget) / (len(sets.forget) + len(sets.retain)))
@@ -148,7 +149,7 @@ def _ratio(setting: str, actual: float) -> float:
 
 def _shown(work: ComparisonWork, setting: str) -> ShownExamples:
     """A few forget examples, and the confidences of every method in them."""
-    forget = work.forgets[setting].forget
+    forget = work.sets(setting).forget
     positions, confidences = work.shown(setting)
     return ShownExamples(
         forget=setting,

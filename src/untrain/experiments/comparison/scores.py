@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -11,17 +12,22 @@ import numpy.typing as npt
 from untrain.auditing import (
     MethodMemory,
     Spread,
+    agreement,
     final_score,
     forget_quality,
     mean_epsilon,
     memory_of_method,
+    quality_interval,
     rank_energy,
     rank_energy_difference,
+    ranks,
     spread,
 )
+from untrain.auditing.orders import Cost
 from untrain.auditing.rank_energy import GROUPS, varies
 from untrain.core.estimate import Estimate
 from untrain.core.registry import base_name
+from untrain.report.results import Order
 from untrain.report.table import RETRAINING
 
 MEMORY_MODELS = 32
@@ -93,6 +99,11 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     memory: MethodMemory | None
     rank_energy: Estimate | None
 
+    @property
+    def quality_interval(self) -> Estimate:
+        """F with an interval over the forget examples."""
+        return quality_interval([math.nan if value is None else value for value in self.epsilon], self.buckets)
+
 
 def scores_of(arm: ArmFigures, reference: ArmFigures, originals: Array, origins: Origins) -> Scores:
     """Score a method. F and rank energy are those of all of its models together, from whatever original.
@@ -155,6 +166,40 @@ def ranking(scores: dict[str, Scores]) -> list[str]:
     return sorted(
         (name for name in scores if base_name(name) not in RETRAINING), key=lambda name: -scores[name].final_score
     )
+
+
+def orders_of(scores: dict[str, dict[str, Scores]]) -> list[Order]:
+    """How the order of the methods changes with the forget setting; see `untrain.auditing.orders`.
+
+    Args:
+        scores: by forget setting and method.
+
+    Returns:
+        By memory left and by F, every setting compared with the first. None where there is one setting, where fewer
+        than two methods are compared, and where memory left is not known or a forget set has one example.
+    """
+    names = ranking(next(iter(scores.values())))
+    settings = [[methods[name] for name in names] for methods in scores.values()]
+    if len(settings) < 2 or len(names) < 2:
+        return []
+    if any(one.memory is None or len(one.epsilon) < 2 for methods in settings for one in methods):
+        return []
+    memory = [[one.memory.left for one in methods if one.memory] for methods in settings]
+    quality = [[one.quality_interval for one in methods] for methods in settings]
+    measures: tuple[tuple[Literal["memory left", "F"], list[list[Estimate]], Cost], ...] = (
+        ("memory left", memory, np.abs),
+        ("F", quality, np.negative),
+    )
+    return [
+        Order(
+            forget=forget,
+            measure=measure,
+            ranks=dict(zip(names, ranks(mine, cost), strict=True)),
+            agreement=agreement(values[0], mine, cost),
+        )
+        for measure, values, cost in measures
+        for forget, mine in zip(scores, values, strict=True)
+    ]
 
 
 def neighbors_apart(

@@ -17,7 +17,7 @@ import torch
 from untrain.core.files import read_arrays, write_arrays
 from untrain.core.randomness import Streams
 from untrain.core.registry import base_name
-from untrain.data import ForgetSplit, Splits, forget_by, split
+from untrain.data import ForgetSplit, Splits, forget_by, split, values_needed
 from untrain.experiments.comparison.scores import (
     PARTS,
     ArmFigures,
@@ -29,13 +29,13 @@ from untrain.experiments.comparison.scores import (
     shown_positions,
 )
 from untrain.experiments.config import Experiment
-from untrain.experiments.work import Work, fingerprint
+from untrain.experiments.work import Job, Work, fingerprint
 from untrain.methods import METHODS, Method, Request, build_method, convolutions
 from untrain.models import Factory
-from untrain.population import Engine, Population
+from untrain.population import Engine, Population, losses, memorized
 from untrain.population.engine import seconds_of
 
-TIMED_CHUNKS = 8
+TIMED_CHUNKS = {"cpu": 3, "cuda": 1}
 """Where models are computed together, the first model of this many chunks is also computed alone, to time it."""
 
 
@@ -44,9 +44,9 @@ class Arm:
     """One population of the comparison: a method applied for one forget setting.
 
     Attributes:
-        forget: the forget setting, or None for the training of the originals, which learn everything.
+        forget: the forget setting, or None for models that learn everything.
         name: the method as the experiment names it; `reference` for the retrained models that every method is
-            compared with; or `original`.
+            compared with; `original`; or what the models of an arm without a forget setting rank examples by.
     """
 
     forget: str | None
@@ -55,28 +55,25 @@ class Arm:
     @property
     def title(self) -> str:
         """The arm, in words."""
-        return self.name if self.forget is None else f"{self.name}, forgetting {self.forget}"
+        if self.forget is not None:
+            return f"{self.name}, forgetting {self.forget}"
+        return self.name if self == ORIGINAL else f"ranking by {self.name}"
 
 
 ORIGINAL = Arm(None, "original")
 
 
 @dataclass(frozen=True)
-class ChunkJob:
-    """Models `first` to `last` (exclusive) of an arm: one file when it is done."""
+class ChunkJob(Job):
+    """Models `first` to `last` (exclusive) of an arm."""
 
     arm: Arm
     first: int
     last: int
 
     @property
-    def stage(self) -> int:
-        """The originals come first: the others start from them."""
-        return 0 if self.arm == ORIGINAL else 1
-
-    @property
     def pace(self) -> str:
-        """Jobs of one method take about the same time."""
+        """Models of one method take about the same time."""
         return self.arm.title if self.arm.name == "original" else self.arm.name
 
     @property
@@ -86,20 +83,10 @@ class ChunkJob:
 
 
 @dataclass(frozen=True)
-class ScoreJob:
+class ScoreJob(Job):
     """The scores of an arm, from its models and the reference models."""
 
     arm: Arm
-
-    @property
-    def stage(self) -> int:
-        """The models come first."""
-        return 2
-
-    @property
-    def pace(self) -> str:
-        """Arms of one forget setting take about the same time."""
-        return f"scores, forgetting {self.arm.forget}"
 
     @property
     def title(self) -> str:
@@ -108,20 +95,10 @@ class ScoreJob:
 
 
 @dataclass(frozen=True)
-class RankingJob:
+class RankingJob(Job):
     """Whether the methods of a forget setting differ from their neighbors in the ranking."""
 
     forget: str
-
-    @property
-    def stage(self) -> int:
-        """The ranking follows from the scores."""
-        return 3
-
-    @property
-    def pace(self) -> str:
-        """Forget settings take about the same time."""
-        return "ranking"
 
     @property
     def title(self) -> str:
@@ -147,13 +124,16 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             return Splits(parts.train, parts.validation, self.read("test"))
         return split(self.read("train"), data.validation, data.test, seed)
 
-    @functools.cached_property
-    def forgets(self) -> dict[str, ForgetSplit]:
-        """Forget set and retain set of each forget setting."""
-        return {
-            str(setting): forget_by(self.splits.train, setting, self.experiment.seed)
-            for setting in self.experiment.forget
-        }
+    @functools.cache  # noqa: B019 (lives as long as the run)
+    def sets(self, setting: str) -> ForgetSplit:
+        """Forget set and retain set of a forget setting, once the models that rank examples for it are stored."""
+        return forget_by(self.splits.train, setting, self.experiment.seed, self._ranked_by)
+
+    def _ranked_by(self, what: str) -> Array:
+        return read_arrays(self.path(self._ranking_job(what)))[0][what]
+
+    def _ranking_job(self, what: str) -> ChunkJob:
+        return ChunkJob(Arm(None, what), 0, self.experiment.rankers)
 
     @functools.cached_property
     def methods(self) -> dict[str, Method]:
@@ -163,18 +143,18 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         }
         return {"reference": build_method("retrain"), "retrain": build_method("retrain"), **methods}
 
-    def jobs(self) -> list[ComparisonJob]:
-        """Every job by stages; arms take turns, so that the time left can be estimated."""
+    def stages(self) -> list[list[ComparisonJob]]:
+        """Models that learn everything, then the arms, which take turns, then their scores, then the rankings."""
         models, chunk = self.experiment.models, self.experiment.chunk
+        needed = {what: None for setting in self.settings if (what := values_needed(setting))}
         arms = [Arm(forget, name) for forget in self.settings for name in self.methods]
         chunks = [ChunkJob(arm, first, min(first + chunk, models)) for first in range(0, models, chunk) for arm in arms]
-        originals = self.experiment.originals
+        originals = [ChunkJob(Arm(forget, "original"), 0, self.experiment.originals) for forget in self.settings]
         return [
-            *self._original_jobs,
-            *(ChunkJob(Arm(forget, "original"), 0, originals) for forget in self.settings),
-            *chunks,
-            *(ScoreJob(arm) for arm in arms if arm.name != "reference"),
-            *(RankingJob(forget) for forget in self.settings),
+            [*self._original_jobs, *map(self._ranking_job, needed)],
+            [*originals, *chunks],
+            [ScoreJob(arm) for arm in arms if arm.name != "reference"],
+            [RankingJob(forget) for forget in self.settings],
         ]
 
     @property
@@ -212,20 +192,31 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         experiment = self.experiment
         parts: dict[str, object] = {
             "versions": self.versions,
-            "examples": [*self._digests, None if arm.forget is None else self.forgets[arm.forget].forget.digest()],
+            "examples": [*self._digests, self._forgotten(arm.forget)],
             "model": msgspec.to_builtins(experiment.model),
             "recipe": msgspec.to_builtins(experiment.recipe),
             "streams": [experiment.seed, self.streams(arm).path],
             "grouping": [self.engine.width, self.engine.channels_last, experiment.chunk, *self._rounding],
         }
-        if arm != ORIGINAL:
+        if arm.forget is not None:
             parts["original"] = self.fingerprint(ORIGINAL)
             if experiment.originals > 1:
                 parts["originals"] = experiment.originals
-        if arm.name != "original":
+        if arm.forget is not None and arm.name != "original":
             name = "retrain" if arm.name == "reference" else base_name(arm.name)
             parts["method"] = [METHODS.origin(name), msgspec.to_builtins(self.methods[arm.name])]
         return parts
+
+    def _forgotten(self, setting: str | None) -> object:
+        """What tells a forget set from others, before the models that rank examples for it are trained."""
+        if setting is None:
+            return None
+        what = values_needed(setting)
+        return (
+            self.sets(setting).forget.digest()
+            if what is None
+            else [setting, self.experiment.rankers, self.fingerprint(Arm(None, what))]
+        )
 
     @functools.cached_property
     def _digests(self) -> list[str]:
@@ -238,7 +229,11 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             InputError: the data are missing or cannot be used, or the model does not fit them.
             NotSupportedError: a method needs a layer that the model lacks.
         """
-        _ = self.forgets
+        for setting in self.settings:
+            if values_needed(setting):  # the values are not known yet, their number is
+                forget_by(self.splits.train, setting, values=lambda _: np.zeros(len(self.splits.train)))
+            else:
+                self.sets(setting)
         model = self.new_models(1, Streams(0), Engine())
         for spec, method in self.methods.items():
             if method.needs_convolutions:
@@ -288,10 +283,22 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             original = self.new_models(1, self.streams(ORIGINAL), self.alone, job.first)
             original.train(self.splits.train, self.experiment.recipe, validation=self.splits.validation)
             original.save(self.path(job))
+        elif job.arm.forget is None:
+            self._rank_examples(job)
         elif job.arm.name == "original":
             self._store(job, self.originals, np.zeros(0))
         else:
             self._store(job, *self._unlearned(job))
+
+    def _rank_examples(self, job: ChunkJob) -> None:
+        """Store the losses of the training examples, or how much they are memorized."""
+        train, recipe, validation = self.splits.train, self.experiment.recipe, self.splits.validation
+        models = self.new_models(job.last, self.streams(job.arm), self.engine)
+        if job.arm.name == "loss":
+            values = losses(models.train(train, recipe, validation=validation), train)
+        else:
+            values = memorized(models, train, recipe, validation)
+        write_arrays(self.path(job), {job.arm.name: values}, {"format": "untrain.ranks.1"})
 
     def _unlearned(self, job: ChunkJob) -> tuple[Population, Array]:
         """The models of a job, and the processor seconds of models computed alone."""
@@ -300,7 +307,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         models = self.unlearn(job.arm, method, job.first, job.last, self.engine)
         if max(self.engine.width, self.engine.slots) == 1 or len(models) == 1:
             return models, np.asarray([(seconds_of(device) - start) / len(models)])
-        if job.first >= TIMED_CHUNKS * self.experiment.chunk or job.arm.name == "reference":
+        if job.first >= TIMED_CHUNKS[self.device_type] * self.experiment.chunk or job.arm.name == "reference":
             return models, np.zeros(0)
         start = seconds_of(device)
         self.unlearn(job.arm, method, job.first, job.first + 1, self.alone)
@@ -309,10 +316,15 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
     def unlearn(self, arm: Arm, method: Method, first: int, last: int, engine: Engine) -> Population:
         """Models `first` to `last` (exclusive) of an arm, unlearned by a method."""
         assert arm.forget is not None  # noqa: S101 (only the original forgets nothing)
-        sets = self.forgets[arm.forget]
         models = self.originals.repeat(last - first, streams=self.streams(arm), first=first)
         models.engine = engine
-        return method.forget(models, Request(sets.forget, sets.retain, self.experiment.recipe, self.splits.validation))
+        return method.forget(models, self.request(arm.forget))
+
+    @functools.cache  # noqa: B019 (lives as long as the run)
+    def request(self, setting: str) -> Request:
+        """What the methods are asked at a forget setting: the same examples in every job, which stay on the device."""
+        sets = self.sets(setting)
+        return Request(sets.forget, sets.retain, self.experiment.recipe, self.splits.validation)
 
     @functools.cached_property
     def originals(self) -> Population:
@@ -328,7 +340,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         return np.arange(self.experiment.models) % self.experiment.originals
 
     def _store(self, job: ChunkJob, models: Population, seconds: Array) -> None:
-        sets = self.forgets[job.arm.forget or ""]
+        sets = self.sets(job.arm.forget or "")
         parts = dict(zip(PARTS, (sets.retain, sets.forget, self.splits.validation, self.splits.test), strict=True))
         arrays = {f"accuracy/{name}": models.accuracy(part) for name, part in parts.items()}
         arrays |= {"confidences": models.confidences(sets.forget), "seconds": seconds}

@@ -19,7 +19,7 @@ from untrain.data.noise import Matrix
 from untrain.detection import SCORERS, Subject, Suspects, build_scorer, check_classes, inspect
 from untrain.errors import ConfigError, InputError, UndecidableError
 from untrain.experiments.config import Mislabel, Noise
-from untrain.experiments.work import Work, fingerprint
+from untrain.experiments.work import Job, Work, fingerprint
 from untrain.methods import METHODS, Request, build_method, convolutions
 from untrain.population import Engine, Population
 from untrain.population.engine import seconds_of
@@ -63,22 +63,12 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class NoiseJob:
+class NoiseJob(Job):
     """One noise with one seed: one file when it is done."""
 
     number: int
     seed: int
     noise: str
-
-    @property
-    def stage(self) -> int:
-        """Jobs are independent of each other."""
-        return 0
-
-    @property
-    def pace(self) -> str:
-        """All jobs take about the same time."""
-        return "noise"
 
     @property
     def title(self) -> str:
@@ -113,12 +103,14 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         """Columns of given labels."""
         return tuple(noise.column for noise in self.experiment.noise if noise.column)
 
-    def jobs(self) -> list[NoiseJob]:
-        """Every job, seed by seed, so that the time left can be estimated."""
+    def stages(self) -> list[list[NoiseJob]]:
+        """One stage, seed by seed, so that the time left can be estimated."""
         return [
-            NoiseJob(number, seed, setting.title)
-            for seed in range(self.experiment.seeds)
-            for number, setting in enumerate(self.settings)
+            [
+                NoiseJob(number, seed, setting.title)
+                for seed in range(self.experiment.seeds)
+                for number, setting in enumerate(self.settings)
+            ]
         ]
 
     def path(self, job: NoiseJob) -> Path:
