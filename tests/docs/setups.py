@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.torch import save_file
-from torch import nn
 
 import untrain as un
 
@@ -18,11 +17,6 @@ NET = "from untrain import CNN, factory\n\nbuild = factory(CNN(widths=(8, 16)), 
 
 def _parts() -> un.Splits:
     return un.split(un.load("digits", limit=600), test=0.3)
-
-
-def _trained(parts: un.Splits) -> nn.Module:
-    build = un.factory(un.MLP(widths=(32,)), (1, 8, 8), 10)
-    return un.Population.create(build, 1).train(parts.train, un.Recipe(optimizer=un.Adam(lr=3e-3), epochs=10)).module()
 
 
 def _table(path: str, examples: un.Examples) -> None:
@@ -48,14 +42,20 @@ def forget_files() -> dict[str, Any]:
 
 
 def own_model() -> dict[str, Any]:
-    """A model and its examples, features, labels and out-of-fold probabilities."""
+    """A model, its examples and recipe, a checkpoint, features, tokens, labels and out-of-fold probabilities."""
     parts = _parts()
-    features = parts.train.array.reshape(len(parts.train), -1)
-    p = np.full((len(parts.train), 10), 0.01)
-    p[np.arange(len(p)), parts.train.labels] = 0.91
+    rows = len(parts.train)
+    p = np.full((rows, 10), 0.01)
+    p[np.arange(rows), parts.train.labels] = 0.91
+    recipe = un.Recipe(optimizer=un.Adam(lr=3e-3), epochs=10)
+    build = un.factory(un.MLP(widths=(32,)), (1, 8, 8), 10)
+    models = un.Population.create(build, 1)
+    save_file(models.module().state_dict(), "epoch-5.safetensors")
     return {
-        "un": un, "untrain": un, "model": _trained(parts), "examples": parts.train, "embeddings": features,
-        "labels": parts.train.labels, "p": p, "ids": parts.train.ids[:5],
+        "un": un, "untrain": un, "model": models.train(parts.train, recipe), "recipe": recipe, "p": p,
+        "ids": parts.train.ids[:5], "examples": parts.train, "labels": parts.train.labels,
+        "embeddings": parts.train.array.reshape(rows, -1),
+        "tokens": np.ones((rows, 4), dtype=int), "mask": np.ones((rows, 4), dtype=int),
     }  # fmt: skip
 
 
@@ -68,6 +68,8 @@ def plugin() -> dict[str, Any]:
 SETUPS: dict[str, Callable[[], dict[str, Any]]] = {
     "docs/start-forget.md": forget_files,
     "docs/detection.md": own_model,
+    "docs/methods.md": own_model,
+    "docs/own-models.md": own_model,
     "docs/extend.md": plugin,
 }
 """By document; others begin with an empty directory and no names."""
