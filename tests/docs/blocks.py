@@ -118,11 +118,11 @@ def _console(block: Block, place: str) -> None:
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         line, _, shown = part.partition("\n")
         words = shlex.split(line, comments=True)
-        if words[0] == "untrain":
+        if words[0] == "untrain" and words[1] != "demo":  # which the tests of the wheel run
             code, printed = command(words[1:])
             assert code == 0, f"{place}: {line} ended with {code}:\n{printed}"
             assert not shown.strip() or agrees(shown, printed), f"{place}: {line} shows\n{shown}\nbut:\n{printed}"
-        else:
+        elif words[0] != "untrain":
             check_elsewhere(words, place)
 
 

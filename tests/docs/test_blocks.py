@@ -10,7 +10,7 @@ from tests.docs.setups import SETUPS
 
 DOCUMENTS = sorted(
     str(path.relative_to(ROOT))
-    for path in (ROOT / "docs").glob("*.md")
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     if any(block.language in ("python", "console") for block in blocks(path))
 )
 
