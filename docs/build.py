@@ -33,14 +33,14 @@ def main() -> None:
                 catalog.unlink()
     else:
         _sphinx("html", BUILD / "html")
-        _sphinx("html", BUILD / "html" / "ja", "-D", "language=ja", "-d", str(BUILD / "doctrees-ja"))
+        _sphinx("html", BUILD / "html" / "ja", "-D", "language=ja")
         _check_links()
     _tell_stale()
 
 
 def _sphinx(builder: str, out: Path, *options: str) -> None:
-    doctrees = () if "-d" in options else ("-d", str(BUILD / "doctrees"))
-    _run("sphinx", "-q", "-W", "--keep-going", "-b", builder, *doctrees, *options, str(DOCS), str(out))
+    trees = BUILD / "doctrees" / out.name
+    _run("sphinx", "-q", "-W", "--keep-going", "-b", builder, "-d", str(trees), *options, str(DOCS), str(out))
 
 
 def _run(module: str, *words: str) -> None:
