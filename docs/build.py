@@ -28,8 +28,9 @@ def main() -> None:
     if parser.parse_args().translate:
         _sphinx("gettext", BUILD / "gettext")
         _run("sphinx_intl", "update", "-p", str(BUILD / "gettext"), "-d", str(DOCS / "locale"), "-l", "ja", "-w", "0")
-        for catalog in (DOCS / "locale" / "ja").rglob("*.po"):
-            if catalog.stem not in TRANSLATED:
+        catalogs = DOCS / "locale" / "ja" / "LC_MESSAGES"
+        for catalog in catalogs.rglob("*.po"):
+            if catalog not in [catalogs / f"{name}.po" for name in TRANSLATED]:
                 catalog.unlink()
     else:
         _sphinx("html", BUILD / "html")
