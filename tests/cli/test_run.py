@@ -141,7 +141,7 @@ def test_without_an_output_errors_are_told_all_the_same() -> None:
 def test_a_broken_pipe_of_another_kind_is_told(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
     monkeypatch.setattr("untrain.report.write_report", broken)

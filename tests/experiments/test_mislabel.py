@@ -132,13 +132,19 @@ def test_the_page_and_the_tables_hold_every_figure(finished: tuple[Path, Mislabe
     directory, results = finished
     page = (directory / "report.html").read_text()
     grids = list(mislabel_grids(results))
-    assert "<script" not in page
+    assert page.count("<script") == 1  # that which sorts
+    assert page.count("<table") == 1
     assert len(grids) == 3 + 5 + 2
     assert grids[0].heads == ("0", "0.2", "pair 0.25")
     row = next(row for row in results.detections if (row.scorer, row.noise_ratio) == ("loss", 0.2))
     assert grids[0].lines[0][1][1].plain == f"{row.auc:.3f}"
-    assert f"<td>{row.auc:.3f}" in page
+    assert f"<td>{row.auc:.3f} ± " in page
     assert page.count("<svg") == 3
+    assert results.found is not None
+    assert results.found.scorer == "auto"
+    for example in results.found.examples:
+        assert page.count(example.image) == 1
+        assert (example.label != example.true_label) == (f"<b>{example.label} → {example.true_label}</b>" in page)
     assert "auto, which was not told the noise ratio, found" in mislabel_verdict(results)
 
 

@@ -68,7 +68,7 @@ def record(
             origin="untrain Finetune", reason="Few are to be forgotten.", seed_commitment="5" * 64, seconds=1.25,
         ),
         utility=Utility(
-            on="validation examples", examples=20, before=0.95, after=0.94,
+            on="20 validation examples", examples=20, before=0.95, after=0.94,
             change=Estimate(value=-0.01, low=-0.03, high=0.01),
             since_first=Estimate(value=-0.01, low=-0.03, high=0.01), bound=0.05,
         ),

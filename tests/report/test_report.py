@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import html.parser
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 from untrain.core.estimate import Estimate
 from untrain.errors import ConfigError, IntegrityError
 from untrain.report import ComparisonResults, columns, groups, read_results, verdict, write_report
+from untrain.report.html import asset
 from untrain.report.results import ComparisonRow, PublishedComparison, parse_results, results_text
 from untrain.report.table import winner
 
@@ -81,11 +84,27 @@ def page(directory: Path, content: dict[str, Any]) -> tuple[str, Reader]:
     return text, reader
 
 
-def test_nothing_is_fetched_and_nothing_runs(tmp_path: Path) -> None:
-    text, reader = page(tmp_path, results())
-    assert not {"script", "link", "iframe", "object", "embed", "form"} & {tag for tag, _ in reader.tags}
+def digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def check_policy(text: str, reader: Reader, *, script: bool) -> None:
+    """The page has one style and at most one script, ours, and its policy allows these alone."""
+    style = asset("tokens.css") + asset("page.css")
+    assert f"<style>{style}</style>" in text
+    allowed = f" script-src {digest(asset('sort.js'))};" if script else ""
     policy = next(a for tag, a in reader.tags if tag == "meta" and a.get("http-equiv"))["content"]
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert policy == f"default-src 'none';{allowed} style-src {digest(style)}; img-src data:"
+    assert [tag for tag, _ in reader.tags].count("script") == script
+    if script:
+        assert text.count(f"<script>{asset('sort.js')}</script>") == 1
+    assert not any(name == "style" for _, attributes in reader.tags for name in attributes)
+
+
+def test_nothing_is_fetched_and_nothing_runs_but_the_script_that_sorts(tmp_path: Path) -> None:
+    text, reader = page(tmp_path, results())
+    assert not {"link", "iframe", "object", "embed", "form"} & {tag for tag, _ in reader.tags}
+    check_policy(text, reader, script=True)
     for _tag, attributes in reader.tags:
         for name, value in attributes.items():
             assert not name.startswith("on")
@@ -97,9 +116,9 @@ def test_nothing_is_fetched_and_nothing_runs(tmp_path: Path) -> None:
 
 def test_text_from_data_is_escaped(tmp_path: Path) -> None:
     text, reader = page(tmp_path, results(HOSTILE))
-    assert "script" not in {tag for tag, _ in reader.tags}
+    check_policy(text, reader, script=True)
     assert not any("onerror" in attributes for _, attributes in reader.tags)
-    assert "<script" not in text
+    assert "<script>alert" not in text
     assert HOSTILE in reader.text
 
 

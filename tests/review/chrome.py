@@ -19,6 +19,7 @@ from tests.reliability.browser import chromium
 CHROMIUM = chromium() or ""
 _KEYS = {
     "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Escape": 27, " ": 32, "Tab": 9,
+    "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36,
 }  # fmt: skip
 
 

@@ -121,6 +121,32 @@ def test_hostile_names_are_shown_and_nothing_leaves_the_machine(
         assert not [address for address in page.requests if not address.startswith((origin, "data:"))]
 
 
+def test_a_phone_needs_no_scrolling_sideways(detected: Detected, served: Served, tmp_path: Path) -> None:
+    with Page(tmp_path / "browser", 400, 800) as page:
+        opened(page, served.address)
+        for key in ("", "g"):
+            page.press(*key)
+            time.sleep(0.3)
+            assert page.run("document.body.scrollWidth") <= 400
+            assert page.run("document.querySelector('#open-help').getBoundingClientRect().right") <= 400
+
+
+def test_leaving_the_grid_goes_on_with_what_is_undecided(detected: Detected, served: Served, tmp_path: Path) -> None:
+    with Page(tmp_path / "browser") as page:
+        opened(page, served.address)
+        page.press("g")
+        page.wait("document.querySelectorAll('.tile').length > 3")
+        page.press(" ")
+        page.press("ArrowRight", shift=True)
+        page.press("n", "g")
+        page.wait("!document.querySelector('#single').hidden")
+        name = detected.rows()[2]["id"].removeprefix("'")
+        page.wait(f"document.querySelector('#identity').textContent.startsWith({name!r})")
+        page.press("g", "Home", " ")
+        page.press("End", shift=True)
+        page.wait(f"document.querySelectorAll('.tile[aria-selected=true]').length === {COUNT}")
+
+
 def test_another_site_can_change_nothing(detected: Detected, served: Served, tmp_path: Path) -> None:
     origin = served.address.partition("/?")[0]
     form = (
@@ -156,13 +182,13 @@ def test_the_page_as_one_file_keeps_and_hands_over_the_same_file(detected: Detec
 def test_the_estimate_of_the_page_is_that_of_the_package(tmp_path: Path) -> None:
     import numpy as np
 
-    from untrain.review.page import _asset
+    from untrain.review.page import asset
     from untrain.review.remaining import share_left
 
     draw = np.random.default_rng(0)
     with Page(tmp_path / "browser") as page:
         page.open("about:blank")
-        script = _asset("review.js")
+        script = asset("review.js")
         start, end = script.index("function shareLeft"), script.index("// ---- Order and filters")
         for count, decided in ((5, 0), (40, 9), (200, 150)):
             x = draw.normal(size=count)

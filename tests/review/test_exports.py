@@ -1,5 +1,6 @@
 """From wrong labels to a cleaned table and a repaired model, and what other tools read."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -72,6 +73,9 @@ def test_other_tools_read_scores_and_answers(answered: Detected, tmp_path: Path)
     scores, tasks = tmp_path / "scores.parquet", tmp_path / "tasks.json"
     asked = ["--export-scores", str(scores), "--export-label-studio", str(tasks)]
     assert call("review", str(answered.directory), *asked) == 0
+    assert call("review", str(answered.directory), "--export-scores", str(tmp_path / "scores.csv")) == 0
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == answered.ids
     table = pq.read_table(scores)
     assert table["id"].to_pylist() == answered.ids
     assert all(Path(path).is_file() for path in table["filepath"].to_pylist())

@@ -22,7 +22,7 @@ def client(detected: Detected) -> Any:
     decisions = Decisions(detected.directory / "suspects.csv")
     content, inputs = _read(detected.directory, None)
     assert isinstance(inputs, Inputs)
-    workspace = _workspace(detected.directory, content, inputs, decisions.file, Status())
+    workspace = _workspace(detected.directory, content, inputs, None, decisions.file, Status())
     session = Session(4321)
     app = create_app(workspace, decisions, session, {"data": "x", "scorer": "y", "commands": []})
     client = app.test_client()
@@ -119,8 +119,9 @@ def test_a_decision_on_any_example_is_written_and_told(client: Any, detected: De
     assert detected.rows()[-1]["wrong"] == "yes"
     assert get(client, f"/api/decisions?since={answer['version']}").json["answers"] is None
     example = get(client, f"/api/example/{case['suspects'][0]}").json
-    assert [len(group["positions"]) for group in example["alike"]] == [6, 6]
-    assert case["suspects"][0] not in example["alike"][0]["positions"]
+    alike = get(client, f"/api/alike/{case['suspects'][0]}").json
+    assert [len(group["positions"]) for group in alike] == [6, 6]
+    assert case["suspects"][0] not in alike[0]["positions"]
     assert example["view"] == [{"label": 0, "share": 0.75}]
     assert get(client, "/picture/large/0").data.startswith(b"\x89PNG")
     members = get(client, "/api/class/3").json

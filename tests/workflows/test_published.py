@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import untrain as un
+from tests.typed import call
 from untrain.cli.main import main
 from untrain.errors import InputError
 from untrain.models import hub
@@ -75,6 +76,26 @@ def test_examples_are_prepared_and_classes_are_matched_by_name(home: Path) -> No
     clean = np.arange(len(examples)) % 10 > 0
     assert (models.logits(examples)[0].argmax(1).numpy() == examples.labels)[clean].mean() > 0.95
     assert len(published.examples(str(home / "data"), limit=20)) == 20
+
+
+def test_a_review_shows_the_texts_as_they_are_written(home: Path) -> None:
+    published = Published.read(str(home / "model"))
+    examples, written = published.examples(str(home / "data")), published.texts(str(home / "data"))
+    assert [written[name] for name in examples.ids.tolist()] == texts()[0]
+    suspect = {"id": examples.ids[3], "label": examples.classes[examples.labels[3]], "suggested": None, "score": 0.9}
+    asked = {"data": str(home / "data"), "model": str(home / "model")}
+    content = {
+        "data": "data", "inputs": asked, "examples": len(examples), "scorer": "loss", "noise_ratio": 0.1,
+        "interval": None, "model_error": None, "evidence": {}, "versions": {}, "flagged": [suspect],
+    }  # fmt: skip
+    (home / "detected").mkdir()
+    (home / "detected" / "suspects.json").write_text(json.dumps(content, default=str))
+    (home / "detected" / "suspects.csv").write_text(f"wrong,id,label\nyes,{suspect['id']},{suspect['label']}\n")
+    assert call("review", str(home / "detected"), "--export", str(home / "cleaned.parquet")) == 0
+    cleaned = datasets.Dataset.from_parquet(str(home / "cleaned.parquet"), cache_dir=str(home / "cache"))
+    assert cleaned["text"] == [text for row, text in enumerate(texts()[0]) if row != 3]
+    assert call("review", str(home / "detected"), "--static", str(home / "page.html")) == 0
+    assert texts()[0][3] in (home / "page.html").read_text()
 
 
 def test_repair_by_hub_addresses_writes_a_snapshot_with_a_card(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from untrain.cli.inputs import InputOptions, Inputs
-from untrain.cli.options import Directory, Flag, Spec, option
+from untrain.cli.options import Directory, Flag, Language, Spec, option
 from untrain.cli.terminal import Status, print_suspects, print_text
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def detect(
     scorer: Spec = "auto",
     noise_ratio: Annotated[float | None, option("SHARE")] = None,
     out: Directory = Path("detected"),
+    language: Language = "en",
     json: Flag = False,
 ) -> None:
     """Find mislabeled examples.
@@ -38,6 +39,7 @@ def detect(
         scorer: scorer, NAME or NAME:PRESET (see `untrain list`)
         noise_ratio: share of mislabeled examples, if known
         out: output directory, new or empty
+        language: language of suspects.html: en or ja
         json: print suspects.json instead of a summary
     """
     from untrain.cli.outputs import DetectionFile, check_directory, check_unanswered, json_text, plain
@@ -47,7 +49,7 @@ def detect(
     with Status() as status:
         suspects = _detected(inputs, scorer, noise_ratio, status)
     content = DetectionFile.of(suspects, inputs)
-    _write(suspects, content, out)
+    _write(suspects, content, out, language)
     if json:
         sys.stdout.write(json_text(content))
         return
@@ -73,7 +75,7 @@ def _detected(inputs: Inputs, scorer: str, noise_ratio: float | None, status: St
     return detect(model, examples, scorer=scorer, noise_ratio=noise_ratio, **training)
 
 
-def _write(suspects: "Suspects", content: "DetectionFile", out: Path) -> None:
+def _write(suspects: "Suspects", content: "DetectionFile", out: Path, language: Language) -> None:
     from untrain.cli.outputs import json_text, plain
     from untrain.core.files import write_file
     from untrain.detection import write_review
@@ -82,5 +84,5 @@ def _write(suspects: "Suspects", content: "DetectionFile", out: Path) -> None:
 
     pictures = [png(suspects.examples.inputs[position]) for position in suspects.flagged[:MOST_SHOWN]]
     write_review(suspects, out / REVIEW)
-    write_suspects_page(out / PAGE, plain(content), pictures)
+    write_suspects_page(out / PAGE, plain(content), pictures, language=language)
     write_file(out / RECORD, json_text(content))

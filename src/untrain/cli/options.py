@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -32,6 +32,7 @@ Spec = Annotated[str, option("NAME[:PRESET]")]
 OptionalSpec = Annotated[str | None, option("NAME[:PRESET]")]
 Source = Annotated[str, option("SOURCE")]
 OptionalSource = Annotated[str | None, option("SOURCE")]
+Language = Annotated[Literal["en", "ja"], option("LANGUAGE")]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 
 

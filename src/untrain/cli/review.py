@@ -4,12 +4,12 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from untrain.cli.inputs import Inputs
-from untrain.cli.options import Flag, OptionalFile, option
+from untrain.cli.options import Flag, Language, OptionalFile, option
 from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError, InputError
 
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from untrain.detection import ReviewFile
     from untrain.report.suspects import SuspectsFile
     from untrain.review.decisions import Decisions
+    from untrain.review.source import SourceTable
     from untrain.review.workspace import Workspace
-
-Language = Literal["en", "ja"]
 
 
 def review(
@@ -30,7 +29,7 @@ def review(
     export: OptionalFile = None,
     export_scores: OptionalFile = None,
     export_label_studio: OptionalFile = None,
-    language: Annotated[Language, option("LANGUAGE")] = "en",
+    language: Language = "en",
     no_browser: Flag = False,
 ) -> None:
     """Review the suspects that `untrain detect` found, on a page of this machine.
@@ -49,8 +48,8 @@ def review(
         data: the same data, if they have moved
         static: write the page as one file that needs no server, and end
         merge: add the decisions of another reviewer (a directory or a suspects.csv), report agreement, and end
-        export: write all examples with corrected labels as a .parquet table, and end
-        export_scores: write suspects, scores and decisions as a .parquet table for FiftyOne or Spotlight, and end
+        export: write all examples with corrected labels as a .parquet or .csv table, and end
+        export_scores: write suspects, scores and decisions as a .csv (FiftyOne) or .parquet table (Spotlight), and end
         export_label_studio: write the suspects as tasks of Label Studio (.json), and end
         language: language of the page: en or ja
         no_browser: print the address without opening it in a browser
@@ -63,14 +62,15 @@ def review(
 
     decisions = Decisions(directory / "suspects.csv")
     with Status() as status:
-        workspace = _workspace(directory, content, inputs, decisions.file, status)
+        table = _source(inputs)
+        workspace = _workspace(directory, content, inputs, table, decisions.file, status)
     written = [path for path in (static, export, export_scores, export_label_studio) if path is not None]
     about = _about(directory, content, inputs)
     if static is not None:
         from untrain.review.page import write_static
 
         write_static(static, workspace, decisions.file, about, language)
-    _export(workspace, decisions.file, inputs, export, export_scores, export_label_studio)
+    _export(workspace, decisions.file, Path(inputs.data), table, (export, export_scores, export_label_studio))
     if written:
         print_text(*(f"written: {path}" for path in written))
         return
@@ -101,7 +101,12 @@ def _read(directory: Path, data: str | None) -> "tuple[SuspectsFile, Inputs]":
 
 
 def _workspace(
-    directory: Path, content: "SuspectsFile", inputs: Inputs, file: "ReviewFile", status: Status
+    directory: Path,
+    content: "SuspectsFile",
+    inputs: Inputs,
+    table: "SourceTable | None",
+    file: "ReviewFile",
+    status: Status,
 ) -> "Workspace":
     from untrain.detection import check_same_data
     from untrain.review.cache import Cache
@@ -115,34 +120,35 @@ def _workspace(
         )
     check_same_data(file, examples)
     status.show("preparing pictures and neighbors")
-    return Workspace(examples, content.flagged, Cache(directory, examples.digest()), _columns(inputs))
+    columns, texts = (None, None) if table is None else (table.numbers(), table.texts())
+    if inputs.published is not None:
+        texts = inputs.published.texts(inputs.data, label=inputs.label, limit=inputs.limit, seed=inputs.root)
+    return Workspace(examples, content.flagged, Cache(directory, examples.digest()), columns, texts)
 
 
-def _columns(inputs: Inputs) -> list[str] | None:
-    """Names of the columns of numbers of a parquet table."""
-    source = Path(inputs.data)
-    if source.suffix != ".parquet" or not source.is_file():
-        return None
-    from untrain.data.files import from_parquet
+def _source(inputs: Inputs) -> "SourceTable | None":
+    """The table that the data came from."""
     from untrain.data.selection import Selection, input_names
+    from untrain.review.source import SourceTable, is_table
 
+    if inputs.published is not None or not is_table(Path(inputs.data)):
+        return None
     names = None if inputs.inputs is None else inputs.inputs.split(",")
-    return from_parquet([source]).input_columns(Selection(inputs.label, input_names(names), group=inputs.group))
+    return SourceTable.read(Path(inputs.data), Selection(inputs.label, input_names(names), group=inputs.group))
 
 
 def _export(
     workspace: "Workspace",
     file: "ReviewFile",
-    inputs: Inputs,
-    table: Path | None,
-    scores: Path | None,
-    tasks: Path | None,
+    source: Path,
+    table: "SourceTable | None",
+    paths: tuple[Path | None, Path | None, Path | None],
 ) -> None:
     from untrain.review.exports import write_cleaned, write_label_studio, write_scores
 
-    source = Path(inputs.data)
-    if table is not None:
-        corrected, dropped = write_cleaned(table, workspace, file, source, inputs.label)
+    cleaned, scores, tasks = paths
+    if cleaned is not None:
+        corrected, dropped = write_cleaned(cleaned, workspace, file, source, table)
         print_text(f"{corrected} labels corrected, {dropped} examples dropped")
     if scores is not None:
         write_scores(scores, workspace, file, source)
@@ -179,7 +185,10 @@ def _commands(directory: Path, inputs: Inputs) -> list[tuple[str, str]]:
     return [
         ("Forget the wrong labels and keep the better model", shlex.join(repair)),
         ("A table with corrected labels", shlex.join(["untrain", "review", place, "--export", "cleaned.parquet"])),
-        ("For FiftyOne or Spotlight", shlex.join(["untrain", "review", place, "--export-scores", "suspects.parquet"])),
+        (
+            "For FiftyOne or Spotlight",
+            shlex.join(["untrain", "review", place, "--export-scores", "suspects-scores.csv"]),
+        ),
         ("For Label Studio", shlex.join(["untrain", "review", place, "--export-label-studio", "tasks.json"])),
     ]
 

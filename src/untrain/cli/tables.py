@@ -58,7 +58,9 @@ def _print_agreement(results: "ComparisonResults") -> None:
     console().print(table)
 
 
-def _fitting(columns: "Sequence[Column]", rows: "Sequence[ComparisonRow]", width: int) -> "list[Column]":
+def _fitting(
+    columns: "Sequence[Column[ComparisonRow]]", rows: "Sequence[ComparisonRow]", width: int
+) -> "list[Column[ComparisonRow]]":
     """The essential columns, and in their order those of the others that a terminal of the width has room for."""
     widths = {column: 3 + max(map(len, (column.head, *map(column.cell, rows)))) for column in columns}
     room = width - 1 - sum(widths[column] for column in columns if column.essential)

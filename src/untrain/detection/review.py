@@ -117,7 +117,8 @@ class ReviewFile:
         """
         head = (*self.head, *(column for column in _ANSWER_COLUMNS if column not in self.head))
         places = [head.index(column) for column in _ANSWER_COLUMNS]
-        rows = {name: (*cells, *[""] * (len(head) - len(self.head))) for name, cells in self.rows.items()}
+        empty = ("",) * (len(head) - len(self.head))
+        rows = {name: cells + empty for name, cells in self.rows.items()} if empty else dict(self.rows)
         for name, cells in new_rows.items():
             escaped = {"id": escape(name)} | {column: escape(cell) for column, cell in cells.items()}
             rows.setdefault(name, tuple(escaped.get(column, "") for column in head))

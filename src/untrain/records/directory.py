@@ -288,12 +288,16 @@ def _check_empty(directory: Path, chain: Chain | None) -> None:
             raise ConfigError(f"{folder} already contains {others[0]!r}; choose another directory.")
 
 
-def page(record: Record) -> bytes:
+def page(record: Record, language: str = "en") -> bytes:
     """The page of a record. The same record and version of untrain give the same bytes.
 
     The record holds the digest of the page, so the page holds neither that nor the digest of the record.
+
+    Args:
+        record: the record.
+        language: of the page, `en` or `ja`; that of the directory is English.
     """
     from untrain.report.record import record_page
 
     files = {name: digest for name, digest in record.files.items() if name != PAGE}
-    return record_page(content(msgspec.structs.replace(record, files=files)))
+    return record_page(content(msgspec.structs.replace(record, files=files)), language)

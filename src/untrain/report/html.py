@@ -1,6 +1,13 @@
-"""HTML pages without scripts; nothing is fetched, and every text from data is escaped."""
+"""HTML pages of one file; nothing is fetched, and every text from data is escaped.
 
+The one script of a page sorts rows. The content security policy names it, and the style, by their digests.
+"""
+
+import base64
+import functools
+import hashlib
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 
 import jinja2
@@ -8,12 +15,15 @@ from markupsafe import Markup
 
 from untrain.core.files import toml_text, write_file
 from untrain.core.levels import MEMORY_LIMIT
-from untrain.report.mislabel import head, mislabel_grids, mislabel_verdict
+from untrain.report import figures
+from untrain.report.language import Translator
+from untrain.report.mislabel import head, mislabel_columns, mislabel_sentences
 from untrain.report.results import ComparisonResults, MislabelResults, Results, read_results
 from untrain.report.table import (
     columns,
     forgotten,
     groups,
+    headline,
     is_contender,
     order_note,
     order_table,
@@ -22,68 +32,108 @@ from untrain.report.table import (
     winner,
 )
 
+LONG = 40
+"""A table of more rows is folded."""
 
-def write_report(directory: str | Path) -> Path:
-    """Write `report.html` beside a run's `results.json` and return its path.
+
+def write_report(directory: str | Path, *, out: str | Path | None = None, language: str = "en") -> Path:
+    """Write the report of a run and return its path.
+
+    Args:
+        directory: of the run.
+        out: file of the page; default `report.html` in the directory.
+        language: of the page, `en` or `ja`.
 
     Raises:
-        ConfigError: there are no results, or those of a later version of untrain.
+        ConfigError: there are no results, or those of a later version of untrain, or no such language.
         IntegrityError: the results are damaged or incomplete.
     """
-    page = render(read_results(directory))
-    path = Path(directory) / "report.html"
+    page = render(read_results(directory), language)
+    path = Path(directory) / "report.html" if out is None else Path(out)
     write_file(path, page)
     return path
 
 
-def render(results: Results) -> str:
+def render(results: Results, language: str = "en") -> str:
     """The page as text."""
-    parts = _mislabel(results) if isinstance(results, MislabelResults) else _comparison(results)
+    say = Translator(language)
+    parts = _mislabel(results, say) if isinstance(results, MislabelResults) else _comparison(results, say)
     common = {
         "title": results.experiment,
         "heading": results.title,
         "results": results,
         "configuration": toml_text(results.configuration),
+        "long": LONG,
     }
-    return fill(f"{results.kind}.html.j2", common | parts)
+    return fill(f"{results.kind}.html.j2", common | parts, say)
 
 
-def fill(template: str, values: Mapping[str, object]) -> str:
+def fill(template: str, values: Mapping[str, object], say: Translator | None = None) -> str:
     """A page from one of the templates; every text is escaped unless it is marked as safe."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("untrain.report"),
+    say = say or Translator()
+    style, script = asset("tokens.css") + asset("page.css"), asset("sort.js")
+    page = {"t": say, "language": say.language, "style": Markup(style), "script": Markup(script)}
+    return templates("untrain.report").get_template(template).render({**page, "policy": policy, **values})
+
+
+@functools.cache
+def templates(room: str) -> jinja2.Environment:
+    """The templates of a room; every text that they are given is escaped."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(room),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.get_template(template).render(values)
 
 
-def _comparison(results: ComparisonResults) -> dict[str, object]:
+@functools.cache
+def asset(name: str) -> str:
+    """The text of a file that pages share."""
+    return resources.files("untrain.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def policy(style: str, script: str | None = None) -> str:
+    """A content security policy under which a page has this style and this script, and pictures inside itself."""
+    scripts = "" if script is None else f" script-src '{_digest(script)}';"
+    return f"default-src 'none';{scripts} style-src '{_digest(style)}'; img-src data:"
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _comparison(results: ComparisonResults, say: Translator) -> dict[str, object]:
     """What the page of a comparison shows."""
-    from untrain.report import figures  # loads matplotlib, which other pages do not need
-
     shown = {entry.forget: entry.examples for entry in results.shown}
+    measured = any(row.memory_left is not None for row in results.rows)
     sections = [
         {
             "forgotten": forgotten(rows[0]),
+            "headline": headline(rows),
             "verdict": verdict(rows),
             "rows": [(row, is_contender(row)) for row in rows],
             "winner": winner(rows),
-            "score": Markup(figures.against_cost(rows, lambda row: row.final_score, "final score")),
-            "accuracy": Markup(figures.against_cost(rows, lambda row: row.test_accuracy, "test accuracy, %")),
-            "epsilons": Markup(figures.epsilons(rows)),
-            "examples": [(example, Markup(figures.confidences(example, rows))) for example in shown[setting]],
+            "quality": figures.memory_against_time(rows, say) if measured else figures.score_against_time(rows, say),
+            "accuracy": figures.accuracy_against_time(rows, say),
+            "score": figures.score_against_time(rows, say),
+            "epsilons": figures.epsilons(rows, say),
+            "examples": [(example, figures.confidences(example, rows, say)) for example in shown[setting]],
         }
         for setting, rows in groups(results)
     ]
+    heads = columns(results.rows)
     order_head, order_lines = order_table(results)
     return {
         "sections": sections,
         "order_head": order_head,
         "order_lines": order_lines,
         "order_note": order_note(results) if order_lines else "",
-        "columns": columns(results.rows),
+        "columns": heads,
+        "essential": [column for column in heads if column.essential],
+        "legend": [(state, words, figures.key(state)) for state, words in LEGEND],
+        "measured": measured,
         "published": any(row.published is not None for row in results.rows),
         "models": results.rows[0].models,
         "origin": origin(results.rows[0]),
@@ -94,14 +144,24 @@ def _comparison(results: ComparisonResults) -> dict[str, object]:
     }
 
 
-def _mislabel(results: MislabelResults) -> dict[str, object]:
-    """What the page of an experiment with mislabeled examples shows."""
-    from untrain.report import figures  # loads matplotlib, which other pages do not need
+LEGEND = (
+    ("forgets", "leaves no visible memory"),
+    ("unclear", "too uncertain to tell"),
+    ("remembers", "remembers"),
+    ("retrained", "retraining, short to full"),
+)
+"""Marks of the figures and what they mean."""
 
+
+def _mislabel(results: MislabelResults, say: Translator) -> dict[str, object]:
+    """What the page of an experiment with mislabeled examples shows."""
+    sentences = mislabel_sentences(results)
     return {
-        "grids": list(mislabel_grids(results)),
-        "verdict": mislabel_verdict(results),
-        "figures": [(histogram, Markup(figures.scores(histogram))) for histogram in results.shown],
-        "notes": sorted({f"{row.scorer}, {head(row)}: {row.note}" for row in results.rows if row.note}),
+        "headline": sentences[0] if sentences else "",
+        "sentences": sentences[1:],
+        "columns": mislabel_columns(results),
+        "figures": [(histogram, figures.scores(histogram, say)) for histogram in results.shown],
+        "notes": sorted({(str(row.scorer), head(row), row.note) for row in results.rows if row.note}),
         "published": any(row.published is not None for row in results.rows),
+        "doubtful": any(row.published is not None and row.published.doubtful for row in results.rows),
     }

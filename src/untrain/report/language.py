@@ -1,21 +1,22 @@
 """The languages of reports and pages, each one catalog: from English texts to those of the language.
 
 A text of a catalog may have places in braces, such as `{share} of the labels`. A sentence that was made with values in
-these places is recognized and said in the other language with the same values. What a catalog does not have stays
-English.
+these places is recognized and said in the other language with the same values. A place whose name ends in `_words`
+holds a part that is translated itself; every other value is data and stays. What a catalog does not have stays English.
 """
 
 import functools
 import re
 import tomllib
-from collections.abc import Callable
 from importlib import resources
 
 from untrain.errors import ConfigError
 
 LANGUAGES = ("en", "ja")
 _PLACE = re.compile(r"\{(\w+)\}")
-_END = re.compile(r"(?<=[.:])\s+(?=[A-Z])")
+_LONGEST = 2000
+"""Letters of the longest text that is looked at; no text of ours is longer."""
+_END = re.compile(r"(?<=\.)\s+")
 """Between two sentences."""
 
 
@@ -34,16 +35,35 @@ def catalog(language: str) -> dict[str, str]:
     return {str(key): str(value) for key, value in tomllib.loads(text).items()}
 
 
-def translator(language: str) -> Callable[[str], str]:
-    """A function from English texts, sentences and rows of sentences to those of a language.
+class Translator:
+    """From English texts, sentences and rows of sentences to those of a language.
+
+    Args:
+        language: one of `LANGUAGES`.
 
     Raises:
         ConfigError: there is no such language.
     """
-    texts = catalog(language)
-    if not texts:
-        return str
-    return functools.lru_cache(maxsize=None)(functools.partial(_translated, texts, _patterns(language)))
+
+    def __init__(self, language: str = "en") -> None:
+        self.language = language
+        self._texts = catalog(language)
+        self._known = dict[str, str]()
+
+    def __call__(self, text: str, **values: object) -> str:
+        """The text in the language.
+
+        Args:
+            text: in English; a sentence that was made with values is recognized.
+            **values: for the places of the text; these are not translated.
+        """
+        if values:
+            return self._texts.get(text, text).format_map(values)
+        if not self._texts or len(text) > _LONGEST:
+            return text
+        if text not in self._known:
+            self._known[text] = _translated(self._texts, _patterns(self.language), text)
+        return self._known[text]
 
 
 @functools.cache
@@ -80,6 +100,11 @@ def _sentence(texts: dict[str, str], patterns: tuple[tuple[re.Pattern[str], str]
         return texts[text]
     for pattern, value in patterns:
         if match := pattern.fullmatch(text):
-            values = {name: texts.get(part, part) for name, part in match.groupdict().items()}
-            return value.format_map(values)
+            parts = match.groupdict().items()
+            return value.format_map(
+                {
+                    name: (_sentence(texts, patterns, part) or part) if name.endswith("_words") else part
+                    for name, part in parts
+                }
+            )
     return None

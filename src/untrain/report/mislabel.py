@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from untrain.core.text import percent
 from untrain.report.results import MislabelFigure, MislabelResults, MislabelRow
-from untrain.report.table import number
+from untrain.report.table import Column, number
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Cell:
     def plain(self) -> str:
         """Ours, and the study's in brackets."""
         return self.ours if self.published is None else f"{self.ours} [{self.published}]"
+
+    @property
+    def full(self) -> str:
+        """Ours with its spread, and the study's in brackets."""
+        return self.plain if self.spread is None else f"{self.ours} ± {self.spread}{self.plain[len(self.ours) :]}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,44 @@ def mislabel_grids(results: MislabelResults) -> Iterator[Grid]:
         yield _grid(title, original + rows, "test_accuracy", 1, lambda row: str(row.method))
 
 
+FIGURES: tuple[tuple[MislabelFigure, str, str, int], ...] = (
+    ("precision", "precision %", "share of the flagged labels that are wrong", 1),
+    ("recall", "recall %", "share of the wrong labels that are flagged", 1),
+    ("test_accuracy", "test %", "accuracy of the model on the test set", 1),
+    ("auc", "ROC AUC", "how well the scores rank wrong labels above correct ones: 0.5 is chance, 1 is perfect", 3),
+    ("accuracy", "accuracy %", "share of the labels that are rightly called correct or wrong", 1),
+    ("estimated_noise_ratio", "noise estimate", "the scorer's estimate of the noise ratio", 3),
+    ("flagged", "flagged", "share of the labels that are flagged", 3),
+)
+"""Columns of figures: field, heading, explanation, digits."""
+
+
+def mislabel_columns(results: MislabelResults) -> list[Column[MislabelRow]]:
+    """The columns of one table of all rows; a figure that no row has gets none."""
+    columns: list[Column[MislabelRow]] = [
+        Column("name", "scorer, or method of forgetting", lambda row: str(row.method or row.scorer), words=True),
+        Column("task", "what it was asked to do", task, words=True),
+        Column("noise", "share of wrong labels, and their kind where it is not symmetric", head),
+    ]
+    for key, title, hint, digits in FIGURES:
+        if any(getattr(row, key) is not None for row in results.rows):
+            columns.append(Column(title, hint, _cell_of(key, digits)))
+    return columns
+
+
+def _cell_of(key: MislabelFigure, digits: int) -> Callable[[MislabelRow], str]:
+    return lambda row: _cell(row, key, digits).full
+
+
+def task(row: MislabelRow) -> str:
+    """What the scorer or method of a row did."""
+    if row.method == "original":
+        return "trained on wrong labels"
+    if row.method is not None:
+        return "forgets all wrong labels" if row.scorer is None else f"forgets what {row.scorer} flags"
+    return "finds, told the noise ratio" if row.told else "finds"
+
+
 def _titled(title: str, rows: Sequence[MislabelRow], table: str) -> str:
     """The title, with the number of the study's table where the rows have published figures."""
     return f"{title}: the study's table {table}" if any(row.published is not None for row in rows) else title
@@ -94,9 +137,10 @@ def _grid(
 
 
 def _cell(row: MislabelRow, key: MislabelFigure, digits: int) -> Cell:
-    spread = row.spread.get(key)
+    value = getattr(row, key)
+    spread = None if value is None else row.spread.get(key)
     return Cell(
-        ours=number(getattr(row, key), digits),
+        ours=number(value, digits),
         spread=None if spread is None else number(spread, digits),
         published=_published(row, key, digits),
     )
@@ -118,15 +162,20 @@ def head(row: MislabelRow) -> str:
 
 def mislabel_verdict(results: MislabelResults, scorer: str = "auto", method: str = "retrain") -> str:
     """How well a scorer found the wrong labels, and how accurate the model was after forgetting them."""
+    return " ".join(mislabel_sentences(results, scorer, method))
+
+
+def mislabel_sentences(results: MislabelResults, scorer: str = "auto", method: str = "retrain") -> list[str]:
+    """The sentences of the verdict; the first alone says what came out, with its uncertainty."""
     rows = [row for row in results.detections if row.scorer == scorer and not row.told]
     refused = [row for row in rows if row.note]
     noisy = [row for row in rows if row.precision is not None and not row.note and row.noise_ratio > 0]
     if not noisy:
-        return ""
+        return []
     sentences = [
         f"{scorer}, which was not told the noise ratio, found wrong labels with a precision of at least "
-        f"{_least(row.precision for row in noisy)} % and a recall of at least {_least(row.recall for row in noisy)} %, "
-        f"at noise ratios up to {percent(max(row.noise_ratio for row in noisy), 0)}.",
+        f"{_least(row.precision for row in noisy)} % and a recall of at least {_least(row.recall for row in noisy)} % "
+        f"at noise ratios up to {percent(max(row.noise_ratio for row in noisy), 0)}{_uncertainty(noisy, results)}.",
         f"Its estimate of the noise ratio was off by at most {max(_estimation_error(row) for row in noisy):.3f}.",
     ]
     refused_at = {row.setting for row in refused}
@@ -140,7 +189,15 @@ def mislabel_verdict(results: MislabelResults, scorer: str = "auto", method: str
     if refused:
         noises = ", ".join(head(row) for row in refused)
         sentences.append(f"At noise {noises} it refused to decide{_how_often(refused, results.seeds)}.")
-    return " ".join(sentences)
+    return sentences
+
+
+def _uncertainty(rows: Sequence[MislabelRow], results: MislabelResults) -> str:
+    """How much the figures vary over seeds, in brackets."""
+    spreads = [row.spread[key] for row in rows for key in ("precision", "recall") if key in row.spread]
+    if not spreads:
+        return " (one seed, so their spread is not known)"
+    return f" (means over {results.seeds} seeds, standard deviation at most {max(spreads):.1f} points)"
 
 
 def _estimation_error(row: MislabelRow) -> float:

@@ -9,6 +9,7 @@ import msgspec
 from untrain.core.estimate import Estimate
 from untrain.core.text import percent, printable
 from untrain.report.html import fill
+from untrain.report.language import Translator
 
 EVIDENCE = "This is evidence of a procedure, not a legal finding."
 _HEADINGS = {
@@ -58,18 +59,20 @@ def reply(content: dict[str, Any]) -> Iterator[str]:
         yield f"The next training from nothing, without your data, is due on {content['retraining_due']}."
 
 
-def record_page(content: dict[str, Any]) -> bytes:
+def record_page(content: dict[str, Any], language: str = "en") -> bytes:
     """The page; the same bytes for the same content.
 
     Args:
         content: of a `record.json`.
+        language: of the page, `en` or `ja`.
     """
+    say = Translator(language)
     certificate = (content["audit"] or {}).get("certificate") or {}
     outcome = " ".join(filter(None, (content["verdict"]["outcome"], content["verdict"].get("ground"))))
     values = {
-        "title": "record of a request to forget",
-        "heading": "Record of a request to forget",
-        "outcome": _HEADINGS.get(outcome, outcome),
+        "title": say("Record of a request to forget"),
+        "heading": say("Record of a request to forget"),
+        "outcome": _HEADINGS.get(outcome, outcome) + ".",
         "evidence": EVIDENCE,
         "record": _printable(content),
         "settings": _texts(content["applied"]["settings"]),
@@ -78,7 +81,7 @@ def record_page(content: dict[str, Any]) -> bytes:
         "points": _points,
         "figure": _figure,
     }
-    return fill("record.html.j2", values).encode("ascii", "xmlcharrefreplace")
+    return fill("record.html.j2", values, say).encode("ascii", "xmlcharrefreplace")
 
 
 def _printable(value: object) -> object:

@@ -343,8 +343,40 @@ class MislabelSizes(msgspec.Struct, frozen=True, kw_only=True):
     classes: Count
 
 
+class FoundExample(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the most suspicious examples, as the report shows it.
+
+    Attributes:
+        id: of the example.
+        image: PNG in base64.
+        label: name of the given class.
+        true_label: name of the true class.
+    """
+
+    id: str
+    image: str
+    label: str
+    true_label: str
+
+
+class FoundExamples(msgspec.Struct, frozen=True, kw_only=True):
+    """The most suspicious examples of a scorer at one noise, for one seed, the most suspicious first."""
+
+    noise: str
+    noise_ratio: Share | None
+    scorer: str
+    examples: tuple[FoundExample, ...]
+
+
 class MislabelResults(Common, frozen=True, kw_only=True):
     """Results of an experiment with mislabeled examples.
+
+    Attributes:
+        rows: of every scorer and method at every noise.
+        shown: histograms of the scores at one noise.
+        found: what a scorer found at this noise, where examples are images; None in results of earlier versions.
+        seeds: of which figures are means.
+        sizes: of the data.
 
     Raises:
         ValueError: a table made of the rows would have holes.
@@ -353,6 +385,7 @@ class MislabelResults(Common, frozen=True, kw_only=True):
     kind: Literal["mislabel"] = "mislabel"
     rows: Annotated[tuple[MislabelRow, ...], msgspec.Meta(min_length=1)]
     shown: tuple[ScoreHistogram, ...]
+    found: FoundExamples | None = None
     seeds: Count
     sizes: MislabelSizes
 

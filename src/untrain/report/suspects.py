@@ -9,6 +9,7 @@ from untrain.core.files import write_file
 from untrain.core.text import percent, printable
 from untrain.errors import InputError
 from untrain.report.html import fill
+from untrain.report.language import Translator
 
 MOST_SHOWN = 200
 """Number of suspects on the page; the review file has all of them."""
@@ -92,13 +93,16 @@ def _summary(file: SuspectsFile) -> str:
     return " ".join(sentences)
 
 
-def write_suspects_page(path: str | Path, found: Mapping[str, object], pictures: Sequence[str | None] = ()) -> None:
+def write_suspects_page(
+    path: str | Path, found: Mapping[str, object], pictures: Sequence[str | None] = (), *, language: str = "en"
+) -> None:
     """Write one self-contained page of the most suspicious examples, at most `MOST_SHOWN`.
 
     Args:
         path: of the page.
         found: the content of `suspects.json`.
         pictures: of the first of `flagged`, each a PNG in base64 as `untrain.report.images.png` makes it, or None.
+        language: of the page, `en` or `ja`.
 
     Raises:
         InputError: something is missing, or the file cannot be written.
@@ -106,15 +110,17 @@ def write_suspects_page(path: str | Path, found: Mapping[str, object], pictures:
     file = _parsed(found)
     shown = file.flagged[:MOST_SHOWN]
     padded = [*pictures[: len(shown)], *[None] * (len(shown) - len(pictures))]
+    say = Translator(language)
+    heading = say("Suspects in {data}", data=printable(file.data))
     values = {
-        "title": f"suspects in {printable(file.data)}",
-        "heading": f"Suspects in {printable(file.data)}",
+        "title": heading,
+        "heading": heading,
         "summary": _summary(file),
         "entries": [_entry(suspect, picture) for suspect, picture in zip(shown, padded, strict=True)],
         "left": len(file.flagged) - len(shown),
         "versions": file.versions,
     }
-    write_file(Path(path), fill("suspects.html.j2", values).encode("utf-8", "backslashreplace"))
+    write_file(Path(path), fill("suspects.html.j2", values, say).encode("utf-8", "backslashreplace"))
 
 
 def _parsed(found: Mapping[str, object]) -> SuspectsFile:

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
 
 from untrain.core.estimate import Estimate, Spread
 from untrain.core.levels import ALPHA, FEWEST_MODELS, MEMORY_LIMIT
@@ -13,22 +15,29 @@ from untrain.report.results import ComparisonResults, ComparisonRow, PublishedCo
 RETRAINING = frozenset({"retrain", "short-retrain"})
 """Methods that are not compared: they make the curve of score against cost, with which the others are compared."""
 
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True)
-class Column:
-    """A column of the table.
+class Column(Generic[Row]):
+    """A column of a table with rows of this type.
 
     Attributes:
         head: its heading.
         hint: one sentence that explains it.
         cell: from a row to the text of the cell; a dash where a value is not known.
         essential: whether it stays on the narrowest terminal; others follow in their order where they fit.
+        words: whether its cells are words, not figures.
     """
 
     head: str
     hint: str
-    cell: Callable[[ComparisonRow], str]
+    cell: Callable[[Row], str]
     essential: bool = False
+    words: bool = False
+
+
+Columns = tuple[Column[ComparisonRow], ...]
 
 
 def number(value: float | None, digits: int) -> str:
@@ -54,12 +63,13 @@ def _published(figure: Callable[[PublishedComparison], float | None], digits: in
     return lambda row: number(None if row.published is None else figure(row.published), digits)
 
 
-_OURS = (
+_OURS: Columns = (
     Column(
         "method",
         "with its preset; the titles give the competition's ranks",
         lambda row: row.method,
         essential=True,
+        words=True,
     ),
     Column(
         "final score",
@@ -111,14 +121,14 @@ _OURS = (
     ),
     Column("speed-up", "relative to retraining", lambda row: f"{row.speedup:.1f}×", essential=True),  # noqa: RUF001
 )
-_EPOCHS = (
+_EPOCHS: Columns = (
     Column(
         "epochs",
         "mean number of epochs on the retain set until accuracy had converged; a dash where a method does not wait",
         lambda row: number(row.epochs, 1),
     ),
 )
-_ORIGINALS = (
+_ORIGINALS: Columns = (
     Column(
         "memory sd",
         "standard deviation of the memory left within / between originals",
@@ -130,7 +140,7 @@ _ORIGINALS = (
         lambda row: _spread(row.test_accuracy_spread, 1),
     ),
 )
-_PUBLISHED = (
+_PUBLISHED: Columns = (
     Column(
         "final score, published",
         "of the study, which does not state its N",
@@ -140,9 +150,10 @@ _PUBLISHED = (
     Column("forget %, published", "of the study", _published(lambda figures: figures.forget_accuracy, 1)),
     Column("seconds, published", "of the study, on a GPU", _published(lambda figures: figures.seconds, 1)),
 )
+EVERY_COLUMN = _OURS + _EPOCHS + _ORIGINALS + _PUBLISHED
 
 
-def columns(rows: Iterable[ComparisonRow]) -> tuple[Column, ...]:
+def columns(rows: Iterable[ComparisonRow]) -> Columns:
     """The columns for these rows; what only some results have gets columns where a row has it."""
     rows = list(rows)
     epochs = _EPOCHS if any(row.epochs is not None for row in rows) else ()
@@ -231,13 +242,49 @@ def _is_number(text: str) -> bool:
     return True
 
 
+class Remembers(Enum):
+    """Whether the models of a method remember the forgotten examples."""
+
+    NOT = "no"
+    MAYBE = "maybe"
+    YES = "yes"
+    UNKNOWN = "unknown"
+
+
+def remembers(rows: Sequence[ComparisonRow]) -> dict[str, Remembers]:
+    """For each method of one forget setting, whether its models remember."""
+    chance = _told_by_chance(rows)
+    return {row.method: _state(row, chance) for row in rows}
+
+
 def winner(rows: Sequence[ComparisonRow]) -> ComparisonRow | None:
     """The method with the highest final score among those that leave no memory; None if there is none above 0.
 
     Where memory left is not known, the final score alone decides.
     """
-    chance = _told_by_chance(rows)
-    return next((row for row in ranked(rows) if row.final_score > 0 and _memory_behind(row, chance) is None), None)
+    state_of = remembers(rows)
+    free = (Remembers.NOT, Remembers.UNKNOWN)
+    return next((row for row in ranked(rows) if row.final_score > 0 and state_of[row.method] in free), None)
+
+
+def headline(rows: Sequence[ComparisonRow]) -> str:
+    """What came out of one forget setting, in one sentence, with its uncertainty."""
+    methods, best = ranked(rows), winner(rows)
+    if not methods:
+        return "No method was compared."
+    if best is None:
+        first = methods[0]
+        reason = _memory_behind(first, _told_by_chance(rows)) or "scores 0"
+        return f"No method is shown to forget: {first.method}, which scores highest, {reason}."
+    kept = f"test accuracy {best.test_accuracy:.1f} %, {best.speedup:.1f} times as fast as retraining"
+    if best.memory_left is None:
+        return f"{best.method} scores highest, but memory left was not measured: {kept}."
+    left = best.memory_left
+    return (
+        f"Among {len(methods)} methods, {best.method} scores highest of those that leave no visible memory: memory "
+        f"left {left.value:.2f} (95 % interval {left.low:.2f} to {left.high:.2f}; 0 is a retrained model, 1 the "
+        f"original), {kept}."
+    )
 
 
 def verdict(rows: Sequence[ComparisonRow]) -> str:
@@ -272,18 +319,26 @@ def _told_by_chance(rows: Iterable[ComparisonRow]) -> float:
     return max((row.told_apart.high for row in rows if row.method == "retrain" and row.told_apart), default=ALPHA)
 
 
+def _state(row: ComparisonRow, chance: float) -> Remembers:
+    """Whether the models of a method remember."""
+    if row.memory_left is None:
+        return Remembers.UNKNOWN
+    if row.memory_left.low > 0 or (row.told_apart and row.told_apart.value > chance):
+        return Remembers.YES
+    return Remembers.MAYBE if row.memory_left.high >= MEMORY_LIMIT else Remembers.NOT
+
+
 def _memory_behind(row: ComparisonRow, chance: float) -> str | None:
     """Why it cannot be said that the method leaves no memory; None if it can, or if memory was not measured."""
-    if row.memory_left is None:
+    state = _state(row, chance)
+    if row.memory_left is None or state is Remembers.NOT:
         return None
     left = f"memory left is {row.memory_left:.2f}"
-    if row.memory_left.low > 0:
-        return f"remembers the examples: {left}"
-    if row.told_apart and row.told_apart.value > chance:
-        return f"remembers the examples: {left}, and {percent(row.told_apart.value, 0)} of its models are told apart"
-    if row.memory_left.high >= MEMORY_LIMIT:
+    if state is Remembers.MAYBE:
         return f"may remember the examples: {left}, too wide to tell"
-    return None
+    if row.memory_left.low > 0 or row.told_apart is None:
+        return f"remembers the examples: {left}"
+    return f"remembers the examples: {left}, and {percent(row.told_apart.value, 0)} of its models are told apart"
 
 
 def _cost(row: ComparisonRow) -> str:

@@ -87,6 +87,8 @@ def _now(answers: Mapping[str, Answer]) -> str:
 
 def moment_of(answer: Answer) -> datetime.datetime | None:
     """When the answer was given, or None where that cannot be known."""
+    if not answer.decided:
+        return None
     try:
         moment = datetime.datetime.fromisoformat(answer.decided)
     except ValueError:

@@ -2,13 +2,11 @@
 
 import base64
 import csv
-import hashlib
 import io
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-import jinja2
 import msgspec
 from markupsafe import Markup
 
@@ -16,9 +14,11 @@ from untrain.core.files import write_file
 from untrain.core.text import printable
 from untrain.detection import ReviewFile
 from untrain.detection.review import escape
-from untrain.report.language import catalog
+from untrain.report.html import asset as shared
+from untrain.report.html import policy, templates
+from untrain.report.language import Translator, catalog
 from untrain.review.remaining import coordinates
-from untrain.review.workspace import Workspace
+from untrain.review.workspace import MOST_LETTERS, Workspace
 
 KEYS = "0123456789abefhijklmopqrtvwxz"
 """Keys of the classes by number; the letters that are missing decide or move."""
@@ -45,11 +45,14 @@ def case_of(workspace: Workspace, about: Mapping[str, object], language: str = "
         "keys": _keys(workspace.examples.classes),
         "suspects": workspace.flagged.tolist(),
         "ids": [printable(suspect.id) for suspect in workspace.suspects],
+        "snippets": [workspace.text(position)[:MOST_LETTERS] for position in workspace.flagged.tolist()]
+        if workspace.kind == "text"
+        else [],
         "labels": workspace.examples.labels[workspace.flagged].tolist(),
         "suggested": [workspace.suggested(position) for position in workspace.flagged.tolist()],
         "scores": [suspect.score for suspect in workspace.suspects],
         "coordinates": np.round(coordinates(np.asarray(scores)), 4).tolist(),
-        "small": max(workspace.examples.inputs.shape[-2:]) <= 64 if workspace.kind == "picture" else False,
+        "small": workspace.kind == "picture" and max(workspace.examples.inputs.shape[-2:]) <= 64,
         "language": language,
         "texts": catalog(language),
     }
@@ -86,24 +89,17 @@ def render(language: str = "en", static: Mapping[str, object] | None = None) -> 
         language: of its texts.
         static: what a page without a server holds.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("untrain.review"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    texts = catalog(language)
-    values: dict[str, object] = {"t": lambda text: texts.get(text, text), "language": language, "static": None}
+    values: dict[str, object] = {"t": Translator(language), "language": language, "static": None}
     if static is not None:
-        script, style = _asset("review.js"), _asset("review.css")
+        script, style = asset("review.js"), asset("review.css")
         values["static"] = {
             "script": Markup(script),  # noqa: S704 (our own file)
             "style": Markup(style),  # noqa: S704
             # Data in a script element end where the element does, unless no "<" is left in them.
             "data": Markup(msgspec.json.encode(static).decode().replace("<", "\\u003c")),  # noqa: S704
-            "policy": f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:",
+            "policy": policy(style, script),
         }
-    return environment.get_template("review.html.j2").render(values)
+    return templates("untrain.review").get_template("review.html.j2").render(values)
 
 
 def write_static(
@@ -116,11 +112,11 @@ def write_static(
     Raises:
         InputError: the file cannot be written.
     """
-    shown = [workspace.example(position) for position in workspace.flagged.tolist()]
+    alike = {str(position): workspace.alike(position) for position in workspace.flagged.tolist()}
     wanted = dict.fromkeys(workspace.flagged.tolist(), "large")
-    for example in shown:
-        for group in example["alike"]:  # type: ignore[attr-defined]
-            for position in group["positions"]:
+    for groups in alike.values():
+        for group in groups:
+            for position in group["positions"]:  # type: ignore[attr-defined]
                 wanted.setdefault(position, "small")
     pictures = {}
     for position, size in wanted.items():
@@ -129,7 +125,8 @@ def write_static(
     content = {
         "case": case_of(workspace, about, language),
         "answers": answers_of(workspace, file),
-        "details": {str(example["position"]): example for example in shown},
+        "details": {str(position): workspace.example(position) for position in workspace.flagged.tolist()},
+        "alike": alike,
         "pictures": pictures,
         # The page writes rows without knowing how texts are escaped in them.
         "rows": _rows(workspace, file),
@@ -159,9 +156,7 @@ def _cell(text: str) -> str:
     return line.getvalue().removesuffix(",\r\n")
 
 
-def _asset(name: str) -> str:
-    return resources.files("untrain.review").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+def asset(name: str) -> str:
+    """A file of the page; the colors are those of reports."""
+    text = resources.files("untrain.review").joinpath("assets", name).read_text(encoding="utf-8")
+    return shared("tokens.css") + text if name.endswith(".css") else text

@@ -8,7 +8,6 @@ so that no name or path ever comes from the browser.
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from importlib import resources
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from untrain.detection import Answer
 from untrain.detection.review import NO, UNSURE, YES
 from untrain.errors import InputError, UntrainError
 from untrain.review.decisions import Decisions
-from untrain.review.page import answers_of, case_of, render
+from untrain.review.page import answers_of, asset, case_of, render
 from untrain.review.workspace import SIZES, Workspace
 
 if TYPE_CHECKING:
@@ -152,10 +151,10 @@ def create_app(
         return response
 
     @app.get("/assets/<name>")
-    def asset(name: str) -> "Response":
+    def file(name: str) -> "Response":
         if name not in _ASSETS:
             return refused(404, "There is no such file.")
-        return _answer(flask, resources.files("untrain.review").joinpath("assets", name).read_bytes(), _ASSETS[name])
+        return _answer(flask, asset(name).encode(), _ASSETS[name])
 
     @app.get("/api/case")
     def whole() -> "Response":
@@ -182,6 +181,12 @@ def create_app(
         if position >= len(workspace.examples):
             return refused(404, "There is no such example.")
         return told_as(workspace.example(position))
+
+    @app.get("/api/alike/<int:position>")
+    def alike(position: int) -> "Response":
+        if position >= len(workspace.examples):
+            return refused(404, "There is no such example.")
+        return told_as(workspace.alike(position))
 
     @app.get("/api/class/<int:label>")
     def members(label: int) -> "Response":

@@ -1,7 +1,7 @@
 """What is reviewed: the examples, the suspects among them, and what a page shows of each."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,8 @@ SIZES = {"small": 96, "large": 640}
 """Pixels of the longer side of the pictures."""
 NEIGHBORS = 6
 """Nearest examples that are shown with each of the two labels."""
+MOST_LETTERS = 200
+"""Letters that are shown of a text beside another."""
 MOST_COLUMNS = 12
 """Columns of a table that are shown of a row."""
 
@@ -31,28 +33,57 @@ class Workspace:
         suspects: the flagged ones, the most suspicious first.
         cache: for thumbnails and features.
         columns: names of the columns of inputs `[n, columns]`, if they are known.
+        texts: what each example says, by id, where that is known.
 
     Raises:
         InputError: the suspects are not among the examples, or have other labels there.
     """
 
     def __init__(
-        self, examples: Examples, suspects: Sequence[Suspect], cache: Cache, columns: Sequence[str] | None = None
+        self,
+        examples: Examples,
+        suspects: Sequence[Suspect],
+        cache: Cache,
+        columns: Sequence[str] | None = None,
+        texts: Mapping[str, str] | None = None,
     ) -> None:
-        self.examples, self.suspects, self._cache = examples, tuple(suspects), cache
+        self.examples, self.suspects, self._cache, self._texts = examples, tuple(suspects), cache, texts or {}
         self.position_of = {str(name): position for position, name in enumerate(examples.ids)}
         self.flagged = _flagged(examples, self.suspects, self.position_of)
         self.suspect_at = dict(zip(self.flagged.tolist(), self.suspects, strict=True))
-        width = examples.inputs.shape[1] if examples.inputs.ndim == 2 else 0
+        width = self._shape[0] if len(self._shape) == 1 else 0
         known = columns is not None and len(columns) == width
         self._columns = list(columns) if known and columns else [f"column {number}" for number in range(width)]
         self._working = threading.Lock()
 
     @property
     def kind(self) -> str:
-        """What an example looks like: `picture`, `row` or `none`."""
-        shape = self.examples.inputs.shape[1:]
-        return "picture" if is_image(shape) else "row" if len(shape) == 1 else "none"
+        """What an example looks like: `picture`, `text`, `row` or `none`."""
+        if is_image(self._shape):
+            return "picture"
+        return "text" if self._texts else "row" if len(self._shape) == 1 else "none"
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """Of one example; empty where inputs have names."""
+        inputs = self.examples.inputs
+        return () if isinstance(inputs, dict) else inputs.shape[1:]
+
+    @property
+    def compares(self) -> bool:
+        """Whether examples can be compared by their inputs; numbers of tokens cannot."""
+        inputs = self.examples.inputs
+        return not isinstance(inputs, dict) and (inputs.dtype.kind == "f" or self.kind == "picture")
+
+    def text(self, position: int) -> str:
+        """What an example says: its text, or its columns, or its id."""
+        name = str(self.examples.ids[position])
+        if name in self._texts:
+            return "\n".join(map(printable, self._texts[name].splitlines()))
+        if self.kind == "row":
+            row = zip(self._columns, self.examples.inputs[position], strict=True)
+            return "\n".join(f"{printable(column)}: {value:g}" for column, value in row)
+        return printable(name)
 
     @cached_property
     def features(self) -> Features:
@@ -103,6 +134,8 @@ class Workspace:
         """Positions of a class: its suspects first, then the others, the least typical first."""
         flagged = self.flagged[self.examples.labels[self.flagged] == label]
         others = self._trusted[label]
+        if not self.compares:
+            return [*flagged.tolist(), *others.tolist()]
         with self._working:
             rows = self.features[others]
         distances = np.abs(rows - np.median(rows, axis=0)).sum(axis=1) if len(others) else np.zeros(0)
@@ -112,8 +145,6 @@ class Workspace:
         """What a page shows of one example, as plain values."""
         label, suggested = int(self.examples.labels[position]), self.suggested(position)
         suspect = self.suspect_at.get(position)
-        with self._working:  # features are made once, whoever asks first
-            rows = self.features
         return {
             "position": position,
             "id": printable(str(self.examples.ids[position])),
@@ -122,11 +153,25 @@ class Workspace:
             "score": None if suspect is None else suspect.score,
             "view": [] if suspect is None else self._view(suspect),
             "columns": self._differing(position, label, suggested) if self.kind == "row" else [],
-            "alike": [
-                {"label": each, "positions": nearest(rows, position, self._trusted[each], NEIGHBORS).tolist()}
-                for each in dict.fromkeys([*([] if suggested is None else [suggested]), label])
-            ],
+            "text": self.text(position) if self.kind in ("text", "none") else "",
         }
+
+    def alike(self, position: int) -> list[dict[str, object]]:
+        """The nearest examples with the suggested and with the given label, as plain values.
+
+        Cost: the first call makes the features of all examples, some seconds for 60,000 images.
+        """
+        if not self.compares:
+            return []
+        label, suggested = int(self.examples.labels[position]), self.suggested(position)
+        with self._working:  # features are made once, whoever asks first
+            rows = self.features
+        groups = []
+        for each in dict.fromkeys([*([] if suggested is None else [suggested]), label]):
+            near = nearest(rows, position, self._trusted[each], NEIGHBORS).tolist()
+            texts = [self.text(place)[:MOST_LETTERS] for place in near] if self.kind == "text" else []
+            groups.append({"label": each, "positions": near, "texts": texts})
+        return groups
 
     def _view(self, suspect: Suspect) -> list[dict[str, object]]:
         """The model's most probable classes."""

@@ -6,7 +6,7 @@ No code of a repository is run: only safetensors, configurations and data files 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -22,6 +22,9 @@ from untrain.errors import InputError, NotSupportedError
 from untrain.models.hub import fetch_snapshot
 from untrain.population import guarded
 from untrain.workflows.repair import Repaired
+
+if TYPE_CHECKING:
+    import datasets
 
 CONFIG = "config.json"
 _TASKS = {"ForImageClassification": "image", "ForSequenceClassification": "text"}
@@ -112,6 +115,26 @@ class Published:
 
         Cost: memory for all prepared inputs.
         """
+        table, label, column, ids = self._table(data, label, limit, seed)
+        numbers = self._class_numbers(table[label], table.features[label], data)
+        prepared = guarded(
+            f"inputs that the model's preprocessing takes in column {column!r}", lambda: self._prepared(table[column])
+        )
+        return Examples.of(
+            prepared, numbers, ids, [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
+        )
+
+    def texts(self, data: str, *, label: str | None = None, limit: int | None = None, seed: int = 0) -> dict[str, str]:
+        """What `examples` with the same arguments reads, by id, as it is written; empty for pictures."""
+        if self.task != "text":
+            return {}
+        table, _, column, ids = self._table(data, label, limit, seed)
+        return dict(zip(ids, map(str, table[column]), strict=True))
+
+    def _table(
+        self, data: str, label: str | None, limit: int | None, seed: int
+    ) -> "tuple[datasets.Dataset, str, str, list[str]]":
+        """The data set, its label column, its input column, and ids."""
         datasets = extra("hf", "datasets")
         directory = fetch_snapshot(data) if data.startswith("hf://") else Path(data)
         table = guarded(
@@ -123,18 +146,12 @@ class Published:
         named = [name for name, feature in table.features.items() if getattr(feature, "names", None)]
         label = Selection(label).label_of(table.features, named, data)
         column = _input_column(table.features, label, self.task, data)
-        numbers = self._class_numbers(table[label], table.features[label], data)
         ids = (
             [str(name) for name in table["id"]]
             if "id" in table.features
             else [f"{row:05d}" for row in range(len(table))]
         )
-        prepared = guarded(
-            f"inputs that the model's preprocessing takes in column {column!r}", lambda: self._prepared(table[column])
-        )
-        return Examples.of(
-            prepared, numbers, ids, [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
-        )
+        return table, label, column, ids
 
     def _class_numbers(self, labels: Sequence[object], feature: object, data: str) -> list[int]:
         """Labels as numbers of the model's outputs: by name, unless the model's or the data's classes have none."""

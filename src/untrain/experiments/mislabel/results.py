@@ -12,11 +12,22 @@ from untrain.experiments.catalog import published_rows
 from untrain.experiments.config import to_plain
 from untrain.experiments.mislabel.work import DETECTION, FORGETTING, MislabelWork, Setting
 from untrain.methods import METHODS
-from untrain.report.results import MislabelResults, MislabelRow, MislabelSizes, PublishedMislabel, ScoreHistogram
+from untrain.report.images import png
+from untrain.report.results import (
+    FoundExample,
+    FoundExamples,
+    MislabelResults,
+    MislabelRow,
+    MislabelSizes,
+    PublishedMislabel,
+    ScoreHistogram,
+)
 
 _PERCENT = {"precision", "recall", "accuracy", "test_accuracy"}
 _NAMES = {"noise_ratio": "estimated_noise_ratio", "low": "estimated_low", "high": "estimated_high"}
 _BINS = 60
+_MOST_FOUND = 24
+"""Examples that the report shows."""
 
 Array = npt.NDArray[np.float64]
 Files = Sequence[tuple[dict[str, Array], dict[str, str]]]
@@ -28,16 +39,19 @@ def mislabel_results(work: MislabelWork) -> MislabelResults:
     experiment = work.experiment
     rows: list[MislabelRow] = []
     shown: list[ScoreHistogram] = []
+    found: FoundExamples | None = None
     for number, setting in enumerate(work.settings):
         files = list(work.files(number))
         rows += _rows(work, number, files)
         shown += _histograms(setting, experiment.scorers, files[0][0])
+        found = found or _found(work, setting, files[0][0])
     train, test = work.parts
     return MislabelResults(
         experiment=experiment.name,
         title=experiment.title,
         rows=tuple(_with_published(rows, experiment.published)),
         shown=tuple(shown),
+        found=found,
         seeds=experiment.seeds,
         configuration=to_plain(experiment),
         sizes=MislabelSizes(train=len(train), test=len(test), classes=len(train.classes)),
@@ -119,6 +133,26 @@ def _histograms(setting: Setting, scorers: Sequence[str], arrays: dict[str, Arra
             )
         )
     return histograms
+
+
+def _found(work: MislabelWork, setting: Setting, arrays: dict[str, Array]) -> FoundExamples | None:
+    """The most suspicious examples of `auto`, or of the first scorer, where they are images and scores were stored."""
+    scorers = [name for name in ("auto", *work.experiment.scorers) if f"scores/{name}" in arrays]
+    train, _ = work.parts
+    if not scorers or png(train.inputs[0]) is None:
+        return None
+    given = work.noisy(setting, 0).examples
+    top = np.argsort(-arrays[f"scores/{scorers[0]}"], kind="stable")[:_MOST_FOUND]
+    examples = tuple(
+        FoundExample(
+            id=str(train.ids[row]),
+            image=png(train.inputs[row]) or "",
+            label=given.classes[given.labels[row]],
+            true_label=train.classes[train.labels[row]],
+        )
+        for row in top.tolist()
+    )
+    return FoundExamples(noise=setting.noise.kind, noise_ratio=setting.ratio, scorer=scorers[0], examples=examples)
 
 
 def _with_published(rows: Sequence[MislabelRow], table: str | None) -> list[MislabelRow]:

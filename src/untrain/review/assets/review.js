@@ -29,6 +29,7 @@ const server = {
   },
   taken(content) { server.version = content.version; return content.answers; },
   example: position => asked("/api/example/" + position),
+  alike: position => asked("/api/alike/" + position),
   members: label => asked("/api/class/" + label),
   picture: (position, size) => "/picture/" + size + "/" + position,
 };
@@ -63,6 +64,7 @@ function page(content) {
       return list();
     },
     example: async position => content.details[position],
+    alike: async position => content.alike[position],
     members: async label => content.case.suspects.filter(position => content.details[position].label === label),
     picture: position => content.pictures[position],
     file() {
@@ -217,10 +219,15 @@ function undo() {
   });
 }
 
-async function advance() {
+// The next that is undecided, after this one or from the start.
+function following() {
   const pool = known.suspects.filter(matches);
   const start = pool.indexOf(at);
-  const next = [...pool.slice(start + 1), ...pool.slice(0, start + 1)].find(position => !isDecided(position));
+  return [...pool.slice(start + 1), ...pool.slice(0, start)].find(position => !isDecided(position));
+}
+
+async function advance() {
+  const next = following();
   if (next === undefined) { finished = true; return; }
   await show(next);
 }
@@ -259,30 +266,62 @@ function table(columns, label, suggested) {
     built("thead", {}, built("tr", {}, ...head.map(text => built("th", {textContent: text, scope: "col"})))), body);
 }
 
+// What comes next is asked for while a person looks at this one.
+const asking = new Map();
+function example(position) {
+  if (!asking.has(position)) {
+    if (asking.size > 8) asking.delete(asking.keys().next().value);
+    const answered = store.example(position);
+    answered.catch(() => asking.delete(position));
+    asking.set(position, answered);
+  }
+  return asking.get(position);
+}
+function ahead() {
+  const next = following();
+  if (next === undefined || next === at) return;
+  example(next).catch(() => { /* it is asked for again when it is shown */ });
+  if (known.kind === "picture") new Image().src = store.picture(next, "large") || "data:,";
+}
+
 async function show(position) {
   finished = false;
-  const asking = store.example(position);
+  const asked = example(position);
   at = position;
   if (known.kind === "picture") $("stage").replaceChildren(image(position, "large", t("labeled {name}", {name: name(givenLabel(position))})));
-  const example = await asking;
+  const shown = await asked;
   if (at !== position) return;
   if (known.kind !== "picture") {
-    $("stage").replaceChildren(example.columns.length ? table(example.columns, example.label, example.suggested) : built("p", {textContent: example.id}));
+    $("stage").replaceChildren(shown.columns.length ? table(shown.columns, shown.label, shown.suggested) : built("p", {className: "written", textContent: shown.text}));
   }
-  $("claim").replaceChildren(built("span", {className: "given"}, built("small", {textContent: t("label")}), name(example.label)));
-  if (example.suggested !== null) $("claim").append("→", built("span", {className: "suggested"}, built("small", {textContent: t("suggested")}), name(example.suggested)));
-  const score = example.score === null ? "" : known.probabilities ? t("wrong with probability {share} %", {share: (100 * example.score).toFixed(1)}) : t("score {score}", {score: number(example.score)});
-  $("identity").textContent = [example.id, score].filter(Boolean).join(" · ");
-  $("view").replaceChildren(...(example.view.length ? [built("h3", {textContent: t("What the model predicts (it has learned from this label)")}),
-    built("div", {className: "shares"}, ...example.view.flatMap(({label, share}) => [built("span", {textContent: name(label)}),
+  $("claim").replaceChildren(built("span", {className: "given"}, built("small", {textContent: t("label")}), name(shown.label)));
+  if (shown.suggested !== null) $("claim").append("→", built("span", {className: "suggested"}, built("small", {textContent: t("suggested")}), name(shown.suggested)));
+  const score = shown.score === null ? "" : known.probabilities ? t("wrong with probability {share} %", {share: (100 * shown.score).toFixed(1)}) : t("score {score}", {score: number(shown.score)});
+  $("identity").textContent = [shown.id, score].filter(Boolean).join(" · ");
+  $("view").replaceChildren(...(shown.view.length ? [built("h3", {textContent: t("What the model predicts (it has learned from this label)")}),
+    built("div", {className: "shares"}, ...shown.view.flatMap(({label, share}) => [built("span", {textContent: name(label)}),
       built("meter", {value: share, min: 0, max: 1, ariaLabel: name(label)}), built("span", {textContent: (100 * share).toFixed(0) + " %"})]))] : []));
-  $("alike").replaceChildren(...(known.kind === "picture" ? example.alike : []).flatMap(({label, positions}) => [
+  showAlike(position);
+}
+
+// The nearest examples come when they are found; nobody waits for them.
+async function showAlike(position) {
+  if (known.kind === "row" || known.kind === "none") { ahead(); return; }
+  $("alike").setAttribute("aria-busy", "true");
+  const groups = await store.alike(position).catch(() => []);
+  if (at !== position) return;
+  $("alike").removeAttribute("aria-busy");
+  $("alike").replaceChildren(...groups.flatMap(({label, positions, texts}) => [
     built("h3", {textContent: t("Nearest examples labeled {name}", {name: name(label)})}),
-    built("div", {className: "row"}, ...positions.map(each => image(each, "small", t("labeled {name}", {name: name(label)}))))]));
+    known.kind === "text" ? built("ul", {className: "snippets"}, ...texts.map(text => built("li", {textContent: text})))
+      : built("div", {className: "row"}, ...positions.map(each => image(each, "small", t("labeled {name}", {name: name(label)}))))]));
+  performance.mark("alike");
+  ahead();
 }
 
 // ---- Grid: only what is on the screen exists --------------------------------------------------------------------------------
 const TILE = 112, HEIGHT = 134;
+const tall = () => ({picture: HEIGHT, text: 120})[known.kind] || 64;
 
 async function fillGrid() {
   const of = $("grid-of").value;
@@ -295,7 +334,7 @@ async function fillGrid() {
 
 function drawGrid() {
   const box = $("tiles"), text = known.kind !== "picture";
-  const width = text ? 220 : TILE, height = text ? 64 : HEIGHT;
+  const width = text ? 240 : TILE, height = tall();
   grid.columns = Math.max(1, Math.floor(box.clientWidth / width));
   $("sheet").style.height = Math.ceil(grid.positions.length / grid.columns) * height + "px";
   box.setAttribute("aria-rowcount", Math.ceil(grid.positions.length / grid.columns));
@@ -313,6 +352,8 @@ function drawGrid() {
     tile.setAttribute("aria-selected", grid.chosen.has(position));
     tile.setAttribute("aria-label", claim(position) + ". " + words(given));
     const label = tile.querySelector(".text");
+    const snippet = known.snippets[index.get(position)];
+    if (snippet) tile.querySelector(".snippet").textContent = snippet;
     label.textContent = given.wrong === "yes" && given.corrected !== null ? "→ " + name(given.corrected) : claim(position);
     const corner = tile.querySelector(".mark-answer");
     corner.hidden = !mark; corner.textContent = mark; corner.classList.remove("yes", "no", "unsure");
@@ -323,7 +364,7 @@ function drawGrid() {
 }
 
 function newTile(position) {
-  const tile = built("div", {}, ...(known.kind === "picture" ? [image(position, "small", "")] : []), built("div", {className: "text"}), built("span", {className: "mark-answer"}));
+  const tile = built("div", {}, ...(known.kind === "picture" ? [image(position, "small", "")] : []), built("div", {className: "text"}), ...(known.kind === "text" ? [built("div", {className: "snippet"})] : []), built("span", {className: "mark-answer"}));
   tile.setAttribute("role", "gridcell");
   tile.addEventListener("click", event => {
     const place = grid.positions.indexOf(position);
@@ -343,7 +384,7 @@ function moveInGrid(by, extend) {
   const next = Math.min(Math.max(grid.at + by, 0), grid.positions.length - 1);
   if (extend) select(grid.at, next); else grid.from = next;
   grid.at = next;
-  const height = known.kind === "picture" ? HEIGHT : 64, top = Math.floor(next / grid.columns) * height, box = $("tiles");
+  const height = tall(), top = Math.floor(next / grid.columns) * height, box = $("tiles");
   box.scrollTop = Math.min(Math.max(box.scrollTop, top + height - box.clientHeight), top);
   drawGrid();
 }
@@ -353,6 +394,7 @@ function toggleGrid() {
   later(async () => {
     grid.open = !grid.open;
     if (grid.open) await fillGrid();
+    else if (at !== null && isDecided(at)) await advance();
     refresh();
     (grid.open ? $("tiles") : $("main")).focus();
   });
@@ -423,7 +465,9 @@ function press(event) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -grid.columns, ArrowDown: grid.columns}[key];
   const label = known.keys.indexOf(key);
-  if (grid.open && step) moveInGrid(step, event.shiftKey);
+  const screen = Math.max(1, Math.floor($("tiles").clientHeight / tall()) - 1) * grid.columns, all = grid.positions.length;
+  const leap = {Home: -all, End: all, PageUp: -screen, PageDown: screen}[key];
+  if (grid.open && (step || leap)) moveInGrid(step || leap, event.shiftKey);
   else if (grid.open && key === " ") { toggle(grid.positions[grid.at]); grid.from = grid.at; drawGrid(); }
   else if (grid.open && key === "Enter") open(grid.positions[grid.at]);
   else if (grid.open && key === "Escape") toggleGrid();
@@ -469,16 +513,18 @@ function prepare() {
 }
 
 async function begin() {
-  [known] = await Promise.all([store.begin()]);
+  const current = store.first ? null : store.current();
+  known = await store.begin();
   texts = known.texts;
   known.suspects.forEach((position, place) => index.set(position, place));
-  take(store.first ? store.first() : await store.current());
+  take(store.first ? store.first() : await current);
   prepare();
   sift();
   const first = known.suspects.find(position => !isDecided(position)) ?? known.suspects[0];
   if (first !== undefined) await show(first);
   refresh();
   document.documentElement.dataset.ready = "yes";
+  performance.mark("ready");
   setInterval(() => {
     if (!document.hidden) later(async () => { if (take(await store.current())) { refresh(); } if (!$("problem").hidden) tell(""); });
   }, 1000);
