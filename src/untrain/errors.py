@@ -17,8 +17,16 @@ def first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-class SkippedWarning(UserWarning):
+class UntrainWarning(UserWarning):
+    """What a user has to know although the work goes on; the command line shows it as a sentence."""
+
+
+class SkippedWarning(UntrainWarning):
     """Files among the data that were not read."""
+
+
+class ContinuedWarning(UntrainWarning):
+    """A run that is continued by other versions or on another kind of processor than it was begun."""
 
 
 class InputError(UntrainError, ValueError):

@@ -22,6 +22,7 @@ OWN = (
     "push",
     "synthesize",
     "run",
+    "work",
 )
 
 

@@ -28,9 +28,10 @@ from untrain.cli.run import run
 from untrain.cli.sign import sign
 from untrain.cli.synthesize import synthesize
 from untrain.cli.verify import verify
+from untrain.cli.work import work
 from untrain.core.text import printable
 from untrain.core.version import __version__
-from untrain.errors import InputError, SkippedWarning, UntrainError
+from untrain.errors import InputError, UntrainError, UntrainWarning
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "push": push,
     "synthesize": synthesize,
     "run": run,
+    "work": work,
     "list": list_,
     "report": report,
 }
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if sys.stdout is None:  # it was closed before
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for good)
     signal.signal(signal.SIGTERM, _as_interrupt)
-    _tell_skipped()
+    _tell_warnings()
     try:
         try:
             _run(sys.argv[1:] if arguments is None else arguments)
@@ -122,8 +124,8 @@ def _examples(command: Callable[..., None]) -> str:
     return "".join(f"\nexamples:\n{textwrap.indent(section.description or '', '  ')}\n" for section in sections)
 
 
-def _tell_skipped() -> None:
-    """Show what was skipped among the data as a sentence, without a place in the code."""
+def _tell_warnings() -> None:
+    """Show warnings of untrain as sentences, without a place in the code."""
     usual = warnings.showwarning
 
     def show(
@@ -134,7 +136,7 @@ def _tell_skipped() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, SkippedWarning):
+        if issubclass(category, UntrainWarning):
             sys.stderr.write(f"untrain: {printable(str(message))}\n")
         else:
             usual(message, category, filename, lineno, file, line)

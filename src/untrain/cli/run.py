@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -27,6 +27,9 @@ def run(
     out: OptionalDirectory = None,
     seed: OptionalCount = None,
     workers: OptionalCount = None,
+    device: Annotated[str | None, option("DEVICE")] = None,
+    executor: Annotated[Literal["processes", "ray"], option("{processes,ray}")] = "processes",
+    ray_address: Annotated[str | None, option("ADDRESS")] = None,
     json: Flag = False,
 ) -> None:
     """Run an experiment, or continue it, and write its report.
@@ -47,11 +50,14 @@ def run(
         data_dir: directory of the parquet data; default the environment variable UNTRAIN_DATA
         out: directory of the run; default runs/EXPERIMENT
         seed: root of all random numbers
-        workers: number of processes; default one per core
+        workers: number of processes; default one per core, or one on a GPU; 0 only prepares the run for `untrain work`
+        device: cpu or cuda; default a GPU if there is one
+        executor: processes of this machine, or the workers of a Ray cluster (extra `ray`)
+        ray_address: of the cluster; default one that runs on this machine, or else a new one
         json: print the results as JSON instead of tables
     """
     from untrain.experiments.config import changed, read_experiment
-    from untrain.experiments.run import run_experiment
+    from untrain.experiments.run import prepare_run, run_experiment
     from untrain.report.results import results_text
 
     base = read_experiment(experiment)
@@ -63,8 +69,15 @@ def run(
         raise ConfigError(f"--{unfit[0]} does not apply to the experiment {base.name}.")
     chosen = changed(base, {**given, **_without_dropped(base, specs)}, "command line")
     directory = out or Path("runs") / chosen.name
+    if workers == 0:
+        prepare_run(chosen, directory, data_dir=data_dir, device=device)
+        print_text(f"prepared: untrain work {directory}")
+        return
     with Status() as status:
-        results = run_experiment(chosen, directory, data_dir=data_dir, workers=workers, progress=status.show_run)
+        results = run_experiment(
+            chosen, directory, data_dir=data_dir, workers=workers, device=device, executor=executor,
+            ray_address=ray_address, progress=status.show_run,
+        )  # fmt: skip
     if json:
         sys.stdout.write(results_text(results).decode() + "\n")
     else:

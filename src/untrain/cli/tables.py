@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from untrain.cli.terminal import console, shown
+from untrain.cli.terminal import console, print_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,8 @@ def print_tables(results: "Results") -> None:
         _print_grids(results)
     else:
         _print_comparison(results)
+    if results.mixed:
+        print_text(results.mixed)
 
 
 def _print_comparison(results: "ComparisonResults") -> None:

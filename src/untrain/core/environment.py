@@ -29,6 +29,18 @@ def machine(device: str) -> dict[str, str | int]:
     }
 
 
+def processor_kind(device: str) -> str:
+    """What the last bits of float32 results depend on besides versions: the processor and, of a CPU, its instructions.
+
+    Args:
+        device: as torch names it.
+    """
+    import torch
+
+    name = str(machine(device)["processor"])
+    return name if device.startswith("cuda") else f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def processor() -> str:
     """The processor's full name, where the system tells it."""
     try:

@@ -146,13 +146,18 @@ def digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:
 
 
 def write_arrays(path: Path, arrays: Arrays, metadata: Mapping[str, str]) -> None:
-    """Write named arrays and text metadata to a safetensors file that carries its own digest.
+    """Write named arrays and text metadata to a safetensors file that carries its own digest; see `sealed`."""
+    write_file(path, sealed(arrays, metadata))
 
-    The bytes depend on what is written alone.
+
+def sealed(arrays: Arrays, metadata: Mapping[str, str]) -> bytes:
+    """Named arrays and text metadata as a safetensors file that carries its own digest.
+
+    The bytes depend on what is given alone.
     """
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
-    sealed = {**metadata, "sha256": digest(arrays, metadata)}
-    write_file(path, _with_sorted_metadata(safetensors.numpy.save(arrays, sealed)))
+    with_digest = {**metadata, "sha256": digest(arrays, metadata)}
+    return _with_sorted_metadata(safetensors.numpy.save(arrays, with_digest))
 
 
 def _with_sorted_metadata(data: bytes) -> bytes:
@@ -163,6 +168,19 @@ def _with_sorted_metadata(data: bytes) -> bytes:
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
     return b"".join((len(text).to_bytes(8, "little"), text, data[8 + size :]))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text metadata of a file that `write_arrays` wrote, without reading or checking its arrays.
+
+    Raises:
+        IntegrityError: it is no safetensors file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError) as error:
+        raise IntegrityError(f"{path} is not a complete safetensors file: {error}") from error
 
 
 def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:

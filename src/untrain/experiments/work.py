@@ -4,6 +4,7 @@ import abc
 import hashlib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any, Generic, Self, TypeVar, cast
 import numpy as np
 import torch
 
-from untrain.core.environment import machine, versions
-from untrain.core.files import read_arrays
+from untrain.core.environment import processor_kind, versions
+from untrain.core.files import Arrays, read_arrays, read_metadata, sealed, write_file
 from untrain.core.version import __version__
 from untrain.data import Examples, load
 from untrain.data.sources import Part
@@ -95,8 +96,29 @@ class Work(abc.ABC, Generic[E, J]):
         """The experiment with what has to be measured before the first job."""
 
     @abc.abstractmethod
-    def _do(self, job: J) -> None:
-        """Do a job and store its result."""
+    def needs(self, job: J) -> list[J]:
+        """Jobs of earlier stages whose files this one reads."""
+
+    @abc.abstractmethod
+    def _make(self, job: J) -> tuple[Arrays, dict[str, str]]:
+        """Do a job: the arrays and the metadata of its file."""
+
+    def make(self, job: J) -> bytes:
+        """Do a job: the content of its file, which also says on what kind of processor it was made.
+
+        Raises:
+            UntrainError: what went wrong and in which job.
+        """
+        try:
+            arrays, metadata = self._make(job)
+        except UntrainError as error:
+            raise type(error)(f"{job.title}: {error}") from error
+        return sealed(arrays, {**metadata, "processor": processor_kind(self.device)})
+
+    def keep(self, job: J, content: bytes) -> None:
+        """Store what `make` gave; the file of another process that was faster stays as it is."""
+        if not self.done(job):
+            write_file(self.path(job), content)
 
     def do(self, job: J) -> None:
         """Do a job and store its whole result.
@@ -104,10 +126,7 @@ class Work(abc.ABC, Generic[E, J]):
         Raises:
             UntrainError: what went wrong and in which job.
         """
-        try:
-            self._do(job)
-        except UntrainError as error:
-            raise type(error)(f"{job.title}: {error}") from error
+        self.keep(job, self.make(job))
 
     def done(self, job: J) -> bool:
         """Whether the job's file is there and whole; a damaged file counts as missing."""
@@ -150,13 +169,45 @@ class Work(abc.ABC, Generic[E, J]):
         """Versions that fingerprints depend on."""
         return [__version__, str(torch.__version__), np.__version__, self.device_type]
 
+    @property
+    @abc.abstractmethod
+    def data_digest(self) -> str:
+        """Digest of all examples of the experiment and of what is forgotten."""
+
+    @property
+    def basis(self) -> dict[str, str]:
+        """What every process that works on a run has to share: versions, type of device and data."""
+        names = ("untrain", "torch", "numpy", "device")
+        return {**dict(zip(names, self.versions, strict=True)), "data": self.data_digest}
+
+    def difference(self, basis: Mapping[str, str]) -> str | None:
+        """In what another basis differs from the one here, in words; None if in nothing."""
+        for name, value in self.basis.items():
+            if basis.get(name) != value:
+                return "other data" if name == "data" else f"{name} {basis.get(name)}, which is {value}"
+        return None
+
+    def processors(self) -> dict[str, int]:
+        """Number of finished jobs by the kind of processor that did them, most first."""
+        paths = [path for path in map(self.path, self.jobs()) if path.is_file()]
+        kinds = Counter(kind for path in paths if (kind := _processor(path)))
+        return dict(kinds.most_common())
+
     def environment(self) -> dict[str, str]:
-        """Versions and hardware."""
-        return {**versions(), "device": str(machine(self.device)["processor"])}
+        """Versions, and the processors that did the jobs."""
+        return {**versions(), "device": ", ".join(self.processors()) or processor_kind(self.device)}
 
 
 SomeWork = Work[Any, Any]
 """An experiment of any kind with its jobs."""
+
+
+def _processor(path: Path) -> str | None:
+    """What did a job; None in files of earlier versions, and in damaged ones."""
+    try:
+        return read_metadata(path).get("processor")
+    except IntegrityError:
+        return None
 
 
 def fingerprint(parts: Mapping[str, object]) -> str:

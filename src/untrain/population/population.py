@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from untrain.auditing import confidence
 from untrain.core.ambient import ordinary
-from untrain.core.files import read_arrays, write_arrays
+from untrain.core.files import Arrays, read_arrays, write_arrays
 from untrain.core.randomness import Streams
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
@@ -423,6 +423,10 @@ class Population:
 
     def save(self, path: str | Path) -> None:
         """Write all models to one safetensors file with a digest, and with them streams, indices and recipe."""
+        write_arrays(Path(path), *self.contents())
+
+    def contents(self) -> tuple[Arrays, dict[str, str]]:
+        """The arrays and the metadata of the file that `save` writes."""
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self.tensors.items()}
         metadata = {
             "format": "untrain.population.1",
@@ -431,7 +435,7 @@ class Population:
             "indices": json.dumps(self.indices),
             "recipe": msgspec.json.encode(self.recipe).decode(),
         }
-        write_arrays(Path(path), arrays, metadata)
+        return arrays, metadata
 
     @classmethod
     def load(

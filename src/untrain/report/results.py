@@ -32,6 +32,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         title: its title.
         configuration: the experiment as it was run, every default written out.
         environment: versions and hardware, by name.
+        processors: number of jobs by the kind of processor that did them; empty in results of earlier versions.
     """
 
     schema: Literal[1] = SCHEMA
@@ -39,6 +40,18 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     configuration: dict[str, object]
     environment: dict[str, str]
+    processors: dict[str, Count] = {}
+
+    @property
+    def mixed(self) -> str:
+        """What it means that several kinds of processor did the jobs, as a sentence; empty where one did all."""
+        if len(self.processors) < 2:
+            return ""
+        kinds = "; ".join(f"{kind} ({count} jobs)" for kind, count in self.processors.items())
+        return (
+            f"Several kinds of processor did the jobs: {kinds}. Results in float32 depend on the processor in their "
+            "last bits, so one machine alone would give other bits; times of different kinds are not comparable."
+        )
 
 
 class PublishedComparison(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,6 +76,7 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
             forget={setting: len(work.sets(setting).forget) for setting in work.settings},
         ),
         environment=work.environment(),
+        processors=work.processors(),
         orders=tuple(orders_of(scores)),
     )
 

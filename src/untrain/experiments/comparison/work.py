@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from untrain.core.files import read_arrays, write_arrays
+from untrain.core.files import Arrays, read_arrays
 from untrain.core.randomness import Streams
 from untrain.core.registry import base_name
 from untrain.data import ForgetSplit, Splits, forget_by, split, values_needed
@@ -157,6 +157,25 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
             [RankingJob(forget) for forget in self.settings],
         ]
 
+    def needs(self, job: ComparisonJob) -> list[ComparisonJob]:
+        """Jobs of earlier stages whose files this one reads."""
+        if isinstance(job, ChunkJob):
+            if job.arm.forget is None:
+                return []
+            ranked_by = values_needed(job.arm.forget)
+            return [*self._original_jobs, *([self._ranking_job(ranked_by)] if ranked_by else [])]
+        if isinstance(job, ScoreJob):
+            forget = job.arm.forget
+            return [
+                chunk for name in (job.arm.name, "reference", "original") for chunk in self._chunks(Arm(forget, name))
+            ]
+        arms = [Arm(job.forget, name) for name in self.methods]
+        scores = [ScoreJob(arm) for arm in arms if arm.name != "reference"]
+        return [*scores, *(chunk for arm in arms for chunk in self._chunks(arm))]
+
+    def _chunks(self, arm: Arm) -> list[ChunkJob]:
+        return [job for job in self.jobs() if isinstance(job, ChunkJob) and job.arm == arm]
+
     @property
     def _original_jobs(self) -> list[ChunkJob]:
         return [ChunkJob(ORIGINAL, number, number + 1) for number in range(self.experiment.originals)]
@@ -222,6 +241,11 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
     def _digests(self) -> list[str]:
         return [part.digest() for part in (self.splits.train, self.splits.validation, self.splits.test)]
 
+    @property
+    def data_digest(self) -> str:
+        """Digest of all examples of the experiment and of what is forgotten."""
+        return fingerprint({"parts": self._digests, "forget": list(map(self._forgotten, self.settings))})
+
     def check(self) -> None:
         """Check the experiment before anything is computed or written.
 
@@ -274,31 +298,31 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         next(models.chunks(self.splits.train, self.experiment.recipe.batch_size))
         return msgspec.structs.replace(self.experiment, engine=models.engine)
 
-    def _do(self, job: ComparisonJob) -> None:
+    def _make(self, job: ComparisonJob) -> tuple[Arrays, dict[str, str]]:
         if isinstance(job, ScoreJob):
-            self._score(job)
-        elif isinstance(job, RankingJob):
-            self._rank(job)
-        elif job.arm == ORIGINAL:
+            return self._scored(job)
+        if isinstance(job, RankingJob):
+            return self._ranked(job)
+        if job.arm == ORIGINAL:
             original = self.new_models(1, self.streams(ORIGINAL), self.alone, job.first)
-            original.train(self.splits.train, self.experiment.recipe, validation=self.splits.validation)
-            original.save(self.path(job))
-        elif job.arm.forget is None:
-            self._rank_examples(job)
-        elif job.arm.name == "original":
-            self._store(job, self.originals, np.zeros(0))
-        else:
-            self._store(job, *self._unlearned(job))
+            return original.train(
+                self.splits.train, self.experiment.recipe, validation=self.splits.validation
+            ).contents()
+        if job.arm.forget is None:
+            return self._ranks(job)
+        if job.arm.name == "original":
+            return self._outcome(job, self.originals, np.zeros(0))
+        return self._outcome(job, *self._unlearned(job))
 
-    def _rank_examples(self, job: ChunkJob) -> None:
-        """Store the losses of the training examples, or how much they are memorized."""
+    def _ranks(self, job: ChunkJob) -> tuple[Arrays, dict[str, str]]:
+        """The losses of the training examples, or how much they are memorized."""
         train, recipe, validation = self.splits.train, self.experiment.recipe, self.splits.validation
         models = self.new_models(job.last, self.streams(job.arm), self.engine)
         if job.arm.name == "loss":
             values = losses(models.train(train, recipe, validation=validation), train)
         else:
             values = memorized(models, train, recipe, validation)
-        write_arrays(self.path(job), {job.arm.name: values}, {"format": "untrain.ranks.1"})
+        return {job.arm.name: values}, {"format": "untrain.ranks.1"}
 
     def _unlearned(self, job: ChunkJob) -> tuple[Population, Array]:
         """The models of a job, and the processor seconds of models computed alone."""
@@ -339,25 +363,24 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         """`[N]`: which original each unlearned model of an arm comes from."""
         return np.arange(self.experiment.models) % self.experiment.originals
 
-    def _store(self, job: ChunkJob, models: Population, seconds: Array) -> None:
+    def _outcome(self, job: ChunkJob, models: Population, seconds: Array) -> tuple[Arrays, dict[str, str]]:
         sets = self.sets(job.arm.forget or "")
         parts = dict(zip(PARTS, (sets.retain, sets.forget, self.splits.validation, self.splits.test), strict=True))
         arrays = {f"accuracy/{name}": models.accuracy(part) for name, part in parts.items()}
         arrays |= {"confidences": models.confidences(sets.forget), "seconds": seconds}
         if models.epochs_taken is not None:
             arrays["epochs"] = models.epochs_taken.astype(np.float64)
-        metadata = {"format": "untrain.outcome.1", "method": job.arm.name, "forget": str(job.arm.forget)}
-        write_arrays(self.path(job), arrays, metadata)
+        return arrays, {"format": "untrain.outcome.1", "method": job.arm.name, "forget": str(job.arm.forget)}
 
-    def _score(self, job: ScoreJob) -> None:
+    def _scored(self, job: ScoreJob) -> tuple[Arrays, dict[str, str]]:
         forget = job.arm.forget
         arm, reference, original = (self.figures(Arm(forget, name)) for name in (job.arm.name, "reference", "original"))
         scores = scores_of(arm, reference, original.confidences, self.origins)
         shown = arm.confidences[:, shown_positions(reference.confidences)]
         metadata = {"format": "untrain.scores.1", "scores": msgspec.json.encode(scores).decode()}
-        write_arrays(self.path(job), {"shown": shown}, metadata)
+        return {"shown": shown}, metadata
 
-    def _rank(self, job: RankingJob) -> None:
+    def _ranked(self, job: RankingJob) -> tuple[Arrays, dict[str, str]]:
         scores = self.scores(job.forget)
         names = ranking(scores)
         confidences = {name: self.figures(Arm(job.forget, name)).confidences for name in names}
@@ -365,12 +388,11 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         positions = shown_positions(reference)
         arrays = {"positions": np.asarray(positions), "shown": reference[:, positions]}
         apart = neighbors_apart(scores, confidences, reference, self.origins)
-        write_arrays(self.path(job), arrays, {"format": "untrain.ranking.1", "apart": json.dumps(apart)})
+        return arrays, {"format": "untrain.ranking.1", "apart": json.dumps(apart)}
 
     def figures(self, arm: Arm) -> ArmFigures:
         """Everything that was stored for an arm whose jobs are all done."""
-        jobs = (job for job in self.jobs() if isinstance(job, ChunkJob) and job.arm == arm)
-        files = [read_arrays(self.path(job))[0] for job in jobs]
+        files = [read_arrays(self.path(job))[0] for job in self._chunks(arm)]
 
         def joined(name: str) -> Array:
             return np.concatenate([file[name] for file in files])

@@ -8,13 +8,15 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from untrain.errors import InterruptedRunError
+from untrain.experiments.executors.attempts import Executor, Outcome, attempt
 from untrain.experiments.work import Job, SomeWork
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -33,7 +35,7 @@ def one_thread() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads(), torch.backends.cudnn.deterministic
-    _use_one_thread()
+    use_one_thread()
     try:
         yield
     finally:
@@ -41,46 +43,46 @@ def one_thread() -> Iterator[None]:
         torch.backends.cudnn.deterministic = before[1]
 
 
-def _use_one_thread() -> None:
+def use_one_thread() -> None:
+    """Compute with one thread and repeatable kernels from now on."""
     import torch
 
     torch.set_num_threads(1)
     torch.backends.cudnn.deterministic = True
 
 
-def do_jobs(work: SomeWork, jobs: Sequence[Job], workers: int, finished: Callable[[Job], None]) -> None:
-    """Do jobs; those that are stored before an interruption are kept.
+@contextmanager
+def in_processes(work: SomeWork, workers: int, *, claims: bool) -> Iterator[Executor]:
+    """Attempt jobs in processes; results that are stored before an interruption are kept.
 
     Args:
         work: experiment that the jobs belong to; worker processes read it from its directory, and the data themselves.
-        jobs: jobs that are independent of each other.
         workers: number of processes; 1 computes in this process.
-        finished: called after each job is stored.
+        claims: whether each job is claimed first, since other processes work in the directory.
 
     Raises:
         InterruptedRunError: a worker process died.
     """
-    workers = min(workers, len(jobs))
-    if workers <= 1:
+    if workers == 1:
         with one_thread():
-            for job in jobs:
-                work.do(job)
-                finished(job)
+            yield Executor(1, lambda jobs: ((job, attempt(work, job, claims=claims)) for job in jobs))
         return
     # A worker is sent the names of directories alone. More than a pipe holds would block the start, for ever if the
     # worker dies before it has read everything.
     origin = type(work), work.directory, work.data_dir, work.device
     context = multiprocessing.get_context("spawn")
     with _environment_of_one_thread(), ProcessPoolExecutor(workers, context, _start_worker, origin) as pool:
-        with _stops_deferred():  # a process that is stopped while it starts would print a traceback
-            waiting = {pool.submit(_do, job): job for job in jobs}
-        processes = list((pool._processes or {}).values())
+        processes: list[BaseProcess] = []
+
+        def attempts(jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
+            with _stops_deferred():  # a process that is stopped while it starts would print a traceback
+                waiting = {pool.submit(_attempt, job, claims): job for job in jobs}
+                processes[:] = (pool._processes or {}).values()
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+
         try:
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                    finished(waiting.pop(future))
+            yield Executor(workers, attempts)
         except BaseException as error:
             for process in processes:  # one that has not started yet ignores milder signals
                 process.kill()
@@ -93,9 +95,9 @@ def do_jobs(work: SomeWork, jobs: Sequence[Job], workers: int, finished: Callabl
             ) from error
 
 
-def _do(job: Job) -> None:
+def _attempt(job: Job, claims: bool) -> Outcome:
     assert _work is not None  # noqa: S101 (set when the worker started)
-    _work.do(job)
+    return attempt(_work, job, claims=claims)
 
 
 def _start_worker(kind: type[SomeWork], directory: Path, data_dir: str | None, device: str) -> None:
@@ -103,7 +105,7 @@ def _start_worker(kind: type[SomeWork], directory: Path, data_dir: str | None, d
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it receives the same signal
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)  # inherited from the parent's start
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _use_one_thread()
+    use_one_thread()
     _work = kind.stored(directory, data_dir, device)
 
 

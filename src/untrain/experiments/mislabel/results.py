@@ -56,6 +56,7 @@ def mislabel_results(work: MislabelWork) -> MislabelResults:
         configuration=to_plain(experiment),
         sizes=MislabelSizes(train=len(train), test=len(test), classes=len(train.classes)),
         environment=work.environment(),
+        processors=work.processors(),
     )
 
 

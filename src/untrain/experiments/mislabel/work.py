@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
 
-from untrain.core.files import read_arrays, write_arrays
+from untrain.core.files import Arrays, read_arrays
 from untrain.core.randomness import Streams
 from untrain.core.registry import base_name
 from untrain.data import Examples, Noisy, human_noise, load, mislabel, pair_noise, split, symmetric_noise
@@ -113,6 +113,10 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
             ]
         ]
 
+    def needs(self, job: NoiseJob) -> list[NoiseJob]:
+        """None: jobs are independent of each other."""
+        return []
+
     def path(self, job: NoiseJob) -> Path:
         """File of the job's result."""
         return self.directory / "noise" / self._fingerprint(job.number) / f"{job.seed:05d}.safetensors"
@@ -135,6 +139,11 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
     @functools.cached_property
     def _digests(self) -> list[str]:
         return [part.digest() for part in self.parts]
+
+    @property
+    def data_digest(self) -> str:
+        """Digest of all examples of the experiment."""
+        return fingerprint({"parts": self._digests})
 
     def check(self) -> None:
         """Check the experiment before anything is computed or written.
@@ -180,7 +189,7 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
     def _seed(self, purpose: str, seed: int) -> int:
         return Streams(self.experiment.seed).child("mislabel").seed(purpose, seed)
 
-    def _do(self, job: NoiseJob) -> None:
+    def _make(self, job: NoiseJob) -> tuple[Arrays, dict[str, str]]:
         setting = self.settings[job.number]
         noisy = self.noisy(setting, job.seed)
         train, test = self.parts
@@ -211,7 +220,7 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
                 if len(forgotten.get(target, ())):
                     arrays[f"forgetting/{target}/{spec}"] = self._forget(model, noisy, forgotten[target], spec, test)
         metadata = {f"note/{spec}": note for spec, note in notes.items()}
-        write_arrays(self.path(job), arrays, {"format": "untrain.mislabel.1", **metadata})
+        return arrays, {"format": "untrain.mislabel.1", **metadata}
 
     def _clock(self) -> float:
         return seconds_of(torch.device(self.device))

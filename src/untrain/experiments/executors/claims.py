@@ -1,0 +1,133 @@
+"""Claims: which process does a job, among any number of processes and machines that share a directory.
+
+A claim is a file beside the job's result, created exclusively. Its holder renews its time of modification while it
+works. A claim counts as abandoned when it was not renewed for `EXPIRES` seconds by the clock of the file system, or at
+once when its holder ran on this machine and its lock is free.
+
+A claim saves work and protects nothing. Where two processes do the same job after all, because one was paused past its
+claim or both saw the same claim expire, the first result stays, and the other, which is the same, is dropped.
+"""
+
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import platform
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from untrain.errors import InputError
+
+EXPIRES = 120.0
+"""Seconds after which a claim that was not renewed is taken over; more than a network file system caches times."""
+
+RENEWED = 15.0
+"""Seconds between two renewals."""
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Hold the claim to make the file at `path`, if no other process holds it.
+
+    Yields:
+        Whether the claim is held.
+
+    Raises:
+        InputError: the file system refused, with its reason.
+    """
+    claim = path.with_name(f".{path.name}.claim")
+    try:
+        file = _created(claim)
+        if file is None and _is_abandoned(claim):
+            claim.unlink(missing_ok=True)
+            file = _created(claim)
+    except OSError as error:
+        raise InputError(f"{claim} cannot be created: {error.strerror or error}") from error
+    if file is None:
+        yield False
+        return
+    released = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(file, released), daemon=True)
+    renewing.start()
+    try:
+        yield True
+    finally:
+        released.set()
+        renewing.join()
+        _release(claim, file)
+
+
+def sweep_claims(directory: Path) -> None:
+    """Remove the claims that killed processes left beside finished results."""
+    for claim in directory.rglob(".*.claim"):
+        claim.unlink(missing_ok=True)
+
+
+def _created(claim: Path) -> int | None:
+    """An open new claim, or None if there is one.
+
+    It is locked before it says whose it is, so a claim of this machine that is not locked has lost its holder.
+    """
+    claim.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = os.open(claim, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+    except FileExistsError:
+        return None
+    with contextlib.suppress(OSError):  # where a file system has no locks, time alone tells
+        fcntl.flock(file, fcntl.LOCK_EX)
+    os.write(file, json.dumps({"machine": _machine(), "host": platform.node(), "process": os.getpid()}).encode())
+    return file
+
+
+def _is_abandoned(claim: Path) -> bool:
+    try:
+        file = os.open(claim, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:  # released a moment ago
+        return True
+    try:
+        # An open file has its present time on a network file system, too.
+        age = _now(claim.parent) - os.fstat(file).st_mtime
+        return age > EXPIRES or (_machine() in os.read(file, 4096).decode(errors="replace") and _is_unlocked(file))
+    finally:
+        os.close(file)
+
+
+def _is_unlocked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _now(directory: Path) -> float:
+    """The time by the clock of the file system, since clocks of machines differ."""
+    with tempfile.TemporaryFile("wb", dir=directory) as file:
+        return os.fstat(file.fileno()).st_mtime
+
+
+def _renew(file: int, released: threading.Event) -> None:
+    """Renew an open claim; one that was taken over is another file, which this does not touch."""
+    while not released.wait(RENEWED):
+        with contextlib.suppress(OSError):
+            os.utime(file)
+
+
+def _release(claim: Path, file: int) -> None:
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.stat(claim, follow_symlinks=False), os.fstat(file)):
+            os.unlink(claim)
+    os.close(file)
+
+
+@functools.cache
+def _machine() -> str:
+    """The running system; two processes see each other's locks where it is the same."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()
