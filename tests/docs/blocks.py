@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from untrain.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = {"", "sh", "python", "console", "text", "toml", "bibtex", "html", "yaml"}
+LANGUAGES = {"", "sh", "python", "console", "text", "toml", "bibtex", "html", "xml", "yaml"}
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 ELSEWHERE = (
     "pip",
