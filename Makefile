@@ -7,11 +7,10 @@ LOWEST := .venv-lowest
 LOWEST_TESTS := tests/core tests/models tests/report tests/records/test_commitment.py tests/records/test_record.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test tests test-examples test-slow test-lowest check clean
+.PHONY: demo test tests test-examples test-slow test-lowest check docs dist clean
 
-demo: $(VENV)/.installed  ## find wrong labels in the embedded digits, compare the methods on them; reports in runs/
-	$(BIN)/untrain run mislabel-digits
-	$(BIN)/untrain run digits
+demo: $(VENV)/.installed  ## wrong labels found, examples forgotten, methods compared; pages in demo/
+	$(BIN)/untrain demo
 
 test: $(VENV)/.installed-dev  ## linter, type checker and tests, side by side
 	$(MAKE) --jobs=2 check tests
@@ -27,6 +26,12 @@ test-slow: $(VENV)/.installed-dev  ## long checks as well: many kills, timings
 
 test-lowest: $(LOWEST)/.installed  ## a part of the tests with the lowest supported versions of the dependencies
 	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal -o filterwarnings=default $(LOWEST_TESTS)
+
+docs: $(VENV)/.installed-docs  ## the documentation site, in docs/_build/html
+	$(BIN)/python docs/build.py
+
+dist: $(VENV)/.installed-dev  ## source archive and wheel, in dist/
+	$(BIN)/python -m hatchling build
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -50,6 +55,10 @@ $(VENV)/.tried-examples: $(VENV)/.installed-dev
 	-$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[vision]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[hub,sign]' \
@@ -57,4 +66,4 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) dist docs/_build docs/reference .mypy_cache .ruff_cache .pytest_cache .hypothesis

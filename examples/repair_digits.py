@@ -9,8 +9,9 @@ recipe = un.Recipe(optimizer=un.SGD(lr=0.05, momentum=0.9), schedule=un.Cosine()
 original = un.Population.create(build, 1).train(noisy.examples, recipe)
 repaired = un.repair(original, noisy.examples, recipe=recipe)  # detects, forgets, and refuses what is worse
 found = repaired.suspects
-right = noisy.mislabelled[found.flagged].sum()
-print(f"{noisy.mislabelled.sum()} labels are wrong; {len(found.flagged)} were flagged, {right} of them rightly")
+wrong = set(noisy.examples.ids[noisy.mislabelled]) & set(found.examples.ids)  # some examples were held out
+right = len(wrong.intersection(found.examples.ids[found.flagged]))
+print(f"{len(wrong)} labels are wrong; {len(found.flagged)} were flagged, {right} of them rightly")
 print(repaired.verdict)
 after = un.Population.from_module(repaired.model)
 print(f"accuracy on clean test data: {original.accuracy(parts.test)[0]:.3f}, then {after.accuracy(parts.test)[0]:.3f}")

@@ -136,12 +136,6 @@ def test_repair_by_hub_addresses_writes_a_snapshot_with_a_card(
         assert weights.metadata()["format"] == "pt"
 
 
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    return int(ended.value.code or 0)
-
-
 @pytest.fixture
 def repaired(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repaired snapshot."""

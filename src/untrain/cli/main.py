@@ -13,6 +13,7 @@ import tyro
 
 from untrain.cli.audit import audit
 from untrain.cli.convert import convert
+from untrain.cli.demo import demo
 from untrain.cli.detect import detect
 from untrain.cli.doctor import doctor
 from untrain.cli.forget import forget
@@ -33,6 +34,7 @@ from untrain.core.version import __version__
 from untrain.errors import InputError, UntrainError, UntrainWarning
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
     "detect": detect,
     "review": review,
     "repair": repair,

@@ -127,7 +127,10 @@ def _workspace(
     status.show("preparing pictures and neighbors")
     columns, texts = (None, None) if table is None else (table.numbers(), table.texts())
     if inputs.published is not None:
-        texts = inputs.published.texts(inputs.data, label=inputs.label, limit=inputs.limit, seed=inputs.root)
+        texts = inputs.published.texts(
+            inputs.data, label=inputs.label, inputs=inputs.inputs, group=inputs.group, limit=inputs.limit,
+            seed=inputs.root,
+        )  # fmt: skip
     return Workspace(examples, content.flagged, Cache(directory, examples.digest()), columns, texts)
 
 

@@ -1,0 +1,1 @@
+"""A method and a detector for untrain, as an example."""
