@@ -4,7 +4,8 @@
 
 Each run happens in one process and a new directory. The functions of `STAGES` and what they call count for the
 innermost stage, and all that is done to time single models for that. Two numbers of models give a line for each stage,
-from which `--for 512` models follow: no stage grows faster than the number of models.
+from which `--for 512` models follow: no stage grows faster than the number of models, and timing single models does not
+grow beyond the first three chunks.
 """
 
 import argparse
@@ -95,7 +96,8 @@ def main() -> None:
     first, second = (stages_of(given.experiment, models, given.data_dir) for models in (few, many))
     columns = {few: first, many: second, given.target: {}}
     for stage in second:
-        slope = max(0.0, second[stage] - first.get(stage, 0.0)) / (many - few)
+        grown = 0.0 if stage == TIMING else max(0.0, second[stage] - first.get(stage, 0.0))
+        slope = grown / (many - few)
         columns[given.target][stage] = second[stage] + slope * (given.target - many)
     print(f"{'stage':28}" + "".join(f"{f'N = {models}':>20}" for models in columns))
     for stage in sorted(second, key=lambda stage: -second[stage]):
