@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def output_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], same_key: None
 ) -> Callable[[str], str]:
     """Runs an example here, and returns what it prints; the command `untrain` is that beside this Python."""
     monkeypatch.chdir(tmp_path)

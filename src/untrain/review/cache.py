@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Cache:
                 self._database = _opened(str(path), digest)
             except sqlite3.Error:
                 self._database = _opened(":memory:", digest)
+        weakref.finalize(self, self._database.close)
 
     def get(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The bytes of this name; they are made at the first call."""
