@@ -10,6 +10,9 @@ import pytest
 
 from tests.typed import call
 from untrain import __version__
+from untrain.experiments import read_experiment, run_experiment
+from untrain.report import Results
+from untrain.report.results import parse_results
 
 SMALL = Path(__file__).parents[1] / "experiments" / "small.toml"
 
@@ -44,6 +47,22 @@ def test_a_run_its_table_and_its_report(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "report.html").unlink()
     assert call("report", str(tmp_path)) == 0
     assert (tmp_path / "report.html").is_file()
+
+
+def test_what_a_library_prints_does_not_spoil_the_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = run_experiment(read_experiment(str(SMALL)), tmp_path, workers=1)
+
+    def noisy(*_: object, **__: object) -> Results:
+        print("(raylet) A worker died")  # noqa: T201 (as Ray does)
+        return results
+
+    monkeypatch.setattr("untrain.experiments.run.run_experiment", noisy)
+    assert call("run", str(SMALL), "--json") == 0
+    printed = capsys.readouterr()
+    assert parse_results(printed.out.encode(), "output") == results
+    assert "(raylet)" in printed.err
 
 
 def test_scores_can_be_read_on_a_narrow_terminal(

@@ -1,6 +1,7 @@
 """`untrain run`: an experiment."""
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -75,7 +76,7 @@ def run(
         prepare_run(chosen, directory, data_dir=data_dir, device=device)
         print_text(f"prepared: untrain work {directory}")
         return
-    with Status() as status:
+    with Status() as status, redirect_stdout(sys.stderr):  # Ray prints messages; only results go to the output
         results = run_experiment(
             chosen, directory, data_dir=data_dir, workers=workers, device=device, executor=executor,
             ray_address=ray_address, progress=status.show_run,
