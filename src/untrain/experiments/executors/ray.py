@@ -128,8 +128,8 @@ class _Tasks:
             self.lost[job] += 1
             if self.lost[job] == TRIES:
                 raise InterruptedRunError(
-                    f"{TRIES} workers were lost over {job.title}, perhaps for lack of memory. Finished jobs are kept: run "
-                    f"the same command again (Ray says: {first_line(error)})"
+                    f"{TRIES} workers were lost over {job.title}, perhaps for lack of memory. Finished jobs are kept: "
+                    f"run the same command again (Ray says: {first_line(error)})"
                 ) from error
             return Outcome.NOT_YET
         self.work.keep(job, content)
