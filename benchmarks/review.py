@@ -15,13 +15,14 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.review.chrome import Page
+from tests.review.chrome import Browser, Page
 
 from untrain.data import load, mislabel, symmetric_noise
 from untrain.data.noise import Noisy
@@ -59,7 +60,11 @@ def opened(directory: Path, noisy: Noisy, found: Suspects, title: str) -> None:
     )
     print(f"{title}: the server listens after {time.perf_counter() - start:.2f} s")
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Page(Path(folder)) as page:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        closing(Browser(Path(folder))) as browser,
+        Page(browser) as page,
+    ):
         page.open(session.address)
         page.wait(READY, 120)
         ready = page.run("Math.round(performance.getEntriesByName('ready')[0].startTime)")

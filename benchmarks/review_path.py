@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.review.chrome import Page
+from tests.review.chrome import Browser, Page
 
 from untrain.data import load, mislabel, symmetric_noise
 from untrain.detection.review import unescape
@@ -80,7 +80,7 @@ def review(address: str, rows: list[dict[str, str]], truth: dict[str, str], paus
     true = {unescape(row["id"]): truth[unescape(row["id"]).rpartition("/")[2]] for row in rows}
     good = [true[unescape(row["id"])] == row["suggested"] for row in rows]
     sure = good.index(False) if False in good else len(good)
-    with Page(folder) as page:
+    with closing(Browser(folder)) as browser, Page(browser) as page:
         page.open(address)
         page.wait("document.documentElement.dataset.ready")
         person = Person(page, pause)

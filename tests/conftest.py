@@ -2,9 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.review.chrome import Browser
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -34,3 +39,13 @@ def data_dir() -> Path:
 def same_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request without a key gets the same one in each test, so that all that is drawn from it is the same."""
     monkeypatch.setattr("untrain.workflows.case.new_key", lambda: bytes(range(32)))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
+    """One for all tests; every page has cookies and storage of its own."""
+    from tests.review.chrome import Browser
+
+    running = Browser(tmp_path_factory.mktemp("browser"))
+    yield running
+    running.close()

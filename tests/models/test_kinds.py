@@ -199,7 +199,7 @@ def test_models_by_name_are_computed_together() -> None:
     halves = {"left": TRAIN.inputs[:, :3], "right": TRAIN.inputs[:, 3:]}
     named = un.Examples.of(halves, TRAIN.labels)
     models = Population.create(ByName, 4)
-    models.logits(named)
+    models.train(named, RECIPE)
     assert models.engine is not None
     assert "cannot be vectorized" not in models.engine.reason
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from untrain.core.progress import listening
+from untrain.core.progress import listening, plan
 from untrain.core.randomness import Streams
 from untrain.data import Examples, forget_ratio
 from untrain.errors import InputError
@@ -275,12 +275,15 @@ def test_what_is_captured_serves_all_epochs_and_jobs(name: str, monkeypatch: pyt
 
 
 def test_slots_tell_how_far_they_are() -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[float, float]] = []
+    examples = some((5,))
+    seen = 3 * len(examples) + 2 * RECIPE.batch_size  # 3.3 epochs of 4 batches are rounded up to 14 batches
     with listening(lambda *parts: told.append(parts)):
-        new("mlp", Engine(slots=2)).train(some((5,)), RECIPE)
-    steps = 14  # of 3.3 epochs in batches of 16
-    assert [total for _, total in told] == [3 * steps] * 8
-    assert [done for done, _ in told] == [8, 16, 24, 28, 32, 36, 40, 42]
+        plan(3 * seen)
+        new("mlp", Engine(slots=2)).train(examples, RECIPE)
+    assert {total for _, total in told} == {3 * seen}
+    epochs = [len(examples), 2 * len(examples), 3 * len(examples), seen]
+    assert [done for done, _ in told] == [*(2 * done for done in epochs), *(2 * seen + done for done in epochs)]
 
 
 def test_targets_are_those_of_the_examples_and_models() -> None:

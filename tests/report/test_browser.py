@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.report.test_report import HOSTILE, results, row
-from tests.review.chrome import CHROMIUM, Page
+from tests.review.chrome import CHROMIUM, Browser, Page
 from untrain.report import write_report
 
 pytestmark = [
@@ -23,7 +23,7 @@ def written(directory: Path, content: dict[str, Any]) -> str:
     return write_report(directory).as_uri()
 
 
-def test_rows_are_sorted_by_key_and_by_click(tmp_path: Path) -> None:
+def test_rows_are_sorted_by_key_and_by_click(browser: Browser, tmp_path: Path) -> None:
     content = results()
     content["rows"] = [
         row("retrain", 0.2, 4.0), row("finetune", 0.05, 0.5, test_accuracy=95.0),
@@ -32,7 +32,7 @@ def test_rows_are_sorted_by_key_and_by_click(tmp_path: Path) -> None:
     content["shown"][0]["examples"][0]["confidences"] = {
         name: [1.0, 2.0] for name in ("reference", *(each["method"] for each in content["rows"]))
     }
-    with Page(tmp_path / "browser") as page:
+    with Page(browser) as page:
         page.open(written(tmp_path, content))
         page.wait("document.querySelector('th button') !== null")
         heads = page.run("[...document.querySelector('table').tHead.rows[0].cells].map(head => head.textContent)")
@@ -50,9 +50,9 @@ def test_rows_are_sorted_by_key_and_by_click(tmp_path: Path) -> None:
         assert page.run(SORTED).count("none") == len(heads) - 1
 
 
-def test_hostile_names_are_shown_and_nothing_leaves_the_page(tmp_path: Path) -> None:
+def test_hostile_names_are_shown_and_nothing_leaves_the_page(browser: Browser, tmp_path: Path) -> None:
     content = results(HOSTILE)
-    with Page(tmp_path / "browser") as page:
+    with Page(browser) as page:
         address = written(tmp_path, content)
         page.open(address)
         page.wait("document.querySelector('th button') !== null")

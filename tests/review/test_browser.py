@@ -1,7 +1,6 @@
 """The review page in a headless Chromium: keys, undo, kill and resume, a second window, hostile names."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,6 @@ pytestmark = [
 ]
 COUNT_IS = "document.querySelector('#count').textContent.startsWith('{} of ')"
 READY = "document.documentElement.dataset.ready"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One for all tests; every page has cookies and storage of its own."""
-    running = Browser(tmp_path_factory.mktemp("browser"))
-    yield running
-    running.close()
 
 
 def opened(page: Page, address: str) -> None:

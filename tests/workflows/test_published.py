@@ -241,8 +241,7 @@ def test_wrong_labels_of_published_data_are_looked_for(
     monkeypatch.chdir(home)
     assert call("detect", "--model", "model", "--data", "data", "--out", "found") == 0
     assert (home / "found" / "suspects.html").is_file()
-    assert call("review", "found", "--static", "page.html") == 3
-    assert "shows examples of one input" in capsys.readouterr().err
+    assert call("review", "found", "--static", "page.html") == 0
     assert call("detect", "--model", "model", "--data", "elsewhere", "--out", "other") == 3
     assert "There is no folder elsewhere of data files" in capsys.readouterr().err
 

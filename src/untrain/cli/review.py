@@ -119,11 +119,6 @@ def _workspace(
             "pass the same data as --data, or run `untrain detect` again."
         )
     check_same_data(file, examples)
-    if (array := examples.sole_array) is None:
-        raise NotSupportedError(
-            f"The page shows examples of one input, and these have {examples.form}; fill in suspects.csv by hand."
-        )
-    examples = replace(examples, inputs=array)
     status.show("preparing pictures and neighbors")
     columns, texts = (None, None) if table is None else (table.numbers(), table.texts())
     if inputs.published is not None:
@@ -131,6 +126,13 @@ def _workspace(
             inputs.data, label=inputs.label, inputs=inputs.inputs, group=inputs.group, limit=inputs.limit,
             seed=inputs.root,
         )  # fmt: skip
+    if (array := examples.sole_array) is not None:
+        examples = replace(examples, inputs=array)
+    elif not texts:
+        raise NotSupportedError(
+            f"The page shows texts, or examples of one input, and these have {examples.form}; fill in suspects.csv by "
+            "hand."
+        )
     return Workspace(examples, content.flagged, Cache(directory, examples.digest()), columns, texts)
 
 
