@@ -85,8 +85,8 @@ def test_scores_can_be_read_on_a_narrow_terminal(
     ("arguments", "code", "message"),
     [
         (["run", "diggits"], 3, "There is no experiment 'diggits'"),
-        (["run", "digits", "--models", "1"], 3, "command line: Expected `int` >= 2"),
-        (["run", "digits", "--models", "many"], 2, ""),
+        (["run", "digits", "--models", "1"], 3, "--models must be a whole number from 2, or auto, got '1'"),
+        (["run", "digits", "--models", "many"], 3, "--models must be a whole number from 2, or auto, got 'many'"),
         (["run", "digits", "--methods", "amnesia"], 3, "There is no method 'amnesia'"),
         (["run", "digits", "--forget", "half"], 3, "a ratio, groups:COUNT, groups:RATIO, ids:FILE"),
         (["run", "digits", "--forget", "groups:3"], 3, "have no groups: forget a ratio"),

@@ -95,7 +95,7 @@ BASE = to_toml(read_experiment("digits"))
     [
         ("models = 64", "modles = 64", "unknown field `modles`"),
         ("models = 64", "models = 1", r">= 2.*\$.models"),
-        ("models = 64", 'models = "many"', r"`int`, got `str` - at `\$.models`"),
+        ("models = 64", 'models = "many"', r"'many' - at `\$.models`"),
         ("lr = 0.05", "lr = -1", r"> 0.*recipe.optimizer.lr"),
         ('name = "sgd"', 'name = "sgdd"', r"Invalid value 'sgdd' - at `\$.recipe.optimizer.name`"),
         ('name = "cnn"', 'name = "os:system"', "Invalid value 'os:system'"),
