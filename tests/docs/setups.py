@@ -52,7 +52,8 @@ def own_model() -> dict[str, Any]:
     models = un.Population.create(build, 1)
     save_file(models.module().state_dict(), "epoch-5.safetensors")
     return {
-        "un": un, "untrain": un, "model": models.train(parts.train, recipe), "recipe": recipe, "p": p, "build": build, "train": parts.train,
+        "un": un, "untrain": un, "model": models.train(parts.train, recipe), "recipe": recipe, "p": p,
+        "build": build, "train": parts.train,
         "ids": parts.train.ids[:5], "examples": parts.train, "labels": parts.train.labels,
         "embeddings": parts.train.array.reshape(rows, -1),
         "tokens": np.ones((rows, 4), dtype=int), "mask": np.ones((rows, 4), dtype=int),
