@@ -77,7 +77,8 @@ def _described(output: object) -> str:
     if isinstance(output, Mapping):
         return f"a {type(output).__name__} of {', '.join(map(str, output)) or 'nothing'}"
     if isinstance(output, tuple | list):
-        return f"a {type(output).__name__} of {', '.join(type(part).__name__ for part in output) or 'nothing'}"
+        parts = getattr(output, "_fields", ["None" if part is None else type(part).__name__ for part in output])
+        return f"a {type(output).__name__} of {', '.join(parts) or 'nothing'}"
     return f"a {type(output).__name__}"
 
 
