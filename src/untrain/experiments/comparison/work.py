@@ -93,6 +93,11 @@ class ScoreJob(Job):
     models: int
 
     @property
+    def forget(self) -> str:
+        """The forget setting."""
+        return str(self.arm.forget)
+
+    @property
     def title(self) -> str:
         """The job, in words."""
         return f"scores of {self.models} models, {self.arm.title}"
@@ -155,13 +160,17 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         """Models that learn everything, then the arms, which take turns, then their scores, then the rankings."""
         needed = {what: None for setting in self.settings if (what := values_needed(setting))}
         models = {forget: self.models(forget) for forget in self.settings}
-        arms = [arm for forget in self.settings for arm in self._arms(forget)]
-        chunks = [chunk for arm in arms for chunk in self._chunks(arm, models[arm.forget or ""])]
+        chunks = [
+            chunk
+            for forget, count in models.items()
+            for arm in self._arms(forget)
+            for chunk in self._chunks(arm, count)
+        ]
         of_originals = [self._chunks(Arm(forget, "original"), self.experiment.originals) for forget in self.settings]
         return [
             [*self._original_jobs, *map(self._ranking_job, needed)],
             [*itertools.chain.from_iterable(of_originals), *sorted(chunks, key=lambda job: job.first)],
-            [ScoreJob(arm, models[arm.forget or ""]) for arm in arms if arm.name != "reference"],
+            [score for forget, count in models.items() for score in self._score_jobs(forget, count)],
             [RankingJob(forget, count) for forget, count in models.items()],
         ]
 
@@ -172,15 +181,17 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
                 return []
             ranked_by = values_needed(job.arm.forget)
             return [*self._original_jobs, *([self._ranking_job(ranked_by)] if ranked_by else [])]
-        forget, models = job.forget if isinstance(job, RankingJob) else str(job.arm.forget), job.models
-        arms = [job.arm, Arm(forget, "reference")] if isinstance(job, ScoreJob) else self._arms(forget)
-        chunks = [chunk for arm in arms for chunk in self._chunks(arm, models)]
+        arms = [job.arm, Arm(job.forget, "reference")] if isinstance(job, ScoreJob) else self._arms(job.forget)
+        chunks = [chunk for arm in arms for chunk in self._chunks(arm, job.models)]
         if isinstance(job, ScoreJob):
-            return [*self._chunks(Arm(forget, "original"), self.experiment.originals), *chunks]
-        return [*(ScoreJob(arm, models) for arm in arms if arm.name != "reference"), *chunks]
+            return [*self._chunks(Arm(job.forget, "original"), self.experiment.originals), *chunks]
+        return [*self._score_jobs(job.forget, job.models), *chunks]
 
     def _arms(self, forget: str) -> list[Arm]:
         return [Arm(forget, name) for name in self.methods]
+
+    def _score_jobs(self, forget: str, models: int) -> list[ScoreJob]:
+        return [ScoreJob(arm, models) for arm in self._arms(forget) if arm.name != "reference"]
 
     def models(self, forget: str) -> int:
         """N of a forget setting: of its first look that is still to be done or that ends it."""
@@ -210,9 +221,8 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         if isinstance(job, ChunkJob):
             folder = self.directory / "populations" / self.fingerprint(job.arm)
             return folder / f"{job.first:05d}-{job.last:05d}.safetensors"
-        forget = job.forget if isinstance(job, RankingJob) else str(job.arm.forget)
-        arms = [job.arm] if isinstance(job, ScoreJob) else [Arm(forget, name) for name in self.methods]
-        used = [Arm(forget, "original"), Arm(forget, "reference"), *arms]
+        arms = [job.arm] if isinstance(job, ScoreJob) else self._arms(job.forget)
+        used = [Arm(job.forget, "original"), Arm(job.forget, "reference"), *arms]
         parts = {
             "kind": type(job).__name__,
             "models": job.models,
@@ -399,9 +409,8 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         return arrays, {"format": "untrain.outcome.1", "method": job.arm.name, "forget": str(job.arm.forget)}
 
     def _scored(self, job: ScoreJob) -> tuple[Arrays, dict[str, str]]:
-        forget, name = job.arm.forget, job.arm.name
-        arm, reference = (self.figures(Arm(forget, arm), job.models) for arm in (name, "reference"))
-        original = self.figures(Arm(forget, "original"), self.experiment.originals)
+        arm, reference = (self.figures(arm, job.models) for arm in (job.arm, Arm(job.forget, "reference")))
+        original = self.figures(Arm(job.forget, "original"), self.experiment.originals)
         scores = scores_of(arm, reference, original.confidences, self._origins(job.models))
         shown = arm.confidences[:, shown_positions(reference.confidences)]
         metadata = {"format": "untrain.scores.1", "scores": msgspec.json.encode(scores).decode()}
@@ -437,10 +446,9 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
 
     def scores(self, forget: str, models: int) -> dict[str, Scores]:
         """The scores of every method at a forget setting and a number of models, once they are stored."""
-        jobs = {name: ScoreJob(Arm(forget, name), models) for name in self.methods if name != "reference"}
         return {
-            name: msgspec.json.decode(read_arrays(self.path(job))[1]["scores"], type=Scores)
-            for name, job in jobs.items()
+            job.arm.name: msgspec.json.decode(read_arrays(self.path(job))[1]["scores"], type=Scores)
+            for job in self._score_jobs(forget, models)
         }
 
     def apart(self, forget: str, models: int) -> dict[str, bool]:
@@ -454,8 +462,8 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
     def shown(self, forget: str, models: int) -> tuple[list[int], dict[str, Array]]:
         """Positions of a few forget examples, and `[N, 3]` the confidences of every arm's models in them."""
         ranked = self._ranking(forget, models)[0]
-        jobs = {name: ScoreJob(Arm(forget, name), models) for name in self.methods if name != "reference"}
-        shown = {name: read_arrays(self.path(job))[0]["shown"] for name, job in jobs.items()}
+        jobs = self._score_jobs(forget, models)
+        shown = {job.arm.name: read_arrays(self.path(job))[0]["shown"] for job in jobs}
         return ranked["positions"].tolist(), {"reference": ranked["shown"], **shown}
 
     def _ranking(self, forget: str, models: int) -> tuple[dict[str, Array], dict[str, str]]:
