@@ -64,12 +64,14 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
     models = {setting: work.models(setting) for setting in work.settings}
     scores = {setting: work.scores(setting, count) for setting, count in models.items()}
     endings = (work.ending(setting, count) for setting, count in models.items())
-    rows = itertools.chain.from_iterable(_rows(work, setting, scores[setting]) for setting in work.settings)
+    rows = itertools.chain.from_iterable(
+        _rows(work, setting, count, scores[setting]) for setting, count in models.items()
+    )
     return ComparisonResults(
         experiment=experiment.name,
         title=experiment.title,
         rows=tuple(rows),
-        shown=tuple(_shown(work, setting) for setting in work.settings),
+        shown=tuple(_shown(work, setting, count) for setting, count in models.items()),
         configuration=to_plain(experiment),
         sizes=ComparisonSizes(
             train=len(work.splits.train),
@@ -84,8 +86,8 @@ def comparison_results(work: ComparisonWork) -> ComparisonResults:
     )
 
 
-def _rows(work: ComparisonWork, setting: str, scores: dict[str, Scores]) -> list[ComparisonRow]:
-    apart = work.apart(setting, work.models(setting))
+def _rows(work: ComparisonWork, setting: str, models: int, scores: dict[str, Scores]) -> list[ComparisonRow]:
+    apart = work.apart(setting, models)
     curve = RetrainingCurve.through(
         (of_method.seconds, of_method.final_score, of_method.accuracies["test"])
         for name, of_method in scores.items()
@@ -151,10 +153,10 @@ def _ratio(setting: str, actual: float) -> float:
     return requested if requested < 1 else actual
 
 
-def _shown(work: ComparisonWork, setting: str) -> ShownExamples:
+def _shown(work: ComparisonWork, setting: str, models: int) -> ShownExamples:
     """A few forget examples, and the confidences of every method in them."""
     forget = work.sets(setting).forget
-    positions, confidences = work.shown(setting, work.models(setting))
+    positions, confidences = work.shown(setting, models)
     return ShownExamples(
         forget=setting,
         examples=tuple(
