@@ -188,6 +188,13 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
         work_on(tmp_path)
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_helper_has_at_least_one_worker(workers: int, tmp_path: Path) -> None:
+    prepare_run(tiny(), tmp_path)
+    with pytest.raises(ConfigError, match=f"at least one worker, got {workers}"):
+        work_on(tmp_path, workers=workers)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [("torch", "1.0", "torch 1.0, which is 2"), ("data", "0", "other data"), ("device", "cuda", "device cuda")],

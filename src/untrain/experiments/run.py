@@ -74,8 +74,7 @@ def run_experiment(
         InputError: the data are missing or cannot be used.
         InterruptedRunError: the run was stopped; the same call continues it.
     """
-    if workers is not None and workers < 1:
-        raise ConfigError(f"expected at least one worker, got {workers}")
+    _check_workers(workers)
     with _prepared(experiment, Path(directory), data_dir, device) as work:
         with _stoppable(work), _executor(work, workers, executor, ray_address) as where:
             do_missing(work, where, progress)
@@ -130,17 +129,19 @@ def work_on(
         progress: called at the start, after each job, and while this process waits.
 
     Raises:
-        ConfigError: the directory holds no run, or one that was begun with other versions, data or type of device.
+        ConfigError: the directory holds no run, or one that was begun with other versions, data or type of device; or
+            `workers` is below 1.
         InputError: the data are missing or cannot be used.
         InterruptedRunError: this was stopped, or a worker process died; the same call continues.
     """
+    _check_workers(workers)
     directory = Path(directory)
-    if not (directory / "experiment.toml").is_file():
+    path = directory / "experiment.toml"
+    if not path.is_file():
         raise ConfigError(
             f"{directory} holds no run: `untrain run EXPERIMENT --out {directory} --workers 0` begins one"
         )
     _check_folders(directory)
-    path = directory / "experiment.toml"
     work = _work(parse(read_text(path), str(path)), directory, data_dir, device)
     work.check()
     if (directory / _ENVIRONMENT).is_file() and (difference := _difference(work)):
@@ -213,6 +214,11 @@ def _work(
     if isinstance(experiment, Experiment):
         return ComparisonWork(experiment.resolved(), directory, data_dir, device)
     return MislabelWork(experiment.resolved(), directory, data_dir, device)
+
+
+def _check_workers(workers: int | None) -> None:
+    if workers is not None and workers < 1:
+        raise ConfigError(f"expected at least one worker, got {workers}")
 
 
 def _check_folders(directory: Path) -> None:
