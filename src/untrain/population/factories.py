@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from untrain.data import Examples
 from untrain.errors import InputError
+from untrain.population.difficulty import losses
 from untrain.population.engine import Engine
 from untrain.population.fitting import guarded
 from untrain.population.population import Population
@@ -183,7 +183,7 @@ def _check_untrained(
 
 def _loss(network: Population, examples: Examples) -> float:
     """Mean cross-entropy."""
-    return float(F.cross_entropy(network.logits(examples)[0].double(), network.resident(examples)[1]))
+    return float(losses(network, examples).mean())
 
 
 def _some(examples: Examples, original: Population) -> Examples:
