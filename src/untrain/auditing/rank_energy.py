@@ -213,7 +213,7 @@ def rank_energies(
     Raises:
         InputError: as `rank_energy`.
 
-    Cost: that of `rank_energy` for each method; the pairs cost nothing.
+    Cost: that of `rank_energy` for each method; the pairs add little.
 
     >>> first, second, retrained = np.random.default_rng(0).normal(size=(3, 64, 20))
     >>> rank_energies([first + 1, second], retrained).p_values.round(2).tolist()

@@ -49,8 +49,8 @@ class Batch:
 Loss = Callable[[Batch], Tensor]
 """From a batch to one loss for each model, `[K]`.
 
-On a GPU the steps of a function without a closure, or of a method of a frozen struct, are captured once for all
-trainings; other losses are captured anew in each run."""
+On a GPU the captured steps of a function without a closure, or of a method of a frozen struct, are kept for later
+trainings on the same data as long as there is room; other losses are captured anew in each run."""
 
 
 def cross_entropy(batch: Batch) -> Tensor:

@@ -1,9 +1,9 @@
 """Slots: plain modules at fixed addresses, whose training step a GPU captures once and replays.
 
-An eager step of a network on a GPU is bound by launching its kernels. In a slot, parameters, buffers, optimizer state,
-learning rate, targets and the position in the data have fixed addresses. So a whole step (gather, forward, backward,
-optimizer) can be captured in one CUDA graph, and the host only replays it. Several slots run at the same time, each on
-a stream of its own. A model is copied into a slot and out again.
+An eager step of a small network on a GPU is bound by launching its kernels. In a slot, parameters, buffers, optimizer
+state, learning rate, targets and the position in the data have fixed addresses. So a whole step (gather, forward,
+backward, optimizer) can be captured in one CUDA graph, and the host only replays it. Several slots run at the same
+time, each on a stream of its own. A model is copied into a slot and out again.
 
 Slots outlive a training: the next one of the same architecture and optimizer takes them over, and where it also has the
 same data and loss, with the steps that were captured.
@@ -34,7 +34,7 @@ from untrain.population.recipe import SGD, Adam, AdamW
 from untrain.population.residence import memory_of
 
 WORTH_CAPTURING = 30
-"""Steps from which on capturing pays: the first slot takes ten eager steps to check it, the others one each."""
+"""Steps from which on capturing pays: the first slot takes about ten eager steps to check it, the others one each."""
 
 _TRIAL_STEPS, _TOLERANCE = 2, 1e-2
 """Steps that a new graph and eager code take from the same state, and by how much of their length they may differ."""

@@ -5,7 +5,8 @@ works. A claim counts as abandoned when it was not renewed for `EXPIRES` seconds
 once when its holder ran on this machine and its lock is free.
 
 A claim saves work and protects nothing. Where two processes do the same job after all, because one was paused past its
-claim or both saw the same claim expire, the first result stays, and the other, which is the same, is dropped.
+claim or both saw the same claim expire, the first result stays, and the other is dropped: on the same kind of processor
+it is the same.
 """
 
 import contextlib
