@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.typed import call
+from untrain.data import load
 from untrain.data.selection import Selection
 from untrain.review.source import SourceTable
 
@@ -89,6 +90,15 @@ def test_a_text_file_keeps_its_cells_and_its_separator(mark: str, end: str, tmp_
     table = pq.read_table(tmp_path / "cleaned.parquet")
     assert table["label"].to_pylist() == [row[2] for row in right[1:]]
     assert table["width"].to_pylist() == [float(row[1]) for row in right[1:]]
+
+
+def test_a_text_file_is_written_with_the_separator_that_it_was_read_with(tmp_path: Path) -> None:
+    source = tmp_path / "table.csv"
+    source.write_text("label;width, cm\npos;1\nneg;2\n")
+    table = SourceTable.read(source, Selection())
+    assert table.numbers() == ["width, cm"]
+    examples = load(source)
+    assert table.corrected(examples, {examples.ids[0]: "neg"}, ()) == "label;width, cm\nneg;1\nneg;2\n"
 
 
 def test_a_table_that_text_cannot_hold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
