@@ -144,7 +144,8 @@ def _source(inputs: Inputs) -> "SourceTable | None":
     if inputs.published is not None or not is_table(Path(inputs.data)):
         return None
     names = None if inputs.inputs is None else inputs.inputs.split(",")
-    return SourceTable.read(Path(inputs.data), Selection(inputs.label, input_names(names), group=inputs.group))
+    selection = Selection(inputs.label, input_names(names), group=inputs.group, memory_limit=inputs.memory_limit)
+    return SourceTable.read(Path(inputs.data), selection)
 
 
 def _export(

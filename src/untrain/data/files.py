@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-DELIMITED = (".csv", ".tsv", ".txt")
+PARQUET, DELIMITED = ".parquet", (".csv", ".tsv", ".txt")
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
 """Bytes that a value takes in memory, by its type in the file; those of texts and pictures come on top."""
 _FEW, _MANY = 64, 65_536
 """Rows that are read at a time."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*\Z")
+
+
+def from_file(file: Path, selection: Selection = DEFAULT) -> Table:
+    """The table in a file, by the ending of its name.
+
+    Raises:
+        InputError: the file cannot be read, has no such column, or takes too much memory.
+    """
+    return from_parquet([file], selection) if file.suffix.lower() == PARQUET else from_delimited(file, selection)
 
 
 def from_parquet(files: Sequence[Path], selection: Selection = DEFAULT) -> Table:
