@@ -50,7 +50,7 @@ def demo(out: Directory = Path("demo"), quick: Flag = False) -> None:
             "   memory left: 1 is the model that learned them, 0 one that never saw them",
             *(f"   {words}" for words in (_row("one epoch more", fixed), _row("retrained", forgotten))),
             f"   The model of the second line is delivered: {forgotten.verdict}.",
-            "3. Which method is worth its time? Other digits, labels as they are.",
+            "3. Which method is worth its time? Random digits are forgotten, labels are as they came.",
         )
         results = _compared(quick, out, status)
     for row in results.rows:
