@@ -10,14 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.typed import call
+from untrain.data import load
 from untrain.data.selection import Selection
+from untrain.errors import InputError
 from untrain.review.source import SourceTable
 
 TEXTS = ["a fine film", "dull;\nand \"long\"", "<script>alert(1)</script>", "good, really", "bad", "so-so"]  # fmt: skip
 LABELS = ["pos", "neg", "pos", "neg", "neg", "pos"]
 
 
-def detected(folder: Path, source: Path, examples: list[str], **inputs: str) -> Path:
+def detected(folder: Path, source: Path, examples: list[str], **inputs: object) -> Path:
     """A directory as `untrain detect` writes it, the first example a suspect."""
     folder.mkdir()
     suspect = {"id": examples[0], "label": "pos", "suggested": "neg", "score": 0.9}
@@ -89,6 +91,29 @@ def test_a_text_file_keeps_its_cells_and_its_separator(mark: str, end: str, tmp_
     table = pq.read_table(tmp_path / "cleaned.parquet")
     assert table["label"].to_pylist() == [row[2] for row in right[1:]]
     assert table["width"].to_pylist() == [float(row[1]) for row in right[1:]]
+
+
+def test_a_text_file_is_written_with_the_separator_that_it_was_read_with(tmp_path: Path) -> None:
+    source = tmp_path / "table.csv"
+    source.write_text("label;width, cm\npos;1\nneg;2\n")
+    table = SourceTable.read(source, Selection())
+    assert table.numbers() == ["width, cm"]
+    examples = load(source)
+    assert table.corrected(examples, {examples.ids[0]: "neg"}, ()) == "label;width, cm\nneg;1\nneg;2\n"
+
+
+def test_a_table_takes_the_memory_that_it_was_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = write_texts(tmp_path / "reviews.PARQUET")
+    asked = {"inputs": "embedding", "memory_limit": 1e-6}
+    directory = detected(tmp_path / "detected", tmp_path / "reviews.PARQUET", ids, **asked)
+    assert call("review", str(directory), "--export", str(tmp_path / "cleaned.parquet")) == 3
+    assert "limit is 1e-06 GB" in capsys.readouterr().err
+    directory = detected(tmp_path / "again", tmp_path / "reviews.PARQUET", ids, **{**asked, "memory_limit": 1.0})
+    assert call("review", str(directory), "--export", str(tmp_path / "cleaned.parquet")) == 0
+    assert pq.read_table(tmp_path / "cleaned.parquet")["label"].to_pylist()[0] == "neg"
+    selection = Selection(inputs=("embedding",), memory_limit=1e-6)
+    with pytest.raises(InputError, match="limit is 1e-06 GB"):
+        SourceTable.read(tmp_path / "reviews.PARQUET", selection)
 
 
 def test_a_table_that_text_cannot_hold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

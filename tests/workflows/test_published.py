@@ -74,19 +74,20 @@ def home(tmp_path: Path) -> Path:
 
 def test_examples_are_prepared_and_classes_are_matched_by_name(home: Path) -> None:
     published = Published.read(str(home / "model"))
-    examples = published.examples(str(home / "data"))
+    examples = published.examples(published.rows(str(home / "data")))
     assert examples.classes == ("negative", "positive")
     assert examples.labels.tolist() == texts()[1]
     assert set(examples.arrays) == {"input_ids", "attention_mask", "token_type_ids"}
     models = un.Population.from_module(published.load())
     clean = np.arange(len(examples)) % 10 > 0
     assert (models.logits(examples)[0].argmax(1).numpy() == examples.labels)[clean].mean() > 0.95
-    assert len(published.examples(str(home / "data"), limit=20)) == 20
+    assert len(published.examples(published.rows(str(home / "data"), limit=20))) == 20
 
 
 def test_a_review_shows_the_texts_as_they_are_written(home: Path) -> None:
     published = Published.read(str(home / "model"))
-    examples, written = published.examples(str(home / "data")), published.texts(str(home / "data"))
+    rows = published.rows(str(home / "data"))
+    examples, written = published.examples(rows), published.texts(rows)
     assert [written[name] for name in examples.ids.tolist()] == texts()[0]
     suspect = {"id": examples.ids[3], "label": examples.classes[examples.labels[3]], "suggested": None, "score": 0.9}
     asked = {"data": str(home / "data"), "model": str(home / "model")}
@@ -131,7 +132,8 @@ def test_repair_by_hub_addresses_writes_a_snapshot_with_a_card(
     if record["accepted"]:
         assert f"{len(record['forgotten'])} of the 128 training examples" in card
     again = Published.read(str(home / "repaired"))
-    assert un.Population.from_module(again.load()).accuracy(again.examples(str(home / "data")))[0] > 0.8
+    examples = again.examples(again.rows(str(home / "data")))
+    assert un.Population.from_module(again.load()).accuracy(examples)[0] > 0.8
     with safetensors.safe_open(home / "repaired" / "model.safetensors", "pt") as weights:
         assert weights.metadata()["format"] == "pt"
 
@@ -270,8 +272,9 @@ def test_other_classes_are_refused(home: Path) -> None:
     config = json.loads((home / "model" / "config.json").read_text())
     names = {"id2label": {"0": "spam", "1": "ham"}, "label2id": {"spam": 0, "ham": 1}}
     (home / "model" / "config.json").write_text(json.dumps({**config, **names}))
+    published = Published.read(str(home / "model"))
     with pytest.raises(InputError, match=r"those of the model \(spam, ham\), got '(positive|negative)'"):
-        Published.read(str(home / "model")).examples(str(home / "data"))
+        published.examples(published.rows(str(home / "data")))
 
 
 def test_pictures_go_through_the_models_processor(tmp_path: Path) -> None:
@@ -295,7 +298,7 @@ def test_pictures_go_through_the_models_processor(tmp_path: Path) -> None:
         tmp_path / "data" / "train.parquet"
     )
     published = Published.read(str(tmp_path / "model"))
-    examples = published.examples(str(tmp_path / "data"))
+    examples = published.examples(published.rows(str(tmp_path / "data")))
     expected = processor(images=pictures, return_tensors="np")["pixel_values"]
     np.testing.assert_allclose(examples.inputs["pixel_values"], expected, atol=1e-5)
     assert un.Population.from_module(published.load()).logits(examples).shape == (1, 3, 3)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from untrain.data import Examples, Prepare
     from untrain.models import Factory
     from untrain.population import Recipe
-    from untrain.workflows.published import Published
+    from untrain.workflows.published import Published, Rows
 
 
 KNOWN = ("mlp", "cnn", "resnet18")
@@ -108,10 +108,7 @@ class Inputs:
 
         status.show(f"reading {self.data}")
         if (published := self.published) is not None:
-            return published.examples(
-                self.data, label=self.label, inputs=self.inputs, group=self.group, limit=self.limit,
-                memory_limit=self.memory_limit, seed=self.root,
-            )  # fmt: skip
+            return published.examples(self.rows(published), self.memory_limit)
         return load(
             self.data,
             data_dir=self.data_dir,
@@ -122,6 +119,12 @@ class Inputs:
             transform=self.preparation,
             memory_limit=self.memory_limit,
             seed=self.root,
+        )
+
+    def rows(self, published: "Published") -> "Rows":
+        """The rows of the data set for a published model."""
+        return published.rows(
+            self.data, label=self.label, inputs=self.inputs, group=self.group, limit=self.limit, seed=self.root
         )
 
     @property
@@ -191,7 +194,7 @@ class Inputs:
 
     @functools.cached_property
     def published(self) -> "Published | None":
-        """The published model that --model names, if it does; it is fetched once."""
+        """The published model that --model names, if it does; these options read it once."""
         from untrain.workflows.published import Published, is_published
 
         return Published.read(self.model) if self.model is not None and is_published(self.model) else None
@@ -314,11 +317,11 @@ class RequestInputs:
 
         if inputs.weights is None and self.previous is not None:
             inputs = dataclasses.replace(inputs, weights=str(self.previous / MODEL))
+        inputs = dataclasses.replace(self._prepared(inputs, status), group=self.subject_column)
         if inputs.weights is None and inputs.published is None:
             raise ConfigError(
                 "The weights of a trained model are missing; pass --weights or --previous, or a published model."
             )
-        inputs = dataclasses.replace(self._prepared(inputs, status), group=self.subject_column)
         inputs.check()
         if self.validation is not None and inputs.published is None:
             check_source(self.validation)

@@ -14,6 +14,7 @@ from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError, InputError, NotSupportedError
 
 if TYPE_CHECKING:
+    from untrain.data import Examples
     from untrain.detection import ReviewFile
     from untrain.report.suspects import SuspectsFile
     from untrain.review.decisions import Decisions
@@ -112,7 +113,7 @@ def _workspace(
     from untrain.review.cache import Cache
     from untrain.review.workspace import Workspace
 
-    examples = inputs.examples(status)
+    examples, texts = _data(inputs, table, status)
     if len(examples) != content.examples:
         raise ConfigError(
             f"{inputs.data} has {len(examples)} examples now and had {content.examples} when it was looked through: "
@@ -120,12 +121,6 @@ def _workspace(
         )
     check_same_data(file, examples)
     status.show("preparing pictures and neighbors")
-    columns, texts = (None, None) if table is None else (table.numbers(), table.texts())
-    if inputs.published is not None:
-        texts = inputs.published.texts(
-            inputs.data, label=inputs.label, inputs=inputs.inputs, group=inputs.group, limit=inputs.limit,
-            seed=inputs.root,
-        )  # fmt: skip
     if (array := examples.sole_array) is not None:
         examples = replace(examples, inputs=array)
     elif not texts:
@@ -133,7 +128,17 @@ def _workspace(
             f"The page shows texts, or examples of one input, and these have {examples.form}; fill in suspects.csv by "
             "hand."
         )
+    columns = None if table is None else table.numbers()
     return Workspace(examples, content.flagged, Cache(directory, examples.digest()), columns, texts)
+
+
+def _data(inputs: Inputs, table: "SourceTable | None", status: Status) -> "tuple[Examples, dict[str, str] | None]":
+    """The examples, and what is written in them by id, if they came with texts."""
+    if (published := inputs.published) is None:
+        return inputs.examples(status), None if table is None else table.texts()
+    status.show(f"reading {inputs.data}")
+    rows = inputs.rows(published)
+    return published.examples(rows, inputs.memory_limit), published.texts(rows)
 
 
 def _source(inputs: Inputs) -> "SourceTable | None":
@@ -144,7 +149,8 @@ def _source(inputs: Inputs) -> "SourceTable | None":
     if inputs.published is not None or not is_table(Path(inputs.data)):
         return None
     names = None if inputs.inputs is None else inputs.inputs.split(",")
-    return SourceTable.read(Path(inputs.data), Selection(inputs.label, input_names(names), group=inputs.group))
+    selection = Selection(inputs.label, input_names(names), group=inputs.group, memory_limit=inputs.memory_limit)
+    return SourceTable.read(Path(inputs.data), selection)
 
 
 def _export(

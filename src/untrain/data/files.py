@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-DELIMITED = (".csv", ".tsv", ".txt")
+PARQUET, DELIMITED = ".parquet", (".csv", ".tsv", ".txt")
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
 """Bytes that a value takes in memory, by its type in the file; those of texts and pictures come on top."""
 _FEW, _MANY = 64, 65_536
 """Rows that are read at a time."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*\Z")
+
+
+def from_file(file: Path, selection: Selection = DEFAULT) -> Table:
+    """The table in a file, by the ending of its name.
+
+    Raises:
+        InputError: the file cannot be read, has no such column, or takes too much memory.
+    """
+    return from_parquet([file], selection) if file.suffix.lower() == PARQUET else from_delimited(file, selection)
 
 
 def from_parquet(files: Sequence[Path], selection: Selection = DEFAULT) -> Table:
@@ -131,8 +140,7 @@ def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
         with file.open(encoding="utf-8-sig") as lines:  # whose ends may be those of any system
             head, row = lines.readline(), lines.readline()
             count = sum(block.count("\n") for block in iter(lambda: lines.read(1 << 20), ""))
-        mark = max(";\t|,", key=head.count)
-        mark = mark if mark in head else ","
+        mark = separator(head)
         check_memory(4 * file.stat().st_size + count * ROW_BYTES, selection.memory_limit, str(file))
         names = next(csv.reader([head.rstrip("\n")], delimiter=mark), [])
         label = selection.label_of(names, (), str(file))
@@ -148,6 +156,12 @@ def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
     except (pa.ArrowException, OSError, csv.Error) as error:
         raise InputError(f"The table {file} cannot be read: {first_line(error)}") from error
     return from_arrow(_with_labels(table, label), str(file), file.parent)
+
+
+def separator(head: str) -> str:
+    """What separates the columns of a text whose first line this is: the most frequent of four marks, or a comma."""
+    mark = max(";\t|,", key=head.count)
+    return mark if mark in head else ","
 
 
 def _with_labels(table: "pa.Table", label: str) -> "pa.Table":

@@ -14,7 +14,7 @@ from untrain.core.text import nearest
 from untrain.data.arrays import some
 from untrain.data.columns import Columns
 from untrain.data.examples import Examples, Labels, Positions
-from untrain.data.files import DELIMITED, from_delimited, from_parquet
+from untrain.data.files import DELIMITED, PARQUET, from_file, from_parquet
 from untrain.data.images import FORMATS, SUFFIXES, Pictures, Transform, check_inside
 from untrain.data.memory import MEMORY_LIMIT
 from untrain.data.prepare import noted
@@ -101,8 +101,7 @@ def load(
     path, name = Path(source), str(source)
     check_source(name)
     if path.is_file():
-        read = from_parquet([path], selection) if path.suffix == ".parquet" else from_delimited(path, selection)
-        columns = read.read(selection).with_ids(f"{path.stem}/", digits=5)
+        columns = from_file(path, selection).read(selection).with_ids(f"{path.stem}/", digits=5)
     elif label not in (None, "label") or not_inputs or inputs is not None or group is not None:
         raise InputError(f"Columns can be chosen of a table only (.parquet, .csv or .tsv), got {name!r}.")
     else:
@@ -121,7 +120,7 @@ def check_source(source: str) -> None:
         return
     kinds = f"the data source must be {', '.join(NAMED)}, {SURF}, a folder of images, or a .parquet, .csv or .tsv file"
     if path.is_file():
-        if path.suffix.lower() not in (".parquet", *DELIMITED):
+        if path.suffix.lower() not in (PARQUET, *DELIMITED):
             raise InputError(f"{source} is not a table that can be read: {kinds}.")
         return
     near = nearest(source, NAMED) or nearest(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else ())

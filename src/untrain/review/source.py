@@ -3,14 +3,14 @@
 import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from untrain.data.files import DELIMITED, from_delimited, from_parquet
+from untrain.data.files import DELIMITED, PARQUET, from_file, separator
 from untrain.data.images import SUFFIXES
 from untrain.data.selection import Selection, is_index
 from untrain.data.tables import Table
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def is_table(source: Path) -> bool:
     """Whether this is a file with a table."""
-    return source.is_file() and source.suffix.lower() in (".parquet", *DELIMITED)
+    return source.is_file() and source.suffix.lower() in (PARQUET, *DELIMITED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,7 @@ class SourceTable:
         Raises:
             InputError: it cannot be read, or lacks a column.
         """
-        whole = Selection(selection.label, group=selection.group)
-        table = from_parquet([path], whole) if path.suffix == ".parquet" else from_delimited(path, whole)
+        table = from_file(path, replace(selection, inputs=(), not_inputs=()))
         label = selection.label_of(table.columns, table.class_names, table.source)
         ids = table.read(selection).with_ids(f"{path.stem}/", digits=5).ids or ()
         return cls(path, table, label, tuple(map(str, ids)), selection)
@@ -91,7 +90,7 @@ class SourceTable:
         Raises:
             InputError: the file has changed.
         """
-        return (self._rows if self.path.suffix == ".parquet" else self._lines)(examples, labels, dropped)
+        return (self._rows if self.path.suffix.lower() == PARQUET else self._lines)(examples, labels, dropped)
 
     def _rows(self, examples: "Examples", labels: Mapping[str, str], dropped: Collection[str]) -> "pa.Table":
         import pyarrow as pa
@@ -106,7 +105,7 @@ class SourceTable:
     def _lines(self, examples: "Examples", labels: Mapping[str, str], dropped: Collection[str]) -> str:
         text = self.path.read_bytes().decode("utf-8-sig")
         head = text.partition("\n")[0]
-        mark = max(",;\t|", key=head.count)
+        mark = separator(head)
         first, *lines = (cells for cells in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if cells)
         if len(lines) != len(self.ids):
             raise InputError(

@@ -49,10 +49,20 @@ class Config(Protocol):
 
 
 @dataclass(frozen=True)
-class _Table:
-    """Rows of a data set, the names of their columns, ids, and groups if there are any."""
+class Rows:
+    """Rows of a data set.
 
-    rows: "datasets.Dataset"
+    Attributes:
+        table: all of their columns.
+        source: where they come from, for messages.
+        label: name of the label column.
+        inputs: name of the column of pictures or texts.
+        ids: of the rows.
+        groups: persons or things that they belong to, or None.
+    """
+
+    table: "datasets.Dataset"
+    source: str
     label: str
     inputs: str
     ids: list[str]
@@ -116,7 +126,7 @@ class Published:
             )
         return module.eval()
 
-    def examples(
+    def rows(
         self,
         data: str,
         *,
@@ -124,10 +134,9 @@ class Published:
         inputs: str | None = None,
         group: str | None = None,
         limit: int | None = None,
-        memory_limit: float = MEMORY_LIMIT,
         seed: int = 0,
-    ) -> Examples:
-        """Read a data set and prepare its inputs as the model was trained on them.
+    ) -> Rows:
+        """Read a data set.
 
         Args:
             data: `hf://datasets/ORG/SET[@REVISION]`, of which the part `train` is read; or a directory of its files.
@@ -135,42 +144,12 @@ class Published:
             inputs: column of pictures or texts; default the only one.
             group: column of the persons or things that rows belong to; default `group`.
             limit: number of examples to draw at random; default all.
-            memory_limit: largest size of the prepared inputs in GB.
             seed: of the draw.
 
         Raises:
-            InputError: the data cannot be read, their inputs or labels are not clear, or they have other classes.
-
-        Cost: memory for all prepared inputs.
+            InputError: the data cannot be read, or their labels are not clear.
+            NotSupportedError: their inputs are not clear.
         """
-        read = self._table(data, label, inputs, group, limit, seed)
-        numbers = self._class_numbers(read.rows[read.label], read.rows.features[read.label], data)
-        prepared = guarded(
-            f"inputs that the model's preprocessing takes in column {read.inputs!r}",
-            lambda: self._prepared(read.rows[read.inputs], memory_limit),
-        )
-        classes = [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
-        return Examples.of(prepared, numbers, read.ids, classes, read.groups)
-
-    def texts(
-        self,
-        data: str,
-        *,
-        label: str | None = None,
-        inputs: str | None = None,
-        group: str | None = None,
-        limit: int | None = None,
-        seed: int = 0,
-    ) -> dict[str, str]:
-        """What `examples` with the same arguments reads, by id, as it is written; empty for pictures."""
-        if self.task != "text":
-            return {}
-        read = self._table(data, label, inputs, group, limit, seed)
-        return dict(zip(read.ids, map(str, read.rows[read.inputs]), strict=True))
-
-    def _table(
-        self, data: str, label: str | None, inputs: str | None, group: str | None, limit: int | None, seed: int
-    ) -> "_Table":
         datasets = extra("hf", "datasets")
         directory = fetch_snapshot(data) if data.startswith("hf://") else Path(data)
         if not directory.is_dir():
@@ -193,7 +172,33 @@ class Published:
             else [f"{row:05d}" for row in range(len(table))]
         )
         groups = [str(name) for name in table[group]] if group in table.features else None
-        return _Table(table, label, inputs, ids, groups)
+        return Rows(table, data, label, inputs, ids, groups)
+
+    def examples(self, rows: Rows, memory_limit: float = MEMORY_LIMIT) -> Examples:
+        """Prepare the inputs of rows as the model was trained on them.
+
+        Args:
+            rows: of a data set.
+            memory_limit: largest size of the prepared inputs in GB.
+
+        Raises:
+            InputError: the inputs cannot be prepared, or the rows have other classes.
+
+        Cost: memory for all prepared inputs.
+        """
+        numbers = self._class_numbers(rows.table[rows.label], rows.table.features[rows.label], rows.source)
+        prepared = guarded(
+            f"inputs that the model's preprocessing takes in column {rows.inputs!r}",
+            lambda: self._prepared(rows.table[rows.inputs], memory_limit),
+        )
+        classes = [str(self.config.id2label[n]) for n in range(self.config.num_labels)]
+        return Examples.of(prepared, numbers, rows.ids, classes, rows.groups)
+
+    def texts(self, rows: Rows) -> dict[str, str]:
+        """What is written in rows, by id; empty for pictures."""
+        if self.task != "text":
+            return {}
+        return dict(zip(rows.ids, map(str, rows.table[rows.inputs]), strict=True))
 
     def _class_numbers(self, labels: Sequence[object], feature: object, data: str) -> list[int]:
         """Labels as numbers of the model's outputs: by name, unless the model's or the data's classes have none."""
