@@ -38,7 +38,6 @@ ALIKE = "[...document.querySelectorAll('#alike img')].length > 0 && [...document
 FETCHED = """performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
     .reduce((sum, entry) => sum + entry.transferSize, 0)"""
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-MADE = "performance.now()"
 
 
 def suspects_of(noisy: Noisy) -> Suspects:

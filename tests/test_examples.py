@@ -4,7 +4,7 @@ import re
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,22 @@ def output_of(
     return run
 
 
+def output_of_process(example: str, *words: str, beside: Sequence[Path] = ()) -> str:
+    """What an example prints in a process of its own.
+
+    Args:
+        example: its file.
+        words: of the command line.
+        beside: folders of further modules.
+    """
+    modules = os.pathsep.join([*map(str, beside), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / example), *words],
+        check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": modules},
+    )  # fmt: skip
+    return done.stdout
+
+
 def test_the_example_compares_a_method_with_retraining(output_of: Callable[[str], str]) -> None:
     printed = re.fullmatch(r"F = (0\.\d+) at N = 32; test accuracy (0\.\d+)\n", output_of("forget_digits.py"))
     assert printed is not None
@@ -44,30 +60,11 @@ def test_the_example_repairs(output_of: Callable[[str], str]) -> None:
 
 def test_the_example_draws_wrong_labels(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "wrong_labels.py"), str(tmp_path / "wrong.png")],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    words = re.match(r"366 labels are wrong; (\d+) were flagged, (\d+) of them rightly", done.stdout)
+    printed = output_of_process("wrong_labels.py", str(tmp_path / "wrong.png"))
+    words = re.match(r"366 labels are wrong; (\d+) were flagged, (\d+) of them rightly", printed)
     assert words is not None
     assert int(words[2]) > 0.9 * int(words[1])
     assert (tmp_path / "wrong.png").stat().st_size > 1000
-
-
-def output_of_process(example: str, *beside: Path) -> str:
-    """What an example prints in a process of its own; the command `untrain` is that beside this Python.
-
-    Args:
-        example: its file.
-        beside: folders of further modules.
-    """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    modules = os.pathsep.join([*map(str, beside), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / example)],
-        check=True, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": modules},
-    )  # fmt: skip
-    return done.stdout
 
 
 def test_the_example_forgets_in_a_network_of_ones_own(output_of: Callable[[str], str]) -> None:
@@ -151,7 +148,7 @@ def test_the_examples_of_picture_libraries_run_with_our_own_resnet(library: str,
     (tmp_path / library).mkdir()
     (tmp_path / library / "__init__.py").touch()
     (tmp_path / file).write_text(f"from untrain.models.resnet import resnet18 as network\n{function}\n")
-    assert output_of_process(f"forget_{library}.py", tmp_path) == "ResNet forgotten by construction\n"
+    assert output_of_process(f"forget_{library}.py", beside=[tmp_path]) == "ResNet forgotten by construction\n"
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("forget_*.py")), ids=lambda path: path.stem)

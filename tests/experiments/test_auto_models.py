@@ -6,13 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.experiments.runs import compared, stopped
 from tests.experiments.test_run import SMALL, comparison, numbers
 from untrain.auditing import rank_energies, standing
 from untrain.cli.run import run
 from untrain.cli.tables import print_tables
 from untrain.core.files import read_arrays
-from untrain.errors import ConfigError, InputError, InterruptedRunError
-from untrain.experiments import Progress, run_experiment
+from untrain.errors import ConfigError, InputError
+from untrain.experiments import run_experiment
 from untrain.experiments.comparison.scores import ending_of
 from untrain.experiments.comparison.work import Arm, ComparisonWork
 from untrain.experiments.config import Experiment, parse, to_toml
@@ -35,9 +36,7 @@ def experiment(**changes: object) -> Experiment:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ComparisonResults]:
     directory = tmp_path_factory.mktemp("auto")
-    results = run_experiment(experiment(), directory, workers=1)
-    assert isinstance(results, ComparisonResults)
-    return directory, results
+    return directory, compared(experiment(), directory)
 
 
 def confidences(directory: Path, models: int) -> dict[str, np.ndarray]:
@@ -106,12 +105,7 @@ def test_different_methods_are_ranked(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_stopped_run_ends_alike(finished: tuple[Path, ComparisonResults], tmp_path: Path) -> None:
-    def stop(progress: Progress) -> None:
-        if "ranking of 16 models" in progress.doing:
-            raise KeyboardInterrupt
-
-    with pytest.raises(InterruptedRunError, match="run the same command again"):
-        run_experiment(experiment(), tmp_path, workers=1, progress=stop)
+    stopped(experiment(), tmp_path, lambda progress: "ranking of 16 models" in progress.doing)
     assert not (tmp_path / "results.json").exists()
     again = run_experiment(experiment(), tmp_path, workers=1)
     assert numbers(again) == numbers(finished[1])

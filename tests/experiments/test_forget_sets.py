@@ -6,13 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.experiments.runs import compared, stopped
 from tests.experiments.test_run import SMALL, comparison, numbers
 from untrain.auditing import agreement, ranks
 from untrain.cli.tables import print_tables
 from untrain.core.randomness import Streams
 from untrain.data import Examples, Splits, forget_ranked, load, split
-from untrain.errors import ConfigError, InputError, InterruptedRunError
-from untrain.experiments import Progress, run_experiment
+from untrain.errors import ConfigError, InputError
+from untrain.experiments import run_experiment
 from untrain.experiments.comparison.work import ORIGINAL, Arm, ComparisonWork
 from untrain.experiments.config import Experiment, parse, to_toml
 from untrain.models import factory
@@ -38,9 +39,7 @@ def experiment() -> Experiment:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ComparisonResults]:
     directory = tmp_path_factory.mktemp("ranked")
-    results = run_experiment(experiment(), directory, workers=1)
-    assert isinstance(results, ComparisonResults)
-    return directory, results
+    return directory, compared(experiment(), directory)
 
 
 def parts() -> Splits:
@@ -111,12 +110,7 @@ def test_the_report_and_the_terminal_show_the_orders(
 
 
 def test_a_stopped_run_goes_on_to_the_same_results(finished: tuple[Path, ComparisonResults], tmp_path: Path) -> None:
-    def stop(progress: Progress) -> None:
-        if progress.done == 6:
-            raise KeyboardInterrupt
-
-    with pytest.raises(InterruptedRunError, match="run the same command again"):
-        run_experiment(experiment(), tmp_path, workers=1, progress=stop)
+    stopped(experiment(), tmp_path, lambda progress: progress.done == 6)
     again = run_experiment(experiment(), tmp_path, workers=1)
     assert numbers(again) == numbers(finished[1])
 

@@ -4,20 +4,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.experiments.tiny import CLOCK, JOBS, Deadly, Slow, files, results, small_report, tiny
+from tests.experiments.runs import wait_for
+from tests.experiments.tiny import JOBS, Deadly, Slow, files, results, run_tiny, tiny
 from untrain.errors import ConfigError, InputError, InterruptedRunError
 from untrain.experiments import Progress, run_experiment
 from untrain.experiments.config import Experiment
 from untrain.experiments.executors.ray import on_ray
-from untrain.population.engine import seconds_of
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
@@ -52,17 +51,7 @@ def cluster(marks: Path) -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("untrain.experiments.jobs.PAUSE", 0.05)
-    monkeypatch.setattr(CLOCK, seconds_of)  # put back after the test
-    monkeypatch.setattr("untrain.experiments.run.ComparisonWork", Slow)
-    monkeypatch.setattr("untrain.experiments.run.write_report", small_report)
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    run_tiny(monkeypatch)
 
 
 def kill_driver(run: Path, address: str) -> None:

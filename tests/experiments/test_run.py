@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.experiments.clocks import untimed
+from tests.experiments.runs import compared, stopped
 from untrain.auditing import final_score, forget_quality, memory_of_method, rank_energy, rank_energy_difference, spread
 from untrain.cli.tables import print_tables
 from untrain.core.files import read_arrays
 from untrain.data import forget_ratio, load, split
-from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
+from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.experiments import Progress, read_experiment, run_experiment
 from untrain.experiments.comparison.results import RetrainingCurve, published_figures
 from untrain.experiments.comparison.work import ORIGINAL, Arm, ComparisonWork
@@ -64,9 +65,7 @@ def numbers(results: Results) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ComparisonResults]:
     directory = tmp_path_factory.mktemp("run")
-    results = run_experiment(small(), directory, workers=1)
-    assert isinstance(results, ComparisonResults)
-    return directory, results
+    return directory, compared(small(), directory)
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +80,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison
         methods=("finetune", "ssd", "transpose", "conv-noise"),
         settings={"finetune": {"recipe": {"optimizer": {"lr": 1e-9}}}, "ssd": {"selection": 1e30}},
     )
-    results = run_experiment(experiment, directory, workers=1)
-    assert isinstance(results, ComparisonResults)
-    return directory, results
+    return directory, compared(experiment, directory)
 
 
 def stored(directory: Path, name: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -183,8 +180,7 @@ def test_unlearned_models_come_from_several_originals(tmp_path: Path) -> None:
         small(), originals=3, models=8, chunk=4, engine=Engine(1), methods=("finetune", "ssd"),
         settings={"finetune": {"recipe": {"optimizer": {"lr": 1e-9}}}, "ssd": {"selection": 1e30}},
     )  # fmt: skip
-    results = run_experiment(experiment, tmp_path, workers=1)
-    assert isinstance(results, ComparisonResults)
+    results = compared(experiment, tmp_path)
     work = ComparisonWork.stored(tmp_path, None, "cpu")
     assert len(work.originals) == 3
     of_originals = work.originals.confidences(work.sets("0.05").forget)
@@ -214,8 +210,7 @@ def test_results_say_how_many_epochs_a_method_took(tmp_path: Path) -> None:
         engine=Engine(1), published=None, recipe=msgspec.structs.replace(medium.recipe, epochs=2),
         settings={"transpose:study": {"recipe": {"epochs": 7, "optimizer": {"lr": 0.05}}}},
     )  # fmt: skip
-    results = run_experiment(experiment, tmp_path, workers=1)
-    assert isinstance(results, ComparisonResults)
+    results = compared(experiment, tmp_path)
     rows = {row.method: row for row in results.rows}
     taken = stored(tmp_path, "transpose:study")["epochs"]
     assert taken.shape == (3,)
@@ -471,12 +466,7 @@ def test_stopping_by_a_signal_says_how_to_go_on(tmp_path: Path, sign: signal.Sig
 
 
 def test_stopping_keeps_what_is_finished(finished: tuple[Path, ComparisonResults], tmp_path: Path) -> None:
-    def stop(progress: Progress) -> None:
-        if progress.done == 4:
-            raise KeyboardInterrupt
-
-    with pytest.raises(InterruptedRunError, match="run the same command again"):
-        run_experiment(small(), tmp_path, workers=1, progress=stop)
+    stopped(small(), tmp_path, lambda progress: progress.done == 4)
     assert len(list(tmp_path.rglob("0*.safetensors"))) == 4
     assert numbers(run_experiment(small(), tmp_path, workers=1)) == numbers(finished[1])
 

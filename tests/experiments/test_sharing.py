@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.experiments.tiny import CLOCK, JOBS, Slow, files, results, small_report, tiny
+from tests.experiments.runs import stopped, wait_for
+from tests.experiments.tiny import JOBS, Slow, files, results, run_tiny, tiny
 from untrain.core.files import read_metadata
-from untrain.errors import ConfigError, ContinuedWarning, InterruptedRunError
-from untrain.experiments import Progress, Share, jobs, prepare_run, run_experiment, work_on
+from untrain.errors import ConfigError, ContinuedWarning
+from untrain.experiments import Progress, Share, prepare_run, run_experiment, work_on
 from untrain.experiments.comparison.work import ComparisonWork
 from untrain.experiments.executors import claims
-from untrain.population.engine import seconds_of
 from untrain.report import read_results, write_report
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -28,13 +28,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claims that expire within a test, clocks that tell the same in every run, jobs that can be hit, small reports."""
+    """Claims also expire within a test."""
     monkeypatch.setattr(claims, "EXPIRES", 2.0)
     monkeypatch.setattr(claims, "RENEWED", 0.2)
-    monkeypatch.setattr(jobs, "PAUSE", 0.05)
-    monkeypatch.setattr(CLOCK, seconds_of)  # put back after the test
-    monkeypatch.setattr("untrain.experiments.run.ComparisonWork", Slow)
-    monkeypatch.setattr("untrain.experiments.run.write_report", small_report)
+    run_tiny(monkeypatch)
 
 
 def start(work: Callable[[], object]) -> ForkProcess:
@@ -79,13 +76,6 @@ def claim_of(process: ForkProcess, run: Path) -> Path | None:
         except (FileNotFoundError, json.JSONDecodeError):  # it is being written or was released
             continue
     return None
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def pause_in_a_job(process: ForkProcess, run: Path) -> Path:
@@ -215,10 +205,6 @@ def test_helpers_must_share_what_the_numbers_depend_on(name: str, value: str, me
 
 
 def test_results_say_which_processors_did_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop_half_way(progress: Progress) -> None:
-        if progress.done == JOBS // 2:
-            raise KeyboardInterrupt
-
     kinds = iter(["one kind <b>", "another kind"])
 
     def on_the_next_kind() -> None:
@@ -227,8 +213,7 @@ def test_results_say_which_processors_did_the_jobs(tmp_path: Path, monkeypatch: 
             monkeypatch.setattr(f"untrain.experiments.{module}.processor_kind", lambda _: kind)
 
     on_the_next_kind()
-    with pytest.raises(InterruptedRunError):
-        run_experiment(tiny(), tmp_path, workers=1, progress=stop_half_way)
+    stopped(tiny(), tmp_path, lambda progress: progress.done == JOBS // 2)
     assert {read_metadata(path)["processor"] for path in results(tmp_path)} == {"one kind <b>"}
     on_the_next_kind()
     message = rf"done elsewhere: {JOBS // 2} on one kind <b>; this is another kind.*the report will say"

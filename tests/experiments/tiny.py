@@ -6,10 +6,14 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from untrain.core.files import Arrays
+from untrain.experiments import jobs
 from untrain.experiments.comparison import work as comparison
 from untrain.experiments.comparison.work import ComparisonJob, ComparisonWork, RankingJob
 from untrain.experiments.config import Experiment, parse
+from untrain.population.engine import seconds_of
 
 TINY = """name = "tiny"
 title = "Almost nothing"
@@ -72,3 +76,11 @@ def results(run: Path) -> list[Path]:
 def small_report(run: Path) -> None:
     """Instead of `write_report`, which takes seconds."""
     (run / "report.html").write_text("report")
+
+
+def run_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this test, jobs can be hit, clocks tell the same in every run, and reports are small."""
+    monkeypatch.setattr(jobs, "PAUSE", 0.05)
+    monkeypatch.setattr(CLOCK, seconds_of)  # put back after the test
+    monkeypatch.setattr("untrain.experiments.run.ComparisonWork", Slow)
+    monkeypatch.setattr("untrain.experiments.run.write_report", small_report)

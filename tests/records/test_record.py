@@ -253,7 +253,6 @@ def test_a_record_whose_outcome_contradicts_its_figures_is_refused(changes: dict
         parse_record(resealed(content(bad)), "here")
 
 
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.recursive(
     st.none()
     | st.booleans()

@@ -1,9 +1,8 @@
-"""A headless Chromium that is steered through pipes: real keys, pictures of the screen, what is fetched.
+"""A headless Chromium that is steered through pipes: real keys, what is fetched.
 
 The DevTools protocol over `--remote-debugging-pipe` needs no library: messages are JSON, ended by a null byte.
 """
 
-import base64
 import contextlib
 import json
 import os
@@ -152,12 +151,6 @@ class Page:
             common = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
             self._call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **common, **text)
             self._call("Input.dispatchKeyEvent", type="keyUp", **common)
-
-    def screenshot(self, path: Path, dark: bool = False) -> None:
-        """A picture of the screen as a PNG."""
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self._call("Emulation.setEmulatedMedia", features=scheme)
-        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self._browser.call(method, self._session, **parameters)

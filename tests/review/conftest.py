@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -137,7 +135,3 @@ def address(detected: Detected) -> Iterator[str]:
     """The address of a server of what was detected."""
     with serving(detected.directory) as address:
         yield address
-
-
-def table_of(path: Path) -> pa.Table:
-    return pq.read_table(path)

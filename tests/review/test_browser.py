@@ -25,6 +25,12 @@ def opened(page: Page, address: str) -> None:
     page.wait(READY)
 
 
+def opened_grid(page: Page, address: str) -> None:
+    opened(page, address)
+    page.press("g")
+    page.wait("document.querySelectorAll('.tile').length > 3")
+
+
 def test_one_key_decides_is_saved_at_once_and_moves_on(browser: Browser, detected: Detected, address: str) -> None:
     with Page(browser) as page:
         opened(page, address)
@@ -86,9 +92,7 @@ def test_a_second_window_sees_it(browser: Browser, detected: Detected, address: 
 
 def test_many_are_decided_in_the_grid_by_one_key(browser: Browser, detected: Detected, address: str) -> None:
     with Page(browser) as page:
-        opened(page, address)
-        page.press("g")
-        page.wait("document.querySelectorAll('.tile').length > 3")
+        opened_grid(page, address)
         page.press(" ")
         page.press("ArrowRight", "ArrowRight", shift=True)
         page.wait("document.querySelectorAll('.tile[aria-selected=true]').length === 3")
@@ -131,9 +135,7 @@ def test_a_phone_needs_no_scrolling_sideways(browser: Browser, detected: Detecte
 
 def test_leaving_the_grid_goes_on_with_what_is_undecided(browser: Browser, detected: Detected, address: str) -> None:
     with Page(browser) as page:
-        opened(page, address)
-        page.press("g")
-        page.wait("document.querySelectorAll('.tile').length > 3")
+        opened_grid(page, address)
         page.press(" ")
         page.press("ArrowRight", shift=True)
         page.press("n", "g")
