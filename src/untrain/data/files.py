@@ -114,6 +114,12 @@ def _decoded_bytes(metadata: "pq.FileMetaData", wanted: list[str] | None) -> int
     return needed
 
 
+def separator(head: str) -> str:
+    """What separates the columns of a text table: of comma, semicolon, tab and bar, what its first line has most of."""
+    mark = max(";\t|,", key=head.count)
+    return mark if mark in head else ","
+
+
 def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
     """The table that a text file holds, with names in its first line.
 
@@ -131,8 +137,7 @@ def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
         with file.open(encoding="utf-8-sig") as lines:  # whose ends may be those of any system
             head, row = lines.readline(), lines.readline()
             count = sum(block.count("\n") for block in iter(lambda: lines.read(1 << 20), ""))
-        mark = max(";\t|,", key=head.count)
-        mark = mark if mark in head else ","
+        mark = separator(head)
         check_memory(4 * file.stat().st_size + count * ROW_BYTES, selection.memory_limit, str(file))
         names = next(csv.reader([head.rstrip("\n")], delimiter=mark), [])
         label = selection.label_of(names, (), str(file))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from untrain.core.files import write_file
+from untrain.data.files import separator
 from untrain.data.images import read_bytes
 from untrain.detection import Answer, ReviewFile
 from untrain.detection.review import UNSURE, YES
@@ -179,7 +180,7 @@ def _write(path: Path, table: "pa.Table | str") -> None:
     file = io.BytesIO()
     try:
         if isinstance(table, str):
-            mark = max(",;\t|", key=table.partition("\n")[0].count)
+            mark = separator(table.partition("\n")[0])
             options = pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True)
             table = pyarrow.csv.read_csv(io.BytesIO(table.encode()), parse_options=options)
         (pq.write_table if path.suffix == ".parquet" else pyarrow.csv.write_csv)(table, file)

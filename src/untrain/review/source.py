@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from untrain.data.files import DELIMITED, from_delimited, from_parquet
+from untrain.data.files import DELIMITED, from_delimited, from_parquet, separator
 from untrain.data.images import SUFFIXES
 from untrain.data.selection import Selection, is_index
 from untrain.data.tables import Table
@@ -106,7 +106,7 @@ class SourceTable:
     def _lines(self, examples: "Examples", labels: Mapping[str, str], dropped: Collection[str]) -> str:
         text = self.path.read_bytes().decode("utf-8-sig")
         head = text.partition("\n")[0]
-        mark = max(",;\t|", key=head.count)
+        mark = separator(head)
         first, *lines = (cells for cells in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if cells)
         if len(lines) != len(self.ids):
             raise InputError(
