@@ -11,6 +11,7 @@ import pytest
 
 from tests.typed import call
 from untrain.data import load
+from untrain.data.files import separator
 from untrain.data.selection import Selection
 from untrain.errors import InputError
 from untrain.review.source import SourceTable
@@ -124,3 +125,10 @@ def test_a_table_that_text_cannot_hold_is_refused(tmp_path: Path, capsys: pytest
     assert call("review", str(directory), "--export", str(tmp_path / "cleaned.xlsx")) == 3
     assert "must end in .parquet or .csv, got 'cleaned.xlsx'" in capsys.readouterr().err
     assert not list(tmp_path.glob("cleaned*"))
+
+
+@pytest.mark.parametrize(
+    ("head", "mark"), [("id;a,b", ";"), ("id,a,b;c", ","), ("id\ta", "\t"), ("id|a", "|"), ("id", ",")]
+)
+def test_a_table_is_written_with_the_separator_that_it_is_read_with(head: str, mark: str) -> None:
+    assert separator(head) == mark

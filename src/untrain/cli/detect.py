@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from untrain.cli.inputs import InputOptions, Inputs
 from untrain.cli.options import Directory, Flag, Language, Spec, option
 from untrain.cli.terminal import Status, print_suspects, print_text
+from untrain.review.cache import FILES
 
 if TYPE_CHECKING:
     from untrain.cli.outputs import DetectionFile
     from untrain.detection import Suspects
 
 REVIEW, RECORD, PAGE = "suspects.csv", "suspects.json", "suspects.html"
-CACHE = ("pictures.sqlite", "pictures.sqlite-journal")
-"""What `untrain review` keeps beside them; see `untrain.review.cache`."""
 
 
 def detect(
@@ -44,7 +43,7 @@ def detect(
     """
     from untrain.cli.outputs import DetectionFile, check_directory, check_unanswered, json_text, plain
 
-    check_directory(out, (REVIEW, RECORD, PAGE, *CACHE))
+    check_directory(out, (REVIEW, RECORD, PAGE, *FILES))
     check_unanswered(out / REVIEW)
     with Status() as status:
         suspects = _detected(inputs, scorer, noise_ratio, status)

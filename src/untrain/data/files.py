@@ -123,6 +123,12 @@ def _decoded_bytes(metadata: "pq.FileMetaData", wanted: list[str] | None) -> int
     return needed
 
 
+def separator(head: str) -> str:
+    """What separates the columns of a text table: of comma, semicolon, tab and bar, what its first line has most of."""
+    mark = max(";\t|,", key=head.count)
+    return mark if mark in head else ","
+
+
 def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
     """The table that a text file holds, with names in its first line.
 
@@ -156,12 +162,6 @@ def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
     except (pa.ArrowException, OSError, csv.Error) as error:
         raise InputError(f"The table {file} cannot be read: {first_line(error)}") from error
     return from_arrow(_with_labels(table, label), str(file), file.parent)
-
-
-def separator(head: str) -> str:
-    """What separates the columns of a text whose first line this is: the most frequent of four marks, or a comma."""
-    mark = max(";\t|,", key=head.count)
-    return mark if mark in head else ","
 
 
 def _with_labels(table: "pa.Table", label: str) -> "pa.Table":

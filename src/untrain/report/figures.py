@@ -89,14 +89,14 @@ def _against_time(
         parts.append(element("path", d=path([(_LEFT, y(0)), (_RIGHT, y(0))]), class_="zero"))
     if len(curve) > 1:
         parts.append(element("path", d=path(at[row.method] for row in curve), class_="curve"))
+    marks = list[Markup]()
     for row in (*curve, *methods):
         state = STATES[state_of[row.method]] if is_contender(row) else "retrained"
+        marks.append(mark(state, *at[row.method]))
         if quantity is _memory and row.memory_left:
             ends = [(at[row.method][0], y(end)) for end in (row.memory_left.low, row.memory_left.high)]
             parts.append(element("path", d=path(ends), class_=f"{state} whisker"))
-    for row in (*curve, *methods):
-        state = STATES[state_of[row.method]] if is_contender(row) else "retrained"
-        parts.append(mark(state, *at[row.method]))
+    parts += marks  # above all whiskers
     for row in sorted((*curve, *methods), key=lambda row: at[row.method]):
         parts += labels.place(_short(row.method), *at[row.method])
     return drawing(WIDE, HIGH, parts, f"{label}; {say('seconds for one model (log scale)')}")
