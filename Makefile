@@ -19,7 +19,8 @@ tests: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-examples: $(VENV)/.tried-examples  ## examples and tests with other libraries, as far as they can be installed
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "examples or not slow" tests/test_examples.py tests/workflows/test_published.py
+	$(BIN)/python -m pytest -n auto --dist worksteal -m examples tests/test_examples.py
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/workflows/test_published.py
 
 test-slow: $(VENV)/.installed-dev  ## long checks as well: many kills, timings
 	$(BIN)/python -m pytest -m "slow or not slow"
