@@ -5,11 +5,15 @@ python benchmarks/markdown.py runs/digits --brief   one small table
 """
 
 import argparse
+import textwrap
 
 from untrain.report import columns, groups, mislabel_grids, mislabel_verdict, read_results
 from untrain.report.mislabel import Cell, head
 from untrain.report.results import ComparisonResults, MislabelFigure, MislabelResults, MislabelRow, Results
 from untrain.report.table import forgotten, interval, is_contender, number, order_note, order_table, scored
+
+COLUMNS = 100
+"""Of the documents."""
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -28,8 +32,13 @@ def full(results: ComparisonResults) -> str:
         parts.append(f"{title}\n\n{table([column.head for column in shown], body)}\n")
     head, lines = order_table(results)
     if lines:
-        parts.append(f"{table(head, lines)}\n\n{order_note(results)}\n")
-    return "\n".join([*parts, f"({environment(results)})"])
+        parts.append(f"{table(head, lines)}\n\n{wrapped(order_note(results))}\n")
+    return "\n".join([*parts, wrapped(f"({environment(results)})")])
+
+
+def wrapped(text: str) -> str:
+    """A text in lines as long as those of the documents."""
+    return textwrap.fill(text, COLUMNS, break_on_hyphens=False)
 
 
 def environment(results: Results) -> str:
@@ -49,7 +58,8 @@ def grids(results: MislabelResults) -> str:
             f"**{grid.title}**\n\n{table(['noise', *grid.heads], body)}\n" + (f"\n{grid.note}\n" if grid.note else "")
         )
     seeds = "one seed" if results.seeds == 1 else f"means over {results.seeds} seeds"
-    return "\n".join([f"{mislabel_verdict(results)}\n", *parts, f"({seeds}; {environment(results)})"])
+    note = wrapped(f"({seeds}; {environment(results)})")
+    return "\n".join([f"{wrapped(mislabel_verdict(results))}\n", *parts, note])
 
 
 def brief_grids(results: MislabelResults) -> str:
