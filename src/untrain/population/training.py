@@ -127,7 +127,6 @@ class Training:
         self.epoch = 0
         self._parts: list[tuple[Chunk, torch.optim.Optimizer, Best | Converging]] = []
         self._slots: list[Slot] | None = None
-        self._states: dict[int, list[Tensor]] = {}
 
     def run(
         self,
@@ -270,17 +269,15 @@ class Training:
             Whether they can be trained in slots; if not, nothing has changed, and the log says why.
         """
         assert self._slots is not None  # noqa: S101 (made before)
-        together = [
-            (slot, chunk, kept) for slot, (chunk, _, kept) in zip(self._slots, self._parts[first:], strict=False)
-        ]
+        together = [(slot, *part) for slot, part in zip(self._slots, self._parts[first:], strict=False)]
         course, left, epoch = self._course(run), run.steps, self.epoch
-        for slot, chunk, _ in together:
-            row = chunk.rows.start
-            slot.load(row, self.models.tensors, self.masks, self._states.get(row))
-        training = [part for part in together if not _is_done(part[2])]
+        for slot, chunk, optimizer, _ in together:
+            states = [optimizer.state[leaf] for leaf in chunk.leaves.values()]
+            slot.load(chunk.rows.start, self.models.tensors, self.masks, states)
+        training = [part for part in together if not _is_done(part[-1])]
         while left > 0 and training:
             steps = range(min(left, len(run.bounds)))
-            for slot, chunk, _ in training:
+            for slot, chunk, *_ in training:
                 slot.begin(course, self._epoch(chunk, run, epoch))
             if left == run.steps and not self._prepare([slot for slot, *_ in training], steps):
                 return False
@@ -290,10 +287,10 @@ class Training:
             advance(len(training) * run.work(left))
             left -= len(run.bounds)
             epoch += 1
-            self._end_epoch([(chunk, kept) for _, chunk, kept in training], epoch, run)
-            training = [part for part in training if not _is_done(part[2])]
-        for slot, chunk, kept in together:
-            self._states[chunk.rows.start] = slot.end()
+            self._end_epoch([(chunk, kept) for _, chunk, _, kept in training], epoch, run)
+            training = [part for part in training if not _is_done(part[-1])]
+        for slot, chunk, optimizer, kept in together:
+            optimizer.state.update(zip(chunk.leaves.values(), slot.end(), strict=True))
             self._end(kept, epoch)
         return True
 
