@@ -1,8 +1,9 @@
 """What `auto` takes in turn, beside the most accurate other method that costs no more and leaves no visible memory.
 
-    python benchmarks/auto.py docs/figures/digits docs/figures/forget-sets-digits
-    python benchmarks/auto.py docs/figures/digits --show counts    # how often a choice is first, or behind
-    python benchmarks/auto.py docs/figures/digits --show left      # how often a method leaves memory
+    python benchmarks/auto.py --show left      # how often each method leaves memory
+    python benchmarks/auto.py --show counts    # how often each choice of auto is first, or behind
+    python benchmarks/auto.py                  # every setting
+    python benchmarks/auto.py runs/digits      # of other runs than those of the documents
 
 No visible memory: the interval of the memory left includes 0 or lies below, and ends below one half. No more cost: at
 most 1.2 times the seconds, which vary. A method is behind if the rival's test accuracy is higher by more than two
@@ -15,6 +16,7 @@ import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from untrain.core.levels import MEMORY_LIMIT
@@ -24,6 +26,8 @@ from untrain.report import groups, read_results
 from untrain.report.results import ComparisonResults, ComparisonRow
 from untrain.workflows.choose import _POLICY
 
+FIGURES = Path(__file__).parents[1] / "docs" / "figures"
+STORED = ("digits", "forget-sets-digits", "table1-cifar10-medium", "table1-cifar10-small", "table1-surf-small")
 SLACK = 1.2
 ERRORS = 2
 NAMES = tuple(dict.fromkeys(rule.method for rule in _POLICY))
@@ -97,7 +101,7 @@ def choice(row: ComparisonRow, rows: list[ComparisonRow]) -> Choice:
     return Choice(row.method, place, rival.method, ahead, error)
 
 
-def settings(runs: Iterable[str]) -> Iterator[tuple[str, str, list[ComparisonRow]]]:
+def settings(runs: Iterable[str | Path]) -> Iterator[tuple[str, str, list[ComparisonRow]]]:
     """The experiment, the forget setting and its methods, of every setting of some runs."""
     for run in runs:
         results = read_results(run)
@@ -106,7 +110,7 @@ def settings(runs: Iterable[str]) -> Iterator[tuple[str, str, list[ComparisonRow
                 yield results.experiment, setting, rows
 
 
-def table_of_settings(runs: Iterable[str]) -> list[list[str]]:
+def table_of_settings(runs: Iterable[str | Path]) -> list[list[str]]:
     """A line for each forget setting: how what `auto` takes stands there."""
     names = [name for name in NAMES if name != "rewind"]
     lines = [["experiment", "forgotten", *(f"`{name}`" for name in names)]]
@@ -116,7 +120,7 @@ def table_of_settings(runs: Iterable[str]) -> list[list[str]]:
     return lines
 
 
-def table_of_counts(runs: Iterable[str]) -> list[list[str]]:
+def table_of_counts(runs: Iterable[str | Path]) -> list[list[str]]:
     """A line for each method that `auto` takes: how often it has each place, and by how many points it is behind."""
     lines = [["`auto` takes", "settings", *PLACES, "points behind"]]
     every = [choice(row, rows) for _, _, rows in settings(runs) for row in rows if row.method in NAMES]
@@ -129,7 +133,7 @@ def table_of_counts(runs: Iterable[str]) -> list[list[str]]:
     return lines
 
 
-def table_of_left(runs: Iterable[str]) -> list[list[str]]:
+def table_of_left(runs: Iterable[str | Path]) -> list[list[str]]:
     """A line for each method of all settings: how often it leaves memory, and how much accuracy it costs."""
     every = [{row.method: row for row in rows} for _, _, rows in settings(runs)]
     lines = []
@@ -152,7 +156,7 @@ TABLES = {"settings": table_of_settings, "counts": table_of_counts, "left": tabl
 def main() -> None:
     """Print a table of some runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+")
+    parser.add_argument("runs", nargs="*", default=[FIGURES / name for name in STORED])
     parser.add_argument("--show", choices=TABLES, default="settings")
     asked = parser.parse_args()
     head, *body = TABLES[asked.show](asked.runs)
