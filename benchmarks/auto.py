@@ -112,9 +112,10 @@ def settings(runs: Iterable[str | Path]) -> Iterator[tuple[str, str, list[Compar
 
 def table_of_settings(runs: Iterable[str | Path]) -> list[list[str]]:
     """A line for each forget setting: how what `auto` takes stands there."""
-    names = [name for name in NAMES if name != "rewind"]
+    every = list(settings(runs))
+    names = [name for name in NAMES if any(row.method == name for *_, rows in every for row in rows)]
     lines = [["experiment", "forgotten", *(f"`{name}`" for name in names)]]
-    for experiment, setting, rows in settings(runs):
+    for experiment, setting, rows in every:
         by_name = {row.method: str(choice(row, rows)) for row in rows}
         lines.append([experiment, setting, *(by_name.get(name, "") for name in names)])
     return lines
