@@ -223,3 +223,20 @@ def test_results_say_which_processors_did_the_jobs(tmp_path: Path, monkeypatch: 
     assert done.environment["device"] == "another kind, one kind <b>"
     assert "Several kinds of processor did the jobs: another kind (" in done.mixed
     assert "one kind &lt;b&gt; (" in write_report(tmp_path).read_text()
+
+
+def test_results_are_written_once_although_jobs_were_done_by_a_clock_that_is_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_experiment(tiny(), tmp_path, workers=1)
+    for path in results(tmp_path):
+        os.utime(path, (time.time() + 3600,) * 2)
+    written: list[Path] = []
+
+    def write(run: Path) -> None:
+        written.append(run)
+        assert len(written) < 3
+
+    monkeypatch.setattr("untrain.experiments.run.write_report", write)
+    work_on(tmp_path)
+    assert written == [tmp_path]
