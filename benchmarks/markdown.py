@@ -27,7 +27,7 @@ def full(results: ComparisonResults) -> str:
     parts = []
     for _, rows in groups(results):
         shown = columns(rows)
-        title = f"**{results.experiment}, forgetting {forgotten(rows[0])}** ({scored(rows[0])})"
+        title = wrapped(f"**{results.experiment}, forgetting {forgotten(rows[0])}** ({scored(rows[0])})")
         body = [[column.cell(row) for column in shown] for row in rows]
         parts.append(f"{title}\n\n{table([column.head for column in shown], body)}\n")
     head, lines = order_table(results)
