@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
-from scipy.stats import binom, random_table
+from scipy.special import bdtrc, logsumexp
 
 from untrain.core.text import percent
 from untrain.data.examples import Labels
@@ -241,7 +240,7 @@ def classes_left_alone(predicted: Labels, labels: Labels) -> Labels:
     counts = np.bincount(labels)[classes]
     recovered = np.array([(predicted[labels == label] == label).sum() for label in classes])
     elsewhere = np.array([(predicted[labels != label] == label).sum() for label in classes])
-    chance = binom.sf(recovered - 1, counts, (elsewhere + 1) / (len(labels) - counts + 1))
+    chance = bdtrc(recovered - 1, counts, (elsewhere + 1) / (len(labels) - counts + 1))
     return np.asarray(classes[chance > _CHANCE], dtype=np.int64)
 
 
@@ -262,6 +261,8 @@ def check_above_chance(views: Iterable[Scores], labels: Labels) -> None:
 
     Source: Nadeau, Bengio (2003), "Inference for the Generalization Error", for the variance of cross-validation.
     """
+    from scipy.stats import random_table  # loads as long as the rest of what detection needs
+
     classes, given = np.unique(labels, return_inverse=True)
     agreements: list[tuple[float, float]] = []
     for view in views:
