@@ -1,14 +1,22 @@
-"""Detectors of wrong labels side by side, on the same data: ours, cleanlab, nearest neighbors and Datalab.
+"""Detectors of wrong labels side by side, on the same data: ours, cleanlab, Datalab and nearest neighbors.
 
-    python benchmarks/detection.py [--images 2000] [--seeds 1] [--workers 1] [--results detection.jsonl]
+    python benchmarks/detection.py [--images 2000] [--seeds 1] [--workers 1] [--tools auto linear]
+        [--results detection.jsonl]
 
 Every cell runs on one thread in a process of its own and is one line of the results file, so a stopped benchmark
-continues where it was. The table is printed as Markdown at the end: ROC AUC, average precision, F1 of what is flagged,
-the estimated share of wrong labels and how often its interval covers the truth, CPU seconds and peak memory.
+continues where it was. A line has the ranks of the scores and what is flagged; all figures are computed from them.
+Markdown goes to the standard output: a table of the settings, with ROC AUC, average precision and F1 of each tool, and
+a table of the tools, with their estimates of the share of wrong labels, coverage, CPU seconds and peak memory.
 
 `auto` trains networks; all others take the inputs for features. `cleanlab` has out-of-fold probabilities of a logistic
-regression, and its default filter. `kNN` is the share of the ten nearest inputs with another label, flagged above one
-half. The last columns tell whether `auto` is first, or within 0.01 of the best ROC AUC and 0.02 of the best F1.
+regression, and its default filter. `Datalab` has the inputs alone, and makes probabilities of its own neighbors: with
+probabilities it ignores them, and repeats `cleanlab`. `kNN` is the share of the ten nearest inputs with another label,
+flagged above one half.
+
+The last columns compare `auto` with the best other tool, `linear` included, by ROC AUC and average precision, and by
+F1. `auto` is within noise where the paired difference on these examples is below 1.96 of its standard errors, by 300
+bootstrap samples of the examples; the spread over training and folds is not in it. Where all labels are right, the
+better tool flags fewer.
 """
 
 import argparse
@@ -19,14 +27,18 @@ import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 import untrain as un
 from label_noise import clean, noisy
-from untrain.errors import UntrainError
+from untrain.errors import UndecidableError
 
 SETTINGS = [
     *[("mnist", kind, share) for kind, share in (
@@ -40,6 +52,9 @@ SETTINGS = [
     ("breast cancer", "symmetric", 0.2), ("breast cancer", "instance", 0.2),
     ("wine", "symmetric", 0.2), ("iris", "symmetric", 0.2),
 ]  # fmt: skip
+BOOTSTRAP_SAMPLES = 300
+Row = dict[str, Any]
+Ints = npt.NDArray[np.int64]
 Result = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], float, tuple[float, float] | None]
 """Scores, which labels are flagged, the share of wrong labels, and its interval."""
 
@@ -86,63 +101,107 @@ def cleanlab(examples: un.Examples, seed: int) -> Result:
 
 
 def datalab(examples: un.Examples, seed: int) -> Result:
-    """Datalab with probabilities and features; it needs the extra packages of cleanlab."""
+    """Datalab with features alone; it needs the extra packages of cleanlab."""
     from cleanlab import Datalab
 
     lab = Datalab({"label": examples.labels.tolist()}, label_name="label", verbosity=0)
-    lab.find_issues(
-        pred_probs=probabilities(examples, seed),
-        features=examples.inputs.reshape(len(examples), -1),
-        issue_types={"label": {}},
-    )
+    lab.find_issues(features=columns(examples), issue_types={"label": {}})
     issues = lab.get_issues("label")
-    flagged = issues["is_label_issue"].to_numpy()
-    return 1 - issues["label_score"].to_numpy(), flagged, float(flagged.mean()), None
+    health = float(lab.get_issue_summary("label")["score"].iloc[0])
+    return 1 - issues["label_score"].to_numpy(), issues["is_label_issue"].to_numpy(), 1 - health, None
 
 
 def knn(examples: un.Examples, seed: int) -> Result:
     """The share of the ten nearest neighbors with another label."""
     from sklearn.neighbors import NearestNeighbors
-    from sklearn.preprocessing import StandardScaler
 
-    inputs = examples.inputs.reshape(len(examples), -1)
-    inputs = StandardScaler().fit_transform(inputs) if examples.inputs.ndim == 2 else inputs
-    nearest = NearestNeighbors(n_neighbors=10).fit(inputs).kneighbors(return_distance=False)
+    nearest = NearestNeighbors(n_neighbors=10).fit(columns(examples)).kneighbors(return_distance=False)
     scores = (examples.labels[nearest] != examples.labels[:, None]).mean(1)
     return scores, scores > 0.5, float((scores > 0.5).mean()), None
 
 
+def columns(examples: un.Examples) -> npt.NDArray[np.float32]:
+    """The inputs `[n, d]`; columns of a table are standardized."""
+    from sklearn.preprocessing import StandardScaler
+
+    inputs = examples.inputs.reshape(len(examples), -1)
+    return np.asarray(StandardScaler().fit_transform(inputs) if examples.inputs.ndim == 2 else inputs, np.float32)
+
+
 TOOLS: dict[str, Callable[[un.Examples, int], Result]] = {
-    "auto": auto, "linear": linear, "cleanlab": cleanlab, "datalab": datalab, "kNN": knn,
+    "auto": auto, "linear": linear, "cleanlab": cleanlab, "Datalab": datalab, "kNN": knn,
 }  # fmt: skip
 
 
-def cell(data: str, kind: str, share: float, seed: int, tool: str, images: int) -> dict[str, object]:
+def cell(data: str, kind: str, share: float, seed: int, tool: str, images: int) -> Row:
     """One tool in one setting."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     noise = noisy(clean(data, images, seed), kind, share, seed)
-    wrong, start = noise.mislabelled, time.process_time()
     key = {"data": data, "kind": kind, "share": share, "seed": seed, "tool": tool, "images": images}
+    start = time.process_time()
     try:
         scores, flagged, ratio, interval = TOOLS[tool](noise.examples, seed)
-    except ImportError as error:
-        return {**key, "error": f"not installed: {error.name}"}
-    except UntrainError as error:
-        return {**key, "error": str(error)}
+    except UndecidableError as error:
+        return {**key, "refused": str(error)}
     return {
         **key,
-        "examples": len(wrong),
-        "wrong": float(wrong.mean()),
-        "auc": float(roc_auc_score(wrong, scores)) if wrong.any() else None,
-        "ap": float(average_precision_score(wrong, scores)) if wrong.any() else None,
-        "f1": 2 * float((flagged & wrong).sum()) / max(int(flagged.sum() + wrong.sum()), 1) if wrong.any() else None,
-        "flagged": float(flagged.mean()),
+        "ranks": rankdata(scores, "dense").tolist(),
+        "wrong": noise.mislabelled.astype(int).tolist(),
+        "flagged": flagged.astype(int).tolist(),
         "ratio": ratio,
         "interval": interval,
         "seconds": time.process_time() - start,
         "mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How well a tool did in one cell, from what is wrong, flagged and ranked, each `[n]`; more is better."""
+
+    name: str
+    of: Callable[[Ints, Ints, Ints], float]
+
+
+AUC = Measure("ROC AUC", lambda wrong, _, ranks: float(roc_auc_score(wrong, ranks)))
+AP = Measure("average precision", lambda wrong, _, ranks: float(average_precision_score(wrong, ranks)))
+F1 = Measure("F1", lambda wrong, flagged, _: float(f1_score(wrong, flagged, zero_division=0.0)))
+UNFLAGGED = Measure("unflagged", lambda _, flagged, __: float(1 - flagged.mean()))
+
+
+def figure(rows: list[Row], measure: Measure) -> float:
+    """Mean of a measure over the seeds."""
+    return float(np.mean([measure.of(*_arrays(row)) for row in rows]))
+
+
+def standard_error(ours: list[Row], theirs: list[Row], measure: Measure) -> float:
+    """Of the difference of two tools, by the same bootstrap samples of the examples for both."""
+    generator, variances = np.random.default_rng(0), []
+    for one, other in zip(ours, theirs, strict=True):
+        count, differences = len(one["wrong"]), []
+        for _ in range(BOOTSTRAP_SAMPLES):
+            rows = generator.integers(count, size=count)
+            first, second = ([array[rows] for array in _arrays(row)] for row in (one, other))
+            if 0 < first[0].sum() < count or measure is UNFLAGGED:
+                differences.append(measure.of(*first) - measure.of(*second))
+        variances.append(np.var(differences))
+    return float(np.sqrt(np.sum(variances)) / len(ours))
+
+
+def place(cells: dict[str, list[Row]], measure: Measure) -> str:
+    """Whether `auto` is first: `first`, `within noise`, or by how much it is behind which tool."""
+    figures = {tool: figure(rows, measure) for tool, rows in cells.items() if rows}
+    if "auto" not in figures:
+        return "refused"
+    best = max(figures, key=lambda tool: figures[tool])
+    behind = figures[best] - figures["auto"]
+    if behind <= 0:
+        return "first"
+    error = standard_error(cells["auto"], cells[best], measure)
+    return "within noise" if behind < 1.96 * error else f"{behind:.3f} behind {best} ({measure.name})"
+
+
+def _arrays(row: Row) -> tuple[Ints, Ints, Ints]:
+    return np.asarray(row["wrong"]), np.asarray(row["flagged"]), np.asarray(row["ranks"])
 
 
 def main() -> None:
@@ -151,13 +210,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--tools", nargs="+", choices=list(TOOLS), default=list(TOOLS))
     parser.add_argument("--results", type=Path, default=Path("detection.jsonl"))
     options = parser.parse_args()
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     done = {_key(row): row for row in map(json.loads, lines)}
     wanted = [
         {"data": data, "kind": kind, "share": share, "seed": seed, "tool": tool, "images": options.images}
-        for tool in ("auto", "cleanlab", "datalab", "linear", "kNN")
+        for tool in options.tools
         for data, kind, share in sorted(SETTINGS, key=lambda setting: setting[0] != "cifar10")  # the longest first
         for seed in range(options.seeds)
     ]
@@ -172,67 +232,92 @@ def main() -> None:
             done[_key(row)] = row
             file.write(json.dumps(row) + "\n")
             file.flush()
-    _print([done[_key(arguments)] for arguments in wanted])
+    print(_tables([done[_key(arguments)] for arguments in wanted], options.tools))
 
 
-def _key(row: dict[str, object]) -> tuple[object, ...]:
+def _key(row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("data", "kind", "share", "seed", "tool", "images"))
 
 
-def _print(rows: list[dict[str, object]]) -> None:
-    tools = [tool for tool in TOOLS if any(row["tool"] == tool and "auc" in row for row in rows)]
-    print(f"| data, noise (n, share wrong) | {' | '.join(tools)} | auto's estimate | interval | AUC first | F1 first |")
-    print("|---" * (len(tools) + 5) + "|")
-    for data, kind, share in SETTINGS:
+def _tables(rows: list[Row], tools: list[str]) -> str:
+    """The table of the settings and the table of the tools, of cells that were answered by all seeds."""
+    lines, ranked, flagged = [], list[str](), list[str]()
+    for setting in SETTINGS:
         cells = {
-            tool: [
-                row
-                for row in rows
-                if (row["data"], row["kind"], row["share"], row["tool"]) == (data, kind, share, tool)
-            ]
+            tool: [row for row in rows if (row["data"], row["kind"], row["share"], row["tool"]) == (*setting, tool)]
             for tool in tools
         }
-        print(_line(data, kind, cells))
-    for tool in tools:
-        finished = [row for row in rows if row["tool"] == tool and "auc" in row]
-        seconds, memory = (np.array([row[name] for row in finished]) for name in ("seconds", "mebibytes"))
-        print(
-            f"\n{tool}: median {np.median(seconds):.1f} CPU-s, at most {seconds.max():.1f}; peak {memory.max():.0f} MiB"
+        cells = {tool: [] if any("refused" in row for row in of) else of for tool, of in cells.items()}
+        sample = next(of[0] for of in cells.values() if of)
+        name = f"{setting[0]}, {setting[1]} ({len(sample['wrong'])}, {np.mean(sample['wrong']):.3f})"
+        by_flags = place(cells, F1 if any(sample["wrong"]) else UNFLAGGED)
+        by_rank = _worst([place(cells, measure) for measure in (AUC, AP)]) if any(sample["wrong"]) else "-"
+        ranked.append(by_rank)
+        flagged.append(by_flags)
+        lines.append(
+            [name, *(_text(of) for of in cells.values()), *_estimate(cells.get("auto", [])), by_rank, by_flags]
         )
-    for tool in ("auto", "linear"):
-        covered = [
-            row["interval"][0] <= row["wrong"] <= row["interval"][1]  # type: ignore[index]
-            for row in rows
-            if row["tool"] == tool and row.get("interval")
-        ]
-        print(f"\n{tool}: {sum(covered)} of {len(covered)} intervals cover")
-
-
-def _line(data: str, kind: str, cells: dict[str, list[dict[str, object]]]) -> str:
-    def mean(tool: str, name: str) -> float:
-        values = [row[name] for row in cells.get(tool, []) if row.get(name) is not None]
-        return float(np.mean(np.array(values, dtype=float))) if values else float("nan")
-
-    def text(tool: str) -> str:
-        if not any("auc" in row for row in cells[tool]):
-            return "refused" if tool in ("auto", "linear") else "-"
-        if np.isnan(mean(tool, "auc")):
-            return f"flags {mean(tool, 'flagged'):.1%}"
-        return f"{mean(tool, 'auc'):.3f} / {mean(tool, 'ap'):.2f} / {mean(tool, 'f1'):.2f}"
-
-    sample = next(row for rows in cells.values() for row in rows if "wrong" in row)
-    intervals = [row["interval"] for row in cells.get("auto", []) if row.get("interval")]
-    span = "-" if not intervals else "{:.3f} to {:.3f}".format(*np.mean(np.array(intervals), axis=0))
-
-    def first_by(name: str, tolerance: float) -> str:
-        best = max((mean(tool, name) for tool in cells if tool not in ("auto", "linear")), default=float("nan"))
-        return "-" if np.isnan(best) else "yes" if mean("auto", name) >= best - tolerance else "**no**"
-
-    return (
-        f"| {data}, {kind} ({sample['examples']}, {mean('linear', 'wrong'):.3f}) | "
-        f"{' | '.join(text(tool) for tool in cells)} | {mean('auto', 'ratio'):.3f} | {span} | "
-        f"{first_by('auc', 0.01)} | {first_by('f1', 0.02)} |"
+    head = ["data, noise (n, share wrong)", *tools, "estimate", "interval", "CPU-s", "auto ranks", "auto flags"]
+    count = "{} first, {} within noise"
+    lines.append(
+        ["all", *[""] * (len(head) - 3)]
+        + [count.format(of.count("first"), of.count("within noise")) for of in (ranked, flagged)]
     )
+    costs = [[tool, *_costs([row for row in rows if row["tool"] == tool])] for tool in tools]
+    other = ["tool", "answered", "mean error of the estimate", "intervals that cover", "median CPU-s", "most", "MiB"]
+    return f"{_markdown(head, lines)}\n\n{_markdown(other, costs)}"
+
+
+def _markdown(head: list[str], lines: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
+
+
+def _worst(places: list[str]) -> str:
+    """The place that is neither first nor within noise, if there is one."""
+    return max(places, key=lambda name: (name not in ("first", "within noise"), name != "first"))
+
+
+def _text(rows: list[Row]) -> str:
+    if not rows:
+        return "refused"
+    if not any(rows[0]["wrong"]):
+        return f"flags {1 - figure(rows, UNFLAGGED):.1%}"
+    return f"{figure(rows, AUC):.3f} / {figure(rows, AP):.2f} / {figure(rows, F1):.2f}"
+
+
+def _estimate(rows: list[Row]) -> list[str]:
+    """Estimate, interval and CPU seconds of `auto`, means over the seeds."""
+    if not rows:
+        return ["-", "-", "-"]
+    low, high = np.mean([row["interval"] for row in rows], axis=0)
+    covered = sum(_covers(row) for row in rows)
+    missed = "" if covered == len(rows) else f", missed {len(rows) - covered} of {len(rows)}"
+    return [
+        f"{np.mean([row['ratio'] for row in rows]):.3f}",
+        f"{low:.3f} to {high:.3f}{missed}",
+        f"{np.mean([row['seconds'] for row in rows]):.1f}",
+    ]
+
+
+def _costs(rows: list[Row]) -> list[str]:
+    """What a tool answered, how well it estimates, and what it costs."""
+    answered = [row for row in rows if "refused" not in row]
+    errors = [abs(row["ratio"] - np.mean(row["wrong"])) for row in answered]
+    intervals = [_covers(row) for row in answered if row["interval"]]
+    seconds = [row["seconds"] for row in answered]
+    return [
+        f"{len(answered)} of {len(rows)}",
+        f"{np.mean(errors):.3f}",
+        f"{sum(intervals)} of {len(intervals)}" if intervals else "-",
+        f"{np.median(seconds):.1f}",
+        f"{max(seconds):.1f}",
+        f"{max(row['mebibytes'] for row in answered):.0f}",
+    ]
+
+
+def _covers(row: Row) -> bool:
+    low, high = row["interval"]
+    return bool(low <= np.mean(row["wrong"]) <= high)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,15 @@ python benchmarks/markdown.py runs/digits --brief   one small table
 """
 
 import argparse
+import textwrap
 
 from untrain.report import columns, groups, mislabel_grids, mislabel_verdict, read_results
-from untrain.report.mislabel import Cell
+from untrain.report.mislabel import Cell, head
 from untrain.report.results import ComparisonResults, MislabelFigure, MislabelResults, MislabelRow, Results
-from untrain.report.table import forgotten, is_contender, number, order_note, order_table, scored
+from untrain.report.table import forgotten, interval, is_contender, number, order_note, order_table, scored
+
+COLUMNS = 100
+"""Of the documents."""
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -23,13 +27,18 @@ def full(results: ComparisonResults) -> str:
     parts = []
     for _, rows in groups(results):
         shown = columns(rows)
-        title = f"**{results.experiment}, forgetting {forgotten(rows[0])}** ({scored(rows[0])})"
+        title = wrapped(f"**{results.experiment}, forgetting {forgotten(rows[0])}** ({scored(rows[0])})")
         body = [[column.cell(row) for column in shown] for row in rows]
         parts.append(f"{title}\n\n{table([column.head for column in shown], body)}\n")
     head, lines = order_table(results)
     if lines:
-        parts.append(f"{table(head, lines)}\n\n{order_note(results)}\n")
-    return "\n".join([*parts, f"({environment(results)})"])
+        parts.append(f"{table(head, lines)}\n\n{wrapped(order_note(results))}\n")
+    return "\n".join([*parts, wrapped(f"({environment(results)})")])
+
+
+def wrapped(text: str) -> str:
+    """A text in lines as long as those of the documents."""
+    return textwrap.fill(text, COLUMNS, break_on_hyphens=False)
 
 
 def environment(results: Results) -> str:
@@ -49,32 +58,40 @@ def grids(results: MislabelResults) -> str:
             f"**{grid.title}**\n\n{table(['noise', *grid.heads], body)}\n" + (f"\n{grid.note}\n" if grid.note else "")
         )
     seeds = "one seed" if results.seeds == 1 else f"means over {results.seeds} seeds"
-    return "\n".join([f"{mislabel_verdict(results)}\n", *parts, f"({seeds}; {environment(results)})"])
+    note = wrapped(f"({seeds}; {environment(results)})")
+    return "\n".join([f"{wrapped(mislabel_verdict(results))}\n", *parts, note])
 
 
 def brief_grids(results: MislabelResults) -> str:
-    """One table: what `loss` and `auto` flag, and retraining without it; the study's figures in brackets."""
-    rows = {(row.noise_ratio, row.scorer, row.method): row for row in results.rows}
-    head = ["wrong labels", "found by loss, precision", "found by auto, precision", "recall", "estimated share"]
-    head += ["test accuracy before", "retrained without loss's", "without auto's"]
+    """One table: what `auto` flags, and retraining without it; the study's figures in brackets."""
+    rows = {(row.setting, row.scorer, row.method): row for row in results.rows}
+    table_head = ["wrong labels", "flagged by auto", "precision", "recall", "estimated share"]
+    table_head += ["test accuracy before", "retrained without auto's", "precision of loss, told the share"]
+    wanted: list[tuple[str | None, str | None, MislabelFigure]] = [
+        ("auto", None, "flagged"), ("auto", None, "precision"), ("auto", None, "recall"),
+        ("auto", None, "estimated_noise_ratio"), (None, "original", "test_accuracy"),
+        ("auto", "retrain", "test_accuracy"), ("loss", None, "precision"),
+    ]  # fmt: skip
     body = []
-    for ratio in sorted({row.noise_ratio for row in results.rows} - {0.0}):
-        cells: list[tuple[MislabelRow, MislabelFigure]] = [
-            (rows[ratio, "loss", None], "precision"), (rows[ratio, "auto", None], "precision"),
-            (rows[ratio, "auto", None], "recall"), (rows[ratio, "auto", None], "estimated_noise_ratio"),
-            (rows[ratio, None, "original"], "test_accuracy"), (rows[ratio, "loss", "retrain"], "test_accuracy"),
-            (rows[ratio, "auto", "retrain"], "test_accuracy"),
-        ]  # fmt: skip
-        body.append([f"{100 * ratio:g} %", *(short(row, key) for row, key in cells)])
-    return table(head, body)
+    for original in (row for row in results.rows if row.method == "original"):
+        cells = [short(rows.get((original.setting, scorer, method)), key) for scorer, method, key in wanted]
+        body.append([share_of(original), *cells])
+    return table(table_head, body)
 
 
-def short(row: MislabelRow, key: MislabelFigure) -> str:
-    """A figure of a row, with the study's in brackets."""
-    value: float | None = getattr(row, key)
+def share_of(row: MislabelRow) -> str:
+    """The noise of a row, its share in percent."""
+    kind, _, ratio = head(row).rpartition(" ")
+    return f"{kind} {100 * float(ratio):.3g} %".strip()
+
+
+def short(row: MislabelRow | None, key: MislabelFigure) -> str:
+    """A figure of a row, with the study's in brackets; a dash where there is none."""
+    value: float | None = None if row is None else getattr(row, key)
+    if row is None or value is None:
+        return "refused" if row is not None and row.note else number(None, 0)
     published: float | None = getattr(row.published, key, None)
-    scale = 100 if key == "estimated_noise_ratio" else 1
-    ours = "refused" if value is None else f"{scale * value:.1f} %"
+    ours = f"{100 * value if key in ('flagged', 'estimated_noise_ratio') else value:.1f} %"
     if row.published is None or published is None:
         return ours
     return f"{ours} [{published:g}{'†' if row.published.doubtful else ''}]"
@@ -86,27 +103,24 @@ def theirs(cell: Cell) -> str:
 
 
 def brief(results: ComparisonResults) -> str:
-    """One table: the score and the memory left at every forget setting, and what short retraining as costly scores."""
+    """One table: memory left and score at every forget setting, and the accuracy at the last."""
     grouped = groups(results)
-    by_setting = {setting: {row.method: row for row in rows} for setting, rows in grouped}
-    last = grouped[-1][1]
-    head = ["method"]
+    by_setting = [{row.method: row for row in rows} for _, rows in grouped]
+    table_head, last = ["method"], ""
     for setting, rows in grouped:
         random = setting.removeprefix("groups:").replace(".", "").isdecimal()
-        what = f"{100 * rows[0].forget_ratio:.2g} %" if random else setting
-        head += [f"final score, {what} forgotten", "memory left", "same cost"]
-    head += ["test accuracy", "seconds a model", "speed-up"]
+        last = f"{100 * rows[0].forget_ratio:.2g} %" if random else setting
+        table_head += [f"memory left, {last}", "final score"]
+    table_head += [f"test accuracy, {last}", "speed-up"]
     body = []
-    for row in last:
+    for row in grouped[-1][1]:
         if is_contender(row) or row.method in ("retrain", "short-retrain:half"):
             cells = [f"`{row.method}`"]
-            for setting, _rows in grouped:
-                same_method = by_setting[setting][row.method]
-                left = "–" if same_method.memory_left is None else f"{same_method.memory_left:.2f}"  # noqa: RUF001
-                cells += [number(same_method.final_score, 4), left, number(same_method.same_cost_score, 4)]
-            cells += [f"{row.test_accuracy:.1f} %", f"{row.seconds_per_model:.2f}", f"{row.speedup:.1f}"]
-            body.append(cells)
-    return table(head, body)
+            for rows_of in by_setting:
+                same_method = rows_of[row.method]
+                cells += [interval(same_method.memory_left, 2), number(same_method.final_score, 4)]
+            body.append([*cells, f"{row.test_accuracy:.1f} %", f"{row.speedup:.1f}"])
+    return table(table_head, body)
 
 
 def main() -> None:

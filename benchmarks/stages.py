@@ -31,7 +31,7 @@ STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "methods outside training": ((ComparisonWork, "unlearn"),),
     TIMING: ((ComparisonWork, "seconds_alone"),),
     "evaluation": ((Population, "accuracy"), (Population, "confidences")),
-    "scores": ((work_module, "scores_of"), (work_module, "neighbors_apart")),
+    "scores": ((work_module, "scores_of"), (work_module, "energies_of")),
     "report": ((run_module, "write_report"), (run_module, "comparison_results")),
 }
 

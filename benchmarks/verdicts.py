@@ -44,6 +44,17 @@ PUBLISHED = ("finetune", "finetune:kaggle", "gradient-ascent", "random-labels", 
 """Methods of the library as they are, listed beside the others."""
 RETRAINING, HIDDEN, REFUSED = "retrain", "hidden-retrain", "refused"
 METHODS = (*IDLE, *HIDING, *DESTROYING, *DECEIVING, *PUBLISHED, RETRAINING, HIDDEN)
+GROUPS: dict[str, tuple[str, ...]] = {
+    "do nothing": IDLE,
+    "hide": HIDING,
+    "destroy": DESTROYING,
+    "retraining with a factory that builds no new model": TRAPS,
+    "methods of the library": PUBLISHED,
+    "fitting the outputs of a retrained model (a known limit)": DECEIVING,
+    "retraining": (RETRAINING,),
+    "retraining that does not say so": (HIDDEN,),
+}
+"""Methods by what they do, as the totals name them."""
 QUICK = (
     "jitter:tiny",
     "continue:tiny",
@@ -150,9 +161,16 @@ def print_table(trials: list[Trial]) -> None:
         print("| " + " | ".join([f"`{method}`", *cells]) + " |")
 
 
-def forgotten(trials: list[Trial]) -> list[Trial]:
-    """Those that are called forgotten."""
-    return [trial for trial in trials if trial.outcome == Outcome.FORGOTTEN]
+def print_totals(trials: list[Trial]) -> None:
+    """A row for each group of methods, a column for each outcome."""
+    outcomes = [outcome for outcome in (*map(str, Outcome), REFUSED) if outcome in {trial.outcome for trial in trials}]
+    for line in (["methods", "verdicts", *outcomes], ["---"] * (len(outcomes) + 2)):
+        print("| " + " | ".join(line) + " |")
+    for group, methods in GROUPS.items():
+        counts = Counter(trial.outcome for trial in trials if trial.method in methods)
+        if counts:
+            cells = [group, counts.total(), *(counts[outcome] for outcome in outcomes)]
+            print("| " + " | ".join(map(str, cells)) + " |")
 
 
 def main() -> None:
@@ -167,22 +185,13 @@ def main() -> None:
     methods = QUICK if arguments.quick else tuple(arguments.methods)
     with registered():
         done = list(trials(networks, seeds, methods))
+    print_totals(done)
     for forget in FORGET_SETS:
         print(f"\n**Forgetting 20 examples: {forget}** ({seeds} originals each; in brackets the mean memory left)\n")
         print_table([trial for trial in done if trial.forget == forget])
-    print()
-    for title, named in {
-        "Methods that do nothing, hide or destroy, called forgotten": IDLE + HIDING + DESTROYING,
-        "Retraining with a factory that builds no new model, called forgotten": TRAPS,
-        "The library's methods, called forgotten": PUBLISHED,
-        "Fitting the outputs of a retrained model (a known limit), called forgotten": DECEIVING,
-        "Retraining, called forgotten": (RETRAINING,),
-        "Retraining that does not say so, called forgotten": (HIDDEN,),
-    }.items():
-        if chosen := [trial for trial in done if trial.method in named]:
-            print(f"- {title}: {len(forgotten(chosen))} of {len(chosen)}")
-    for trial in forgotten([trial for trial in done if trial.method in IDLE + HIDING + DESTROYING + TRAPS]):
-        print(f"- Wrongly called forgotten: {trial}")
+    for trial in done:
+        if trial.method in IDLE + HIDING + DESTROYING + TRAPS and trial.outcome == Outcome.FORGOTTEN:
+            print(f"- Wrongly called forgotten: {trial}")
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ def test_no_separator_makes_a_formula(mark: str, ids: list[str]) -> None:
     ]
 
 
-def test_a_review_saved_with_semicolons_is_read(tmp_path: Path) -> None:
-    (tmp_path / "review.csv").write_text("wrong;id;label\r\nyes;a;x\r\nno;b;y\r\n")
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_a_review_saved_with_another_separator_is_read(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "review.csv").write_text("wrong,id,label\r\nyes,a,x\r\nno,b,y\r\n".replace(",", mark))
     assert read_review(tmp_path / "review.csv", suspects(["a", "b"]).examples).tolist() == [0]

@@ -16,7 +16,9 @@ from markdown_it import MarkdownIt
 from untrain.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = {"", "sh", "python", "console", "text", "toml", "bibtex", "html", "xml", "yaml"}
+PAGES = sorted([ROOT / "README.md", ROOT / "README.ja.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+"""The documents whose blocks are run and whose commands are checked."""
+LANGUAGES = {"python", "console", "text", "toml", "bibtex", "html", "xml", "yaml"}
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 ELSEWHERE = (
     "pip",

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import LANGUAGES, ROOT, agrees, blocks, run_document
+from tests.docs.blocks import LANGUAGES, PAGES, ROOT, agrees, blocks, run_document
 from tests.docs.setups import SETUPS
 
 DOCUMENTS = sorted(
     str(path.relative_to(ROOT))
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    if any(block.language in ("python", "console") for block in blocks(path))
+    for path in PAGES
+    if path.suffixes != [".ja", ".md"] and any(block.language in ("python", "console") for block in blocks(path))
 )
 
 
@@ -24,10 +24,10 @@ def test_the_code_of_a_document_runs(document: str, tmp_path: Path, monkeypatch:
     sys.modules.pop("net", None)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_block_says_what_it_is(document: str) -> None:
-    for block in blocks(ROOT / document):
-        assert block.language in LANGUAGES, f"{document}, line {block.line}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    for block in blocks(page):
+        assert block.language in LANGUAGES, f"{page.name}, line {block.line}: {block.language or 'no language'}"
 
 
 def test_outputs_are_compared_without_figures() -> None:

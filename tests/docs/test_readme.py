@@ -76,3 +76,21 @@ def test_the_figures_of_the_table_are_those_of_the_results_file() -> None:
             f"| `{name}` | {row.memory_left:.2f} | {row.test_accuracy:.1f} % | {row.speedup:.1f} |"
             in ENGLISH.read_text()
         )
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """The cells of the tables of a page of the documentation, by the first one."""
+    lines = [line for line in (ROOT / "docs" / page).read_text().splitlines() if line.startswith("| ")]
+    return {first: cells for first, *cells in ([cell.strip() for cell in line[1:-1].split("|")] for line in lines)}
+
+
+def test_the_headline_figures_are_those_of_their_pages() -> None:
+    text = ENGLISH.read_text()
+    verdicts = [rows("verdicts.md")[group] for group in ("do nothing", "hide", "destroy")]
+    called_forgotten, of = sum(int(row[1]) for row in verdicts), sum(int(row[0]) for row in verdicts)
+    assert f" {called_forgotten} of {of} | `python -m benchmarks.verdicts" in text
+    kills, wrong = rows("reliability.md")["Commands that are killed"]
+    assert f" {kills}, {wrong} | `pytest tests/reliability" in text
+    printed = re.search(r"digits MLP .* N = 64 +([\d.]+ times as fast)", (ROOT / "docs/performance.md").read_text())
+    assert printed
+    assert f" {printed[1]} | `python benchmarks/engine.py`" in text

@@ -1,20 +1,24 @@
 """`models = "auto"`: a run that adds models until it can say something, and says what."""
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.experiments.runs import compared, stopped
 from tests.experiments.test_run import SMALL, comparison, numbers
-from untrain.auditing import rank_energies, standing
+from untrain.auditing import RankEnergies, rank_energies, standing
 from untrain.cli.run import run
 from untrain.cli.tables import print_tables
 from untrain.core.files import read_arrays
 from untrain.errors import ConfigError, InputError
 from untrain.experiments import run_experiment
-from untrain.experiments.comparison.scores import ending_of
+from untrain.experiments.comparison.scores import ending_of, energies_of
 from untrain.experiments.comparison.work import Arm, ComparisonWork
 from untrain.experiments.config import Experiment, parse, to_toml
 from untrain.population import Engine
@@ -75,10 +79,8 @@ def test_models_are_added_and_none_is_made_twice(finished: tuple[Path, Compariso
 
 def ending_at_16(directory: Path, methods: tuple[str, ...], **changes: object) -> str | None:
     stored = {name: arm[:16] for name, arm in confidences(directory, 24).items()}
-    reference = stored["reference"]
-    end = ending_of(
-        experiment(**changes), "0.05", 16, {name: stored[name] for name in methods}, reference, np.zeros(16, np.intp)
-    )
+    names, energies = energies_of({name: stored[name] for name in methods}, stored["reference"], np.zeros(16, np.intp))
+    end = ending_of(experiment(**changes), "0.05", 16, methods, names, energies)
     return None if end is None else end.reason
 
 
@@ -86,6 +88,26 @@ def test_a_wide_tolerance_ends_at_the_first_look(finished: tuple[Path, Compariso
     assert ending_at_16(finished[0], METHODS) is None
     assert ending_at_16(finished[0], METHODS, tolerance=0.99) == "precise enough"
     assert ending_at_16(finished[0], ("ssd",)) == "not separable"  # its models never vary
+
+
+def test_a_look_computes_the_rank_energy_of_a_method_once(
+    finished: tuple[Path, ComparisonResults], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One pass over the methods serves both the neighbors in the ranking and the reason to stop."""
+    shutil.copytree(finished[0], tmp_path / "run")
+    for file in (tmp_path / "run" / "scores").iterdir():
+        if "ending" in read_arrays(file)[1]:
+            file.unlink()
+    compared_at_once = []
+
+    def counted(arms: Sequence[npt.NDArray[np.float64]], *given: Any, **options: Any) -> RankEnergies:
+        compared_at_once.append(len(arms))
+        return rank_energies(arms, *given, **options)
+
+    monkeypatch.setattr("untrain.experiments.comparison.scores.rank_energies", counted)
+    again = run_experiment(experiment(), tmp_path / "run", workers=1)
+    assert compared_at_once == [2, 2]  # at 16 and 24 models; those of ssd do not vary
+    assert numbers(again) == numbers(finished[1])
 
 
 def test_different_methods_are_ranked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

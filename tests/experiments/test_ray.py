@@ -1,10 +1,9 @@
 """A run on a Ray cluster of two nodes: whatever is lost, the bytes are those of one process."""
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +29,18 @@ run.run_experiment(tiny(), sys.argv[1], executor="ray", ray_address=sys.argv[2])
 
 
 @pytest.fixture(scope="module")
-def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which workers name themselves while they do a job."""
-    return tmp_path_factory.mktemp("marks")
+def trap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that kills the worker of the next job, once it is made."""
+    return tmp_path_factory.mktemp("trap") / "trap"
 
 
 @pytest.fixture(scope="module")
-def cluster(marks: Path) -> Iterator[Any]:
+def cluster(trap: Path) -> Iterator[Any]:
     """One node, with the driver, of one CPU."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MARKS", str(marks))
+        patch.setenv("TRAP", str(trap))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         node = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=node)
@@ -64,32 +63,26 @@ def kill_driver(run: Path, address: str) -> None:
     assert process.wait() == -signal.SIGKILL
 
 
-def kill_worker(marks: Path) -> None:
-    wait_for(lambda: list(marks.iterdir()))
-    mark = next(marks.iterdir())
-    mark.unlink()
-    os.kill(int(mark.name), signal.SIGKILL)
-
-
-def test_driver_worker_and_node_are_lost(tmp_path: Path, marks: Path, cluster: Any) -> None:
+def test_driver_worker_and_node_are_lost(tmp_path: Path, trap: Path, cluster: Any) -> None:
     run_experiment(tiny(), tmp_path / "serial", workers=1)
     node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
     run = tmp_path / "run"
     kill_driver(run, cluster.address)
     kept = {path: path.stat().st_mtime_ns for path in results(run)}
     assert 3 <= len(kept) < JOBS
-    for mark in marks.iterdir():  # of workers of the dead driver
-        mark.unlink()
     done: list[int] = []
+    losses: dict[int, Callable[[], object]] = {
+        len(kept) + 3: trap.touch,
+        len(kept) + 6: lambda: cluster.remove_node(node, allow_graceful=False),
+    }
 
     def disturb(progress: Progress) -> None:
         done.append(progress.done)
-        if progress.done == len(kept) + 3:
-            kill_worker(marks)
-        if progress.done == len(kept) + 6:
-            cluster.remove_node(node, allow_graceful=False)
+        losses.pop(progress.done, lambda: None)()
 
     run_experiment(tiny(), run, executor="ray", ray_address=cluster.address, progress=disturb)
+    assert not losses
+    assert not trap.exists()
     assert done[0] == len(kept)
     assert done[-1] == JOBS
     assert files(run) == files(tmp_path / "serial")

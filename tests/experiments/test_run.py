@@ -293,7 +293,7 @@ def test_a_finished_run_scores_nothing_again(
         raise AssertionError
 
     directory, results = finished
-    for name in ("forget_quality", "memory_of_method", "rank_energy", "rank_energy_difference"):
+    for name in ("forget_quality", "memory_of_method", "rank_energy", "rank_energies"):
         monkeypatch.setattr(f"untrain.experiments.comparison.scores.{name}", never)
     assert run_experiment(small(), directory, workers=1) == results
     scores = sorted((directory / "scores").iterdir())

@@ -1,5 +1,6 @@
 """A comparison of almost nothing, whose jobs take long enough to be hit and whose clocks tell the same in every run."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -37,20 +38,17 @@ def tiny() -> Experiment:
 
 
 class Slow(ComparisonWork):
-    """Takes its time for each job, meanwhile names its process in the folder `MARKS`, and has no real clock."""
+    """Takes its time for each job and has no real clock. One job dies of each file `TRAP` that it finds and removes."""
 
     def _make(self, job: ComparisonJob) -> tuple[Arrays, dict[str, str]]:
         count = itertools.count()
         vars(comparison)["seconds_of"] = lambda _: float(next(count))
-        marks = os.environ.get("MARKS")
-        mark = marks and Path(marks) / str(os.getpid())
-        if mark:
-            mark.touch()
+        if trap := os.environ.get("TRAP"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(trap)
+                os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.05)
-        made = super()._make(job)
-        if mark:
-            mark.unlink()
-        return made
+        return super()._make(job)
 
 
 class Deadly(ComparisonWork):

@@ -348,6 +348,33 @@ def test_what_slots_would_get_wrong_is_trained_without_and_the_log_says_so(
     assert_same_bits(plain, slots)
 
 
+@pytest.mark.parametrize("slots", [2, 3])
+@pytest.mark.parametrize("optimizer", [RECIPE.optimizer, Adam(lr=1e-2, weight_decay=1e-2), AdamW(lr=1e-2)])
+def test_a_later_run_that_does_not_fit_the_slots_keeps_the_optimizer_states(
+    optimizer: SGD | Adam | AdamW, slots: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = msgspec.structs.replace(RECIPE, optimizer=optimizer)
+    draws = False
+
+    def loss(batch: Batch) -> Tensor:
+        if draws:
+            torch.rand(1)
+        return cross_entropy(batch)
+
+    def run(engine: Engine) -> Population:
+        nonlocal draws
+        models = new("mlp", engine)
+        training = models.training(recipe, loss=loss)
+        for draws in (False, True, False):  # noqa: B007 (the loss reads it)
+            training.run(some((5,)), epochs=1)
+        return models
+
+    plain = run(PLAIN)
+    assert not caplog.records
+    assert_same_bits(plain, run(Engine(slots=slots)))
+    assert "without slots: it draws random numbers" in caplog.text
+
+
 def test_frozen_parameters_stay() -> None:
     def build() -> nn.Module:
         module = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))

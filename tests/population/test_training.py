@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import CNN, MLP, Model, ResNet18, factory
-from untrain.models.weights import state_of
+from untrain.models.weights import Tensors, state_of
 from untrain.population import (
     SGD,
     Adam,
@@ -45,6 +46,9 @@ SGD_RECIPE = Recipe(
     batch_size=16,
     class_balance=0.5,
 )
+
+
+PLAIN = Engine()
 
 
 def some(shape: tuple[int, ...], count: int = 50, seed: int = 0) -> Examples:
@@ -474,19 +478,60 @@ def test_positions_in_a_batch_are_those_of_the_whole_set() -> None:
 @pytest.mark.parametrize(
     ("subsets", "message"),
     [
-        ([[0, 1]], r"each of 2 models, got int64 of shape \(1, 2\)"),
-        ([0, 1], r"got int64 of shape \(2,\)"),
-        ([[0, 1], [2, 50]], "positions from 0 to 49 .* from 0 to 50"),
+        ([[0, 1]], r"positions for each of 2 models, .* int64 of shape \(1, 2\)"),
+        ([0, 1], r"int64 of shape \(2,\)"),
+        ([[0, 1], [2, 50]], "integers from 0 to 49; they are from 0 to 50"),
         ([[-1, 1], [2, 3]], "from -1 to 3"),
-        ([[0.5, 1], [2, 3]], "got float64"),
-        ([[True, True], [False, True]], "got bool"),
+        ([[0.5, 1], [2, 3]], "float64"),
+        ([[True, True], [False, True]], "bool"),
         (np.zeros((2, 0), dtype=np.int64), "no examples to train on"),
     ],
 )
 def test_subsets_that_do_not_fit_are_refused(subsets: Any, message: str) -> None:
-    models = Population.create(factory(MLP(), (5,), 3), 2, engine=Engine())
+    assert_refused(message, PLAIN, subsets=np.asarray(subsets))
+
+
+def assert_refused(message: str, engine: Engine, *, masks: Tensors | None = None, **arguments: Any) -> None:
+    """A run with these arguments over 50 examples is refused in one sentence, and no model has changed."""
+    models = Population.create(factory(MLP(widths=(7,)), (5,), 3), 2, engine=engine)
     before = {name: tensor.clone() for name, tensor in models.tensors.items()}
     with pytest.raises(InputError, match=message):
-        models.training(SGD_RECIPE).run(some((5,)), subsets=np.asarray(subsets))
+        models.training(SGD_RECIPE, masks=masks).run(some((5,)), **arguments)
     for name, tensor in models.tensors.items():
         assert torch.equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("engine", [PLAIN, Engine(2), Engine(slots=2)])
+@pytest.mark.parametrize("shape", [(1, 50), (3, 50), (2, 49), (2, 51, 3), (2,), ()])
+def test_targets_of_another_shape_are_refused(shape: tuple[int, ...], engine: Engine) -> None:
+    message = rf"targets= has the shape {re.escape(str(shape))}; it needs a row for each of 2 models, .* 50 examples"
+    assert_refused(message, engine, targets=torch.zeros(shape))
+
+
+@pytest.mark.parametrize("engine", [PLAIN, Engine(2), Engine(slots=2)])
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("2.weight", (2, 7, 5), r"'2\.weight' is for none of the trained tensors 1\.weight, 1\.bias, "),
+        ("1.weight", (1, 1, 1), r"'1\.weight' has the shape \(1, 1, 1\), .* \(2, 7, 5\)"),
+        ("1.weight", (2, 4, 1), r"'1\.weight' has the shape \(2, 4, 1\), .* \(2, 7, 5\)"),
+        ("1.weight", (2, 5), r"'1\.weight' has the shape \(2, 5\), .* \(2, 7, 5\)"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(name: str, shape: tuple[int, ...], message: str, engine: Engine) -> None:
+    assert_refused(message, engine, masks={name: torch.ones(shape)})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"beside": (some((5,)).select([]), 8)},
+            "beside= needs examples and a batch size of at least 1; it has 0 and 8",
+        ),
+        ({"beside": (some((5,)), 0)}, "it has 50 and 0"),
+        ({"epochs": -1}, "epochs= is -1"),
+    ],
+)
+def test_a_second_set_and_epochs_that_cannot_be_are_refused(arguments: dict[str, Any], message: str) -> None:
+    assert_refused(message, PLAIN, **arguments)

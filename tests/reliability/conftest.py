@@ -1,7 +1,9 @@
-"""Inputs, sample or full amount, and the table that `pytest tests/reliability -m reliability` prints."""
+"""Inputs, sample or full amount, and the tables that `pytest tests/reliability -m reliability` prints."""
 
 import importlib.util
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,11 +92,29 @@ def _summarized(kind: str, findings: list[Finding], most: int = 12) -> list[str]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table after a full run."""
+    """Print the tables after a full run: a row for each file, then one for each attack."""
     if "reliability" in terminalreporter.config.option.markexpr:
         reports = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
-        rows = [value for report in reports for name, value in report.user_properties if name == "row"]
-        terminalreporter.write_line("\n".join(_table(rows)))
+        rows = [
+            (Path(report.location[0]).name, value)
+            for report in reports
+            for name, value in report.user_properties
+            if name == "row"
+        ]
+        terminalreporter.write_line("\n".join([*_totals(rows), "", *_table(row for _, row in rows)]))
+
+
+def _totals(rows: Iterable[tuple[str, list[Any]]]) -> list[str]:
+    """Attempts and what was wrong by file, each named by the beginning of its docstring, in Markdown."""
+    attempts, wrong = Counter[str](), Counter[str]()
+    for file, (_, count, found, *_rest) in rows:
+        attempts[file] += count
+        wrong[file] += sum(found.values())
+    lines = ["| attack | attempts | wrong |", "| --- | --- | --- |"]
+    for file, count in sorted(attempts.items()):
+        title = re.split(r"[:,.]", (Path(__file__).parent / file).read_text().removeprefix('"""'), maxsplit=1)[0]
+        lines.append(f"| {title} | {count:,} | {wrong[file]} |")
+    return lines
 
 
 def _table(rows: Iterable[list[Any]]) -> list[str]:

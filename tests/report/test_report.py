@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from markupsafe import Markup
 
 from untrain.core.estimate import Estimate
 from untrain.errors import ConfigError, IntegrityError
-from untrain.report import ComparisonResults, columns, groups, read_results, verdict, write_report
-from untrain.report.html import asset
+from untrain.report import ComparisonResults, columns, figures, groups, read_results, verdict, write_report
+from untrain.report.html import asset, render
 from untrain.report.results import ComparisonRow, PublishedComparison, parse_results, results_text
 from untrain.report.table import winner
 
@@ -179,6 +180,19 @@ def test_a_method_with_memory_does_not_win(memory: tuple[float, float, float], t
     assert text.startswith("No method that scores above 0 is shown to leave no memory. renew has the highest")
     assert reason in text
     assert reason in verdict([measured_row("renew", 0.0, memory, told_apart), RETRAIN])
+
+
+def test_each_figure_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    draw = figures._against_time
+
+    def counted(rows: Any, quantity: Any, y: Any, label: str, say: Any) -> Markup:
+        drawn.append(label)
+        return draw(rows, quantity, y, label, say)
+
+    monkeypatch.setattr(figures, "_against_time", counted)
+    render(typed(results()))
+    assert sorted(drawn) == ["final score", "test accuracy, %"]
 
 
 def test_memory_stands_beside_the_score(tmp_path: Path) -> None:

@@ -128,7 +128,16 @@ def test_a_table_that_text_cannot_hold_is_refused(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("head", "mark"), [("id;a,b", ";"), ("id,a,b;c", ","), ("id\ta", "\t"), ("id|a", "|"), ("id", ",")]
+    ("head", "mark"),
+    [
+        ("id;a,b", ";"),
+        ("id,a,b;c", ","),
+        ("id\ta", "\t"),
+        ("id|a", "|"),
+        ("id", ","),
+        ('"id";"a, b, c, ""d"""', ";"),
+        ('"a, b, c"', ","),
+    ],
 )
 def test_a_table_is_written_with_the_separator_that_it_is_read_with(head: str, mark: str) -> None:
-    assert separator(head) == mark
+    assert separator(head) == separator(f"{head}\r\n;;;;\t\t\t\t") == mark

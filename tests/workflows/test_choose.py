@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -192,7 +192,7 @@ def test_doctor_tells_what_fits() -> None:
     )
     assert found.ok
     assert "on the training examples" in found.facts[0]
-    assert "on the validation examples" in found.facts[1]
+    assert "on 60 validation examples" in found.facts[1]
     assert found.facts[2] == "300 training examples of 3 classes; inputs of shape 1x8x8, float32."
     assert found.choice is not None
     assert found.choice.method == "retrain"
@@ -200,6 +200,25 @@ def test_doctor_tells_what_fits() -> None:
     assert len(found.options) == len(METHODS.names())
     assert said == ["checking the data", "checking the request", "looking for copies", "trying the methods"]
     assert not found.warnings
+
+
+class Counts(nn.Sequential):
+    """A network that notes how many examples it is given at once."""
+
+    batches: ClassVar[list[int]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        Counts.batches.append(len(images))
+        return super().forward(images)  # type: ignore[no-any-return, no-untyped-call]
+
+
+@pytest.mark.parametrize("ids", [["1"], ["nobody"]])
+def test_doctor_evaluates_the_model_once(ids: list[str]) -> None:
+    network = Counts(*trained().children()).eval()
+    Counts.batches.clear()
+    assert un.doctor(network, EXAMPLES, ids, validation=HELD_OUT).ok == (ids == ["1"])
+    assert Counts.batches.count(len(EXAMPLES)) == 1
+    assert Counts.batches.count(len(HELD_OUT)) == (ids == ["1"])
 
 
 def test_doctor_says_that_a_network_cannot_be_trained() -> None:

@@ -415,7 +415,7 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
         model, recipe = suited(examples)
     else:
         _check_model(name)
-        model, recipe = known[name], suited_recipe(known[name])
+        model, recipe = known[name], suited_recipe(known[name], examples)
     return suited_factory(model, examples), recipe
 
 

@@ -123,8 +123,12 @@ def _decoded_bytes(metadata: "pq.FileMetaData", wanted: list[str] | None) -> int
     return needed
 
 
-def separator(head: str) -> str:
-    """What separates the columns of a text table: of comma, semicolon, tab and bar, what its first line has most of."""
+def separator(text: str) -> str:
+    """What separates the columns of a text table: of comma, semicolon, tab and bar, what its first line has most of.
+
+    Whatever stands in quotation marks does not count.
+    """
+    head = re.sub(r'"[^"]*"', "", text.partition("\n")[0])
     mark = max(";\t|,", key=head.count)
     return mark if mark in head else ","
 

@@ -22,6 +22,7 @@ import numpy as np
 from untrain.core.files import write_file
 from untrain.data import Examples
 from untrain.data.examples import Positions
+from untrain.data.files import separator
 from untrain.detection.suspects import Suspects
 from untrain.errors import InputError
 
@@ -220,7 +221,7 @@ def _line_of(file: ReviewFile, name: str) -> int:
 def _lines(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, tuple[str, ...]]]]:
     """The columns in lower case; line number and cells of each row that is not empty."""
     text = _text(path)
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator(text), strict=True)
     try:
         head = tuple(cell.strip().lower() for cell in next(table, []))
     except csv.Error as error:
@@ -244,12 +245,6 @@ def _rows(table: "_csv.Reader", head: tuple[str, ...], path: Path, line: int) ->
             line = table.line_num + 1
     except csv.Error as error:
         raise InputError(f"Line {line} of {path} is not comma-separated values: {error}.") from None
-
-
-def _separator(text: str) -> str:
-    """What separates the cells: a spreadsheet may have saved the file with semicolons or tabs."""
-    head = text.partition("\n")[0]
-    return max(",;\t", key=head.count)
 
 
 def _text(path: Path) -> str:

@@ -18,7 +18,7 @@ from untrain.models import Model
 from untrain.population import Engine, Recipe
 from untrain.population.recipe import Count
 
-Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+SplitRatio = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Settings = dict[str, dict[str, Any]]
 """Fields of methods and scorers by their names, such as `transpose:kaggle`; the values have the types of the fields."""
 
@@ -45,8 +45,8 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     per_class: Count | None = None
     label: str = "label"
     not_inputs: tuple[str, ...] = ()
-    validation: Share = 0.1
-    test: Share = 0.1
+    validation: SplitRatio = 0.1
+    test: SplitRatio = 0.1
 
     @property
     def has_test_part(self) -> bool:

@@ -130,7 +130,7 @@ def _slots(
     kind = Kind.of(inputs.device, dtype, _RECIPE.optimizer, engine, {})
     slots = [Slot(module(row), kind) for row in range(engine.slots)]
     for row, slot in enumerate(slots):
-        slot.load(row, tensors, {}, None)
+        slot.load(row, tensors, {}, [{}] * len(slot.leaves))
         slot.begin(course, epoch)
         reason = slot.why_not(course.sizes(0)) if row == 0 else None
         if slot.can_capture and not reason:

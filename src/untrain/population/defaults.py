@@ -22,7 +22,7 @@ from untrain.population.population import Population
 from untrain.population.recipe import SGD, AdamW, Cosine, Recipe
 
 _STEPS, _MOST_EPOCHS = 500, 200
-"""Steps that the training of a small table has at least, unless it takes more epochs than these."""
+"""Steps that a default training has at least, unless it takes more epochs than these."""
 
 
 def suited(examples: Examples) -> tuple[Model, Recipe]:
@@ -38,12 +38,7 @@ def suited(examples: Examples) -> tuple[Model, Recipe]:
     """
     image = examples.array.ndim == 4 and min(examples.array.shape[2:]) >= 8
     model = CNN(widths=(16, 32)) if image else MLP(widths=(50, 50), standardize=examples.array.ndim == 2)
-    recipe = suited_recipe(model)
-    if not image and len(examples):
-        # Thirty epochs of a small table are too few steps.
-        epochs = min(math.ceil(_STEPS * recipe.batch_size / len(examples)), _MOST_EPOCHS)
-        recipe = msgspec.structs.replace(recipe, epochs=max(recipe.epochs, epochs))
-    return model, recipe
+    return model, suited_recipe(model, examples)
 
 
 def suited_factory(model: Model, examples: Examples) -> Factory:
@@ -65,11 +60,17 @@ def _standardized(build: Factory, mean: Array, scale: Array) -> nn.Module:
     return module
 
 
-def suited_recipe(model: Model) -> Recipe:
-    """Fifteen epochs of SGD for convolutions; thirty of AdamW for an MLP, more for small tables (`suited`)."""
+def suited_recipe(model: Model, examples: Examples) -> Recipe:
+    """Fifteen epochs of SGD for convolutions, thirty of AdamW for an MLP; more for few examples.
+
+    Epochs are added until there are 500 steps, up to 200 epochs.
+    """
     if isinstance(model, MLP):
-        return Recipe(optimizer=AdamW(lr=3e-3), schedule=Cosine(), epochs=30)
-    return Recipe(optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15)
+        recipe = Recipe(optimizer=AdamW(lr=3e-3), schedule=Cosine(), epochs=30)
+    else:
+        recipe = Recipe(optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=5e-4), schedule=Cosine(), epochs=15)
+    epochs = min(math.ceil(_STEPS * recipe.batch_size / max(len(examples), 1)), _MOST_EPOCHS)
+    return msgspec.structs.replace(recipe, epochs=max(recipe.epochs, epochs))
 
 
 def recipe_for(examples: Examples) -> Recipe:

@@ -287,12 +287,13 @@ class Slot:
     # A model in and out
 
     @torch.no_grad()
-    def load(self, row: int, tensors: Tensors, masks: Tensors, state: list[Tensor] | None) -> None:
-        """Copy a model `[N, ...]` in, its masks, and the optimizer's state; None if no step has been taken."""
+    def load(self, row: int, tensors: Tensors, masks: Tensors, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Copy in a model of `[N, ...]`, its masks, and the optimizer's states of its leaves, empty before a step."""
         self.row = row
         torch._foreach_copy_(list(self.tensors.values()), [tensors[name][row] for name in self.tensors])
-        for position, value in enumerate(self._state()):
-            value.zero_() if state is None else value.copy_(state[position])
+        for mine, given in zip(self._states(), states, strict=True):
+            for name, value in mine.items():
+                value.copy_(given[name]) if given else value.zero_()
         for name, mask in self.masks.items():
             mask.copy_(masks[name][row])
         for name, (still, before) in self.still.items():
@@ -304,22 +305,19 @@ class Slot:
         """Copy the model out into `[N, ...]`."""
         torch._foreach_copy_([tensors[name][self.row] for name in self.tensors], list(self.tensors.values()))
 
-    def end(self) -> list[Tensor]:
-        """End a run: a copy of the optimizer's state. Steps that may not be right for later runs are given up."""
+    def end(self) -> list[dict[str, Tensor]]:
+        """End a run: a copy of each leaf's state of the optimizer. Steps that later runs may not take are given up."""
         self.prepared = [prepared for prepared in self.prepared if prepared.course.stays]
-        return [value.clone() for value in self._state()]
+        return [{name: value.clone() for name, value in state.items()} for state in self._states()]
 
-    def _state(self) -> list[Tensor]:
-        """The optimizer's tensors, in an order that stays."""
-        return [
-            value
-            for leaf in self.leaves.values()
-            for _, value in sorted(self.optimizer.state[leaf].items())
-            if isinstance(value, Tensor)
-        ]
+    def _states(self) -> list[dict[str, Tensor]]:
+        """The optimizer's tensors for each leaf, by name."""
+        states = (self.optimizer.state[leaf].items() for leaf in self.leaves.values())
+        return [{name: value for name, value in state if isinstance(value, Tensor)} for state in states]
 
     def _everything(self) -> list[Tensor]:
-        return [*self.tensors.values(), *self._state(), self.number]
+        states = (value for state in self._states() for value in state.values())
+        return [*self.tensors.values(), *states, self.number]
 
     # Steps
 

@@ -18,6 +18,7 @@ from untrain.errors import InputError, NotSupportedError
 from untrain.models.inputs import InputTensors
 from untrain.models.weights import Tensors
 from untrain.population.ambient import seeded
+from untrain.population.checks import check_masks, check_rule, check_sets
 from untrain.population.engine import Chunk, Engine
 from untrain.population.keeping import Best, Converging
 from untrain.population.loss import Batch, Loss, cross_entropy
@@ -107,8 +108,8 @@ class Training:
         recipe: how; its `epochs` set the length of the schedule and of `run()`.
         loss: default mean cross-entropy.
         purpose: names the random streams; two trainings of one population need two names.
-        masks: factors on the gradient of a tensor, by name, `[N, ...]` or what broadcasts to it. What has the factor 0
-            stays as it is, weight decay or not.
+        masks: factors on the gradient of a tensor, by name, `[N, ...]`; any other axis may have length 1. What has the
+            factor 0 stays as it is, weight decay or not.
 
     Two trainings of one population may alternate; each keeps its own momentum.
     """
@@ -127,7 +128,6 @@ class Training:
         self.epoch = 0
         self._parts: list[tuple[Chunk, torch.optim.Optimizer, Best | Converging]] = []
         self._slots: list[Slot] | None = None
-        self._states: dict[int, list[Tensor]] = {}
 
     def run(
         self,
@@ -154,39 +154,25 @@ class Training:
                 batch has those of its examples.
 
         Raises:
-            InputError: there are no examples, or no validation examples where they are needed; subsets do not fit.
+            InputError: there are no examples, or no validation examples where they are needed; or the second set,
+                subsets, targets or masks do not fit. No model has changed.
             NotSupportedError: the only example of a batch meets a layer, such as batch norm, that needs two.
 
         Cost: 3 forward passes over the examples for each epoch and model.
         """
-        if not len(examples) or (subsets is not None and not subsets.size):
-            raise InputError("There are no examples to train on.")
-        if subsets is not None and (
-            subsets.ndim != 2
-            or subsets.dtype.kind not in "iu"
-            or len(subsets) != len(self.models)
-            or subsets.min() < 0
-            or subsets.max() >= len(examples)
-        ):
-            raise InputError(
-                f"expected positions from 0 to {len(examples) - 1} for each of {len(self.models)} models, "
-                f"got {subsets.dtype} of shape {subsets.shape} from {subsets.min()} to {subsets.max()}"
-            )
-        rule = self.recipe.until_converged
-        judged = "keeps the best state (keep_best_from_epoch)" if self.recipe.keep_best_from_epoch else ""
-        if not isinstance(rule, msgspec.UnsetType):
-            judged = "trains until accuracy has converged (until_converged)"
-            if subsets is not None:
-                raise InputError(f"The recipe {judged}, which needs models that learn the same examples: leave it out.")
-        if judged and (validation is None or not len(validation)):
-            raise InputError(f"The recipe {judged}, which needs validation examples: pass validation=.")
         epochs = self.recipe.epochs if epochs is None else epochs
+        if epochs < 0:
+            raise InputError(f"epochs= is {epochs}; pass 0 or more.")
+        check_sets(len(self.models), examples, beside, subsets, targets)
+        check_rule(self.recipe, validation, subsets)
+        rule = self.recipe.until_converged
         if not self._parts:
-            for chunk in self.models.chunks(examples, self.recipe.batch_size):
+            chunks = list(self.models.chunks(examples, self.recipe.batch_size))
+            check_masks(self.masks, {name: self.models.tensors[name] for name in chunks[0].leaves})
+            for chunk in chunks:
                 kept = Best(chunk) if isinstance(rule, msgspec.UnsetType) else Converging(chunk, rule)
                 self._parts.append((chunk, self.recipe.optimizer.build(chunk.leaves.values()), kept))
-        device = self.models.device
-        chosen = None if subsets is None else torch.from_numpy(subsets).to(device)
+        chosen = None if subsets is None else torch.from_numpy(subsets).to(self.models.device)
         bounds = batch_bounds(len(examples) if subsets is None else subsets.shape[1], self.recipe.batch_size)
         steps = int(np.ceil(epochs * len(bounds) - 1e-9))
         run = _Run(examples, bounds, steps, validation, beside, chosen, targets)
@@ -270,17 +256,15 @@ class Training:
             Whether they can be trained in slots; if not, nothing has changed, and the log says why.
         """
         assert self._slots is not None  # noqa: S101 (made before)
-        together = [
-            (slot, chunk, kept) for slot, (chunk, _, kept) in zip(self._slots, self._parts[first:], strict=False)
-        ]
+        together = [(slot, *part) for slot, part in zip(self._slots, self._parts[first:], strict=False)]
         course, left, epoch = self._course(run), run.steps, self.epoch
-        for slot, chunk, _ in together:
-            row = chunk.rows.start
-            slot.load(row, self.models.tensors, self.masks, self._states.get(row))
-        training = [part for part in together if not _is_done(part[2])]
+        for slot, chunk, optimizer, _ in together:
+            states = [optimizer.state[leaf] for leaf in chunk.leaves.values()]
+            slot.load(chunk.rows.start, self.models.tensors, self.masks, states)
+        training = [part for part in together if not _is_done(part[-1])]
         while left > 0 and training:
             steps = range(min(left, len(run.bounds)))
-            for slot, chunk, _ in training:
+            for slot, chunk, *_ in training:
                 slot.begin(course, self._epoch(chunk, run, epoch))
             if left == run.steps and not self._prepare([slot for slot, *_ in training], steps):
                 return False
@@ -290,10 +274,10 @@ class Training:
             advance(len(training) * run.work(left))
             left -= len(run.bounds)
             epoch += 1
-            self._end_epoch([(chunk, kept) for _, chunk, kept in training], epoch, run)
-            training = [part for part in training if not _is_done(part[2])]
-        for slot, chunk, kept in together:
-            self._states[chunk.rows.start] = slot.end()
+            self._end_epoch([(chunk, kept) for _, chunk, _, kept in training], epoch, run)
+            training = [part for part in training if not _is_done(part[-1])]
+        for slot, chunk, optimizer, kept in together:
+            optimizer.state.update(zip(chunk.leaves.values(), slot.end(), strict=True))
             self._end(kept, epoch)
         return True
 

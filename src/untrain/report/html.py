@@ -118,7 +118,7 @@ def _comparison(results: ComparisonResults, say: Translator) -> dict[str, object
             "ending": ending(results, setting),
             "rows": [(row, is_contender(row)) for row in rows],
             "winner": winner(rows),
-            "quality": figures.memory_against_time(rows, say) if measured else figures.score_against_time(rows, say),
+            "memory": figures.memory_against_time(rows, say) if measured else None,
             "accuracy": figures.accuracy_against_time(rows, say),
             "score": figures.score_against_time(rows, say),
             "epsilons": figures.epsilons(rows, say),

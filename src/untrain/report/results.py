@@ -19,7 +19,7 @@ LARGEST = 1e9
 Figure = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Proportion = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
@@ -113,12 +113,12 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
 
     dataset: str
     forget: str
-    forget_ratio: Share
+    forget_ratio: Proportion
     forget_examples: Count
     method: str
     title: str
     models: Count
-    forget_quality: Share
+    forget_quality: Proportion
     final_score: NotNegative
     epsilon_mean: Figure | None
     epsilon: tuple[Figure | None, ...]
@@ -129,7 +129,7 @@ class ComparisonRow(msgspec.Struct, frozen=True, kw_only=True):
     forget_accuracy: Percent
     validation_accuracy: Percent
     seconds_per_model: NotNegative
-    ceiling: Share
+    ceiling: Proportion
     speedup: NotNegative
     same_cost_score: Figure | None
     same_cost_test_accuracy: Figure | None
@@ -225,8 +225,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     models: Count
     looks: tuple[Count, ...]
     most_models: Count
-    tolerance: Share
-    alpha: Share
+    tolerance: Proportion
+    alpha: Proportion
     order: tuple[str, ...]
     undecided: tuple[tuple[str, str], ...]
     constant: tuple[str, ...] = ()
@@ -327,7 +327,7 @@ class MislabelRow(msgspec.Struct, frozen=True, kw_only=True):
     setting: Count
     dataset: str
     noise: str
-    noise_ratio: Share
+    noise_ratio: Proportion
     title: str
     scorer: str | None = None
     method: str | None = None
@@ -337,15 +337,15 @@ class MislabelRow(msgspec.Struct, frozen=True, kw_only=True):
     seconds: NotNegative | None = None
     published: PublishedMislabel | None = None
     told: bool = False
-    auc: Share | None = None
+    auc: Proportion | None = None
     precision: Percent | None = None
     recall: Percent | None = None
     accuracy: Percent | None = None
-    estimated_noise_ratio: Share | None = None
+    estimated_noise_ratio: Proportion | None = None
     estimated_low: Figure | None = None
     estimated_high: Figure | None = None
-    model_error: Share | None = None
-    flagged: Share | None = None
+    model_error: Proportion | None = None
+    flagged: Proportion | None = None
     note: str | None = None
     test_accuracy: Percent | None = None
 
@@ -366,7 +366,7 @@ class ScoreHistogram(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     noise: str
-    noise_ratio: Share | None
+    noise_ratio: Proportion | None
     scorer: str
     edges: Annotated[tuple[Figure, ...], msgspec.Meta(min_length=2)]
     correct: tuple[Count, ...] = msgspec.field(name="right")
@@ -407,7 +407,7 @@ class FoundExamples(msgspec.Struct, frozen=True, kw_only=True):
     """The most suspicious examples of a scorer at one noise, for one seed, the most suspicious first."""
 
     noise: str
-    noise_ratio: Share | None
+    noise_ratio: Proportion | None
     scorer: str
     examples: tuple[FoundExample, ...]
 

@@ -180,7 +180,7 @@ def _write(path: Path, table: "pa.Table | str") -> None:
     file = io.BytesIO()
     try:
         if isinstance(table, str):
-            mark = separator(table.partition("\n")[0])
+            mark = separator(table)
             options = pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True)
             table = pyarrow.csv.read_csv(io.BytesIO(table.encode()), parse_options=options)
         (pq.write_table if path.suffix == ".parquet" else pyarrow.csv.write_csv)(table, file)

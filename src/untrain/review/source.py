@@ -105,7 +105,7 @@ class SourceTable:
     def _lines(self, examples: "Examples", labels: Mapping[str, str], dropped: Collection[str]) -> str:
         text = self.path.read_bytes().decode("utf-8-sig")
         head = text.partition("\n")[0]
-        mark = separator(head)
+        mark = separator(text)
         first, *lines = (cells for cells in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if cells)
         if len(lines) != len(self.ids):
             raise InputError(

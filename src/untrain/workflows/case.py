@@ -108,6 +108,7 @@ class Case:
         evaluation_set: examples that accuracy is compared on.
         measured_on: what these are, in words.
         correct: which of them the original classifies correctly, `[n]`.
+        fitted: accuracy of the original on its training examples, in 0..1.
         recipe: how the original was trained, or None if that is not known.
         seed: root of all random draws.
         given_seed: the seed that was asked for; None where `seed` was derived from the key.
@@ -123,6 +124,7 @@ class Case:
     evaluation_set: Examples
     measured_on: str
     correct: npt.NDArray[np.bool_]
+    fitted: float
     recipe: Recipe | None
     seed: int
     given_seed: int | None
@@ -227,15 +229,12 @@ def check_request(
     if with_copies:
         forget, retain, taken = _take_copies(forget, retain, nearness)
     models = settled(as_population(model, factory=factory))
-    check_fits(models, examples)
     if not any(parameter.requires_grad for parameter in models.skeleton.parameters()):
         raise InputError("The model has no trainable parameters; call requires_grad_(True) on it.")
     _check_previous(models, history.chain)
     recipe = recipe or models.recipe
     request = Request(forget, retain, recipe or recipe_for(examples), validation)
-    training_logits = logits_of(models, request.training_set)
-    check_logits(training_logits, request.training_set)
-    check_fit(models, training_logits, request.training_set)
+    fitted = check_model(models, request.training_set)
     evaluation_set, measured_on = _evaluation_set(request)
     logits = logits_of(models, evaluation_set)
     check_logits(logits, evaluation_set)
@@ -248,6 +247,7 @@ def check_request(
         evaluation_set,
         measured_on,
         correct=logits.argmax(1) == evaluation_set.labels,
+        fitted=fitted,
         recipe=recipe,
         seed=root,
         given_seed=seed,
@@ -260,6 +260,28 @@ def check_request(
     if case.can_retrain:
         check_factory(original, retain, pretrained=pretrained)
     return case
+
+
+def check_model(models: Population, examples: Examples) -> float:
+    """Check that a model fits its training examples.
+
+    Args:
+        models: a population of one.
+        examples: the n training examples.
+
+    Returns:
+        Its accuracy on them, in 0..1.
+
+    Raises:
+        InputError: it does not, see `check_fits`, `check_logits` and `check_fit`.
+
+    Cost: one pass over the examples.
+    """
+    check_fits(models, examples)
+    logits = logits_of(models, examples)
+    check_logits(logits, examples)
+    check_fit(models, logits, examples)
+    return float((logits.argmax(1) == examples.labels).mean())
 
 
 def _split(

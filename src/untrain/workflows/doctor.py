@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from untrain.core.ambient import ordinary
@@ -17,12 +16,11 @@ from untrain.data import Examples, as_examples, find_copies, forget_ids, ids_of_
 from untrain.errors import UntrainError, first_line
 from untrain.methods import METHODS
 from untrain.models import Factory
-from untrain.population import Population, Recipe, as_population, check_fits, check_logits, settled
+from untrain.population import Population, Recipe, as_population, settled
 from untrain.records import Copies
-from untrain.workflows.case import Case, check_request, describe_copies
+from untrain.workflows.case import Case, check_model, check_request, describe_copies
 from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
-from untrain.workflows.compare import check_validation, correct, logits_of
-from untrain.workflows.fit import check_fit
+from untrain.workflows.compare import check_validation
 from untrain.workflows.forget import Forgotten, read_history
 
 T = TypeVar("T")
@@ -131,11 +129,9 @@ def doctor(
         wanted = list(dict.fromkeys([*ids, *(named or ())]))
     for check in _checks(train, wanted, held_out):
         problems.attempt(check)
-    logits = problems.attempt(lambda: _checked_logits(model, train))
     facts, warnings = tuple(_facts(train, held_out)), tuple(_data_warnings(train, held_out))
-    if logits is not None and not problems.sentences:
-        facts = (*_accuracies(model, logits, train, held_out), *facts)
     if problems.sentences:
+        problems.attempt(lambda: check_model(settled(as_population(model)), train))
         return Diagnosis(facts, problems.sentences, warnings)
     advance(1)
     say("checking the request")
@@ -167,7 +163,7 @@ def doctor(
         choice = next(candidates(situation), None)
     if choice is None:
         warnings = (*warnings, "No method that auto knows fits.")
-    facts = (*facts, *_copies_taken(case.copies), audit_cost(situation))
+    facts = (*_accuracies(case), *facts, *_copies_taken(case.copies), audit_cost(situation))
     return Diagnosis(facts, (), warnings, choice, tuple(options(situation)), situation.pass_seconds)
 
 
@@ -195,28 +191,11 @@ def _checks(train: Examples, ids: Sequence[str], validation: Examples | None) ->
         yield lambda: check_validation(train, validation)
 
 
-def _checked_logits(model: nn.Module | Population, train: Examples) -> npt.NDArray[np.floating]:
-    """Logits of the training examples, of a model that fits them."""
-    models = settled(as_population(model))
-    check_fits(models, train)
-    logits = logits_of(models, train)
-    check_logits(logits, train)
-    check_fit(models, logits, train)
-    return logits
-
-
-def _accuracies(
-    model: nn.Module | Population,
-    logits: npt.NDArray[np.floating],
-    train: Examples,
-    validation: Examples | None,
-) -> Iterator[str]:
-    """Accuracy on training examples, by their logits, and on held-out ones."""
-    fitted = float((logits.argmax(1) == train.labels).mean())
-    yield f"The model's accuracy is {percent(fitted)} on the training examples."
-    if validation is not None:
-        share = float(correct(settled(as_population(model)), validation).mean())
-        yield f"Its accuracy is {percent(share)} on the validation examples."
+def _accuracies(case: Case) -> Iterator[str]:
+    """Accuracy on the training examples and, where there are any, on validation examples."""
+    yield f"The model's accuracy is {percent(case.fitted)} on the training examples."
+    if case.request.validation is not None:
+        yield f"Its accuracy is {percent(float(case.correct.mean()))} on {case.measured_on}."
 
 
 def _facts(train: Examples, validation: Examples | None) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The scores of a method: numbers in, numbers out."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from untrain.auditing import (
     MethodMemory,
+    RankEnergies,
     Spread,
     agreement,
     final_score,
@@ -20,7 +22,6 @@ from untrain.auditing import (
     quality_interval,
     rank_energies,
     rank_energy,
-    rank_energy_difference,
     ranks,
     spent,
     spread,
@@ -139,7 +140,7 @@ def scores_of(arm: ArmFigures, reference: ArmFigures, originals: Array, origins:
         seconds=float(np.median(arm.seconds)),
         epochs=None if arm.epochs is None else float(arm.epochs.mean()),
         memory=_memory(arm.confidences, reference.confidences, originals, origins),
-        rank_energy=_rank_energy(arm.confidences, reference.confidences, _clusters(origins)),
+        rank_energy=_rank_energy(arm.confidences, reference.confidences, origins),
     )
 
 
@@ -149,7 +150,7 @@ def _defined(value: float) -> float | None:
 
 def _clusters(origins: Origins) -> Origins | None:
     """What the jackknife of the rank energy leaves out together; None where all models come from one original."""
-    return origins[:ENERGY_MODELS] if origins.any() else None
+    return origins if origins.any() else None
 
 
 def _memory(unlearned: Array, retrained: Array, originals: Array, origins: Origins) -> MethodMemory | None:
@@ -159,11 +160,16 @@ def _memory(unlearned: Array, retrained: Array, originals: Array, origins: Origi
     return memory_of_method(unlearned[few], retrained[few], originals, origins=origins[few])
 
 
-def _rank_energy(unlearned: Array, retrained: Array, clusters: Origins | None) -> Estimate | None:
+def _rank_energy(unlearned: Array, retrained: Array, origins: Origins) -> Estimate | None:
     few = slice(ENERGY_MODELS)
-    if len(retrained) < GROUPS or not varies(unlearned[few], retrained[few], clusters):
+    clusters = _clusters(origins[few])
+    if not _has_rank_energy(unlearned[few], retrained[few], clusters):
         return None
     return rank_energy(unlearned[few], retrained[few], origins=clusters).total
+
+
+def _has_rank_energy(unlearned: Array, retrained: Array, clusters: Origins | None) -> bool:
+    return len(retrained) >= GROUPS and varies(unlearned, retrained, clusters)
 
 
 def ranking(scores: dict[str, Scores]) -> list[str]:
@@ -207,33 +213,50 @@ def orders_of(scores: dict[str, dict[str, Scores]]) -> list[Order]:
     ]
 
 
-def neighbors_apart(
-    scores: dict[str, Scores], confidences: dict[str, Array], reference: Array, origins: Origins
-) -> dict[str, bool]:
-    """For each method whether the paired interval of its and the next method's rank energy excludes 0.
+def energies_of(
+    confidences: dict[str, Array], reference: Array, origins: Origins
+) -> tuple[tuple[str, ...], RankEnergies]:
+    """The methods that have a rank energy, and what is known of theirs.
 
     Args:
-        scores: of the methods.
         confidences: `[N, S]` by method.
         reference: `[N, S]`, of retrained models.
         origins: `[N]`, which original each model of a method comes from.
 
     Returns:
-        Nothing of the last method in the ranking, and of those where one of the two rank energies is not known.
+        No method whose models do not vary, and none at all with fewer than 8 models.
     """
-    apart = {}
-    for name, following in pairwise(ranking(scores)):
-        if scores[name].rank_energy and scores[following].rank_energy:
-            first, second, third = (
-                arm[:ENERGY_MODELS] for arm in (confidences[name], confidences[following], reference)
-            )
-            difference = rank_energy_difference(first, second, third, origins=_clusters(origins))
-            apart[name] = not difference.low <= 0 <= difference.high
-    return apart
+    clusters = _clusters(origins)
+    names = tuple(name for name, arm in confidences.items() if _has_rank_energy(arm, reference, clusters))
+    return names, rank_energies([confidences[name] for name in names], reference, origins=clusters)
+
+
+def neighbors_apart(order: Sequence[str], names: Sequence[str], energies: RankEnergies) -> dict[str, bool]:
+    """For each method whether the paired 95 % interval of its and the next method's rank energy excludes 0.
+
+    Args:
+        order: the methods, see `ranking`.
+        names: the methods that have a rank energy.
+        energies: theirs.
+
+    Returns:
+        Nothing of the last method in the order, and of those where one of the two rank energies is not known.
+    """
+    places = {name: place for place, name in enumerate(names)}
+    return {
+        name: bool(energies.p_values[places[name], places[following]] < ALPHA)
+        for name, following in pairwise(order)
+        if name in places and following in places
+    }
 
 
 def ending_of(
-    experiment: Experiment, forget: str, models: int, confidences: dict[str, Array], reference: Array, origins: Origins
+    experiment: Experiment,
+    forget: str,
+    models: int,
+    methods: Sequence[str],
+    names: Sequence[str],
+    energies: RankEnergies,
 ) -> Ending | None:
     """Why a forget setting needs no more models, or None; see `untrain.auditing.looks`.
 
@@ -241,13 +264,10 @@ def ending_of(
         experiment: with `models = "auto"`.
         forget: the forget setting.
         models: N, the look.
-        confidences: `[N, S]` by method.
-        reference: `[N, S]`, of retrained models.
-        origins: `[N]`, which original each model of a method comes from.
+        methods: all that are compared.
+        names: those that have a rank energy.
+        energies: theirs.
     """
-    clusters = origins if origins.any() else None
-    names = [name for name, arm in confidences.items() if varies(arm, reference, clusters)]
-    energies = rank_energies([confidences[name] for name in names], reference, origins=clusters)
     counts = experiment.looks
     level = spent(counts, counts.index(models))
     now = standing(energies, level, experiment.tolerance, models == counts[-1])
@@ -263,7 +283,7 @@ def ending_of(
         alpha=ALPHA,
         order=tuple(names[k] for k in now.order),
         undecided=tuple((names[one], names[two]) for one, two in now.undecided),
-        constant=tuple(name for name in confidences if name not in names),
+        constant=tuple(name for name in methods if name not in names),
     )
 
 

@@ -19,12 +19,14 @@ from untrain.core.randomness import Streams
 from untrain.core.registry import base_name
 from untrain.data import ForgetSplit, Splits, forget_by, split, values_needed
 from untrain.experiments.comparison.scores import (
+    ENERGY_MODELS,
     PARTS,
     ArmFigures,
     Array,
     Origins,
     Scores,
     ending_of,
+    energies_of,
     neighbors_apart,
     ranking,
     scores_of,
@@ -417,16 +419,20 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
         return {"shown": shown}, metadata
 
     def _ranked(self, job: RankingJob) -> tuple[Arrays, dict[str, str]]:
-        scores = self.scores(job.forget, job.models)
-        names, origins = ranking(scores), self._origins(job.models)
-        confidences = {name: self.figures(Arm(job.forget, name), job.models).confidences for name in names}
+        auto = self.experiment.models == "auto"
+        order = ranking(self.scores(job.forget, job.models))
+        confidences = {name: self.figures(Arm(job.forget, name), job.models).confidences for name in order}
         reference = self.figures(Arm(job.forget, "reference"), job.models).confidences
         positions = shown_positions(reference)
         arrays = {"positions": np.asarray(positions), "shown": reference[:, positions]}
-        apart = neighbors_apart(scores, confidences, reference, origins)
+        few = slice(None if auto else ENERGY_MODELS)  # a look is at all models
+        names, energies = energies_of(
+            {name: arm[few] for name, arm in confidences.items()}, reference[few], self._origins(job.models)[few]
+        )
+        apart = neighbors_apart(order, names, energies)
         metadata = {"format": "untrain.ranking.1", "apart": json.dumps(apart)}
-        if self.experiment.models == "auto":
-            ending = ending_of(self.experiment, job.forget, job.models, confidences, reference, origins)
+        if auto:
+            ending = ending_of(self.experiment, job.forget, job.models, order, names, energies)
             metadata["ending"] = msgspec.json.encode(ending).decode()
         return arrays, metadata
 
