@@ -42,7 +42,7 @@ def start(work: Callable[[], object]) -> ForkProcess:
 
 
 def ended(process: ForkProcess) -> int | None:
-    process.join(60)
+    process.join(300)
     code = process.exitcode
     if code is None:
         process.kill()
