@@ -2,19 +2,17 @@
 
 import functools
 import json
-import multiprocessing
 import os
 import random
 import signal
 import time
-from collections.abc import Callable
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.experiments.runs import stopped, wait_for
+from tests.experiments.runs import start, stopped, wait_for
 from tests.experiments.tiny import JOBS, Slow, files, results, run_tiny, tiny
 from untrain.core.files import read_metadata
 from untrain.errors import ConfigError, ContinuedWarning
@@ -32,13 +30,6 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "EXPIRES", 2.0)
     monkeypatch.setattr(claims, "RENEWED", 0.2)
     run_tiny(monkeypatch)
-
-
-def start(work: Callable[[], object]) -> ForkProcess:
-    """Do something in a process that starts at once, since it has everything that this one imported."""
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    return process
 
 
 def ended(process: ForkProcess) -> int | None:

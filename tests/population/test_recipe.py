@@ -1,15 +1,17 @@
 """A recipe as data: what is checked, and former names."""
 
+import sys
 from collections.abc import Callable
 
 import msgspec
 import pytest
+import torch
 
 import untrain
 from untrain import auditing, influence, population
 from untrain.methods import build_method
 from untrain.methods.finetune import Finetune
-from untrain.population import SGD, Recipe
+from untrain.population import SGD, Adam, AdamW, Recipe
 
 TOML = 'epochs = 3\nbest_from = 2\n[optimizer]\nname = "sgd"\nlr = 0.1\n'
 RECIPE = Recipe(optimizer=SGD(lr=0.1), epochs=3, keep_best_from_epoch=2)
@@ -61,3 +63,16 @@ def test_former_names_of_classes_are_found(package: object, former: str, current
         assert getattr(package, former) is getattr(package, current)
     with pytest.raises(AttributeError, match="Nothing"):
         getattr(package, "Nothing")  # noqa: B009
+
+
+@pytest.mark.parametrize("settings", [SGD(momentum=0.9), Adam(), AdamW()], ids=type)
+def test_optimizers_do_not_load_torchs_compiler(settings: SGD | Adam | AdamW, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # an import of it fails
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = settings.build([weight])
+    weight.grad = torch.ones(2)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    assert (weight < 1).all()
+    with pytest.raises(ImportError):
+        torch.optim.SGD([weight]).step()

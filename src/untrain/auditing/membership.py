@@ -40,9 +40,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, expit, logit, stdtrit
+from scipy.special import expit, logit, stdtrit
 
 from untrain.auditing.arms import Array, check_level
+from untrain.auditing.proportion import exact_interval
 from untrain.core.estimate import Estimate
 from untrain.errors import InputError
 
@@ -307,7 +308,4 @@ def _interval_without_spread(comparison: _Comparison, level: float) -> Estimate:
     sizes = [(len(f), len(h)) for f, h in zip(comparison.forget, comparison.held_out, strict=True)]
     pairs = comparison.forget_count**2 / sum(forget**2 / min(forget, held_out) for forget, held_out in sizes)
     auc = comparison.auc
-    won, lost, tail = pairs * auc, pairs * (1 - auc), (1 - level) / 2
-    low = float(betaincinv(won, lost + 1, tail)) if won > 0 else 0.0
-    high = float(betaincinv(won + 1, lost, 1 - tail)) if lost > 0 else 1.0
-    return Estimate(auc, low, high)
+    return Estimate(auc, *exact_interval(pairs * auc, pairs * (1 - auc), level))

@@ -54,9 +54,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
-from scipy.stats import binomtest
 
 from untrain.auditing.arms import Array, check_level
+from untrain.auditing.proportion import exact_interval
 from untrain.auditing.spread import spread
 from untrain.core.estimate import Estimate, Spread
 from untrain.core.levels import ALPHA
@@ -279,9 +279,8 @@ def _jackknife_variance(replicates: Array) -> float:
 
 
 def _share(rejected: list[bool], level: float) -> Estimate:
-    test = binomtest(sum(rejected), len(rejected))
-    low, high = test.proportion_ci(level, method="exact")
-    return Estimate(float(test.statistic), float(low), float(high))
+    count = sum(rejected)
+    return Estimate(count / len(rejected), *exact_interval(count, len(rejected) - count, level))
 
 
 class _Statistics(NamedTuple):

@@ -26,6 +26,7 @@ from untrain.errors import NotSupportedError
 from untrain.models.inputs import InputTensors, each_tensor
 from untrain.models.modules import call, copied, raw_logits
 from untrain.models.weights import Tensors
+from untrain.population.recipe import SGD
 
 logger = logging.getLogger("untrain")
 
@@ -209,7 +210,7 @@ def _two_steps(chunks: list[Chunk], inputs: InputTensors) -> Tensor:
     logits = []
     for chunk in chunks:
         chunk.attach()
-        optimizer = torch.optim.SGD(chunk.leaves.values(), lr=0.01)
+        optimizer = SGD(lr=0.01).build(chunk.leaves.values())
         for _ in range(2):
             optimizer.zero_grad()
             chunk.skeleton.train()

@@ -1,8 +1,9 @@
 """A recipe says how a population is trained; it is data, checked when it is made from a file."""
 
+import inspect
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,6 +14,15 @@ from untrain.errors import InputError
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+def _plain(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """A kind of optimizer without what serves `torch.compile`, whose import takes as long as that of torch."""
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")}
+    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(inspect.unwrap(kind.step))})
+
+
+_SGD, _Adam, _AdamW = _plain(torch.optim.SGD), _plain(torch.optim.Adam), _plain(torch.optim.AdamW)
 
 
 class SGD(
@@ -32,7 +42,7 @@ class SGD(
 
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimizer over these tensors; on stacked tensors it is one optimizer for each model."""
-        return torch.optim.SGD(parameters, self.lr, self.momentum, 0.0, self.weight_decay, self.nesterov, fused=True)
+        return _SGD(parameters, self.lr, self.momentum, 0.0, self.weight_decay, self.nesterov, fused=True)
 
 
 class Adam(
@@ -49,7 +59,7 @@ class Adam(
 
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimizer over these tensors."""
-        return torch.optim.Adam(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
+        return _Adam(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
 
 
 class AdamW(
@@ -66,7 +76,7 @@ class AdamW(
 
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimizer over these tensors."""
-        return torch.optim.AdamW(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
+        return _AdamW(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
 
 
 class Constant(

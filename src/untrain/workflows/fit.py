@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrc
 
 from untrain.core.levels import ALPHA
 from untrain.core.text import percent
@@ -83,12 +82,12 @@ def misfit(logits: npt.NDArray[np.floating], examples: Examples) -> str | None:
             f"{accuracy}, since its classes stand in another order: it predicts output {moved[1]} for class "
             f"{examples.classes[moved[0]]!r}. Pass classes= in the order of the model's outputs."
         )
-    above = float(binom.sf(hits - 1, count, chance)) <= ALPHA
+    above = float(bdtrc(hits - 1, count, chance)) <= ALPHA
     if above and _order_level(table[np.ix_(present, present)]) <= ALPHA:
         return None
     if float((np.diag(table)[present] / totals[present]).mean()) >= (1 + 1 / len(present)) / 2:
         return None
-    below = float(binom.cdf(hits, count, chance)) <= _CLEARLY
+    below = float(bdtr(hits, count, chance)) <= _CLEARLY
     if not below and not _sees_gain(count, chance):
         return None
     also = "; with its classes in another order, it is often as good" if above else ""
@@ -107,8 +106,8 @@ def _table(logits: npt.NDArray[np.floating], examples: Examples) -> Counts:
 
 def _sees_gain(count: int, chance: float) -> bool:
     """Whether the test would hardly ever miss a model a third of the way from chance to perfect."""
-    needed = int(binom.isf(ALPHA, count, chance)) + 1  # hits that are significant
-    return float(binom.sf(needed - 1, count, chance + _GAIN * (1 - chance))) >= 1 - ALPHA
+    fewer = int((bdtrc(np.arange(count + 1), count, chance) > ALPHA).sum())  # hits up to which none are significant
+    return float(bdtrc(fewer, count, chance + _GAIN * (1 - chance))) >= 1 - ALPHA
 
 
 def _order_level(table: Counts) -> float:
@@ -141,6 +140,8 @@ def _moved(table: Counts) -> tuple[int, int] | None:
 
     It fits if it makes most predictions correct, among them the majority in each class that it moves.
     """
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(table, maximize=True)
     moved = np.flatnonzero((rows != columns) & (table.sum(1) > 0))
     hits = table[rows, columns]
