@@ -33,7 +33,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ended(process: ForkProcess) -> int | None:
-    process.join(60)
+    process.join(300)
     code = process.exitcode
     if code is None:
         process.kill()
