@@ -97,7 +97,7 @@ def cleanlab(examples: un.Examples, seed: int) -> Result:
     p = probabilities(examples, seed)
     joint = estimate_joint(examples.labels, p)
     scores = 1 - get_label_quality_scores(examples.labels, p)
-    return scores, find_label_issues(examples.labels, p), float(1 - np.trace(joint)), None
+    return scores, find_label_issues(examples.labels, p, n_jobs=1), float(1 - np.trace(joint)), None
 
 
 def datalab(examples: un.Examples, seed: int) -> Result:
@@ -105,7 +105,8 @@ def datalab(examples: un.Examples, seed: int) -> Result:
     from cleanlab import Datalab
 
     lab = Datalab({"label": examples.labels.tolist()}, label_name="label", verbosity=0)
-    lab.find_issues(features=columns(examples), issue_types={"label": {}})
+    one_process = {"clean_learning_kwargs": {"find_label_issues_kwargs": {"n_jobs": 1}}}
+    lab.find_issues(features=columns(examples), issue_types={"label": one_process})
     issues = lab.get_issues("label")
     health = float(lab.get_issue_summary("label")["score"].iloc[0])
     return 1 - issues["label_score"].to_numpy(), issues["is_label_issue"].to_numpy(), 1 - health, None

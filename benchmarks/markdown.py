@@ -108,8 +108,10 @@ def brief(results: ComparisonResults) -> str:
     by_setting = [{row.method: row for row in rows} for _, rows in grouped]
     table_head, last = ["method"], ""
     for setting, rows in grouped:
-        random = setting.removeprefix("groups:").replace(".", "").isdecimal()
-        last = f"{100 * rows[0].forget_ratio:.2g} %" if random else setting
+        kind, _, share = setting.rpartition(":")
+        last = setting
+        if kind in ("", "groups") and share.replace(".", "").isdecimal():
+            last = f"{100 * rows[0].forget_ratio:.2g} %" + (" in groups" if kind else "")
         table_head += [f"memory left, {last}", "final score"]
     table_head += [f"test accuracy, {last}", "speed-up"]
     body = []

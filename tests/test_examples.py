@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments.tiny import TINY
+from tests.typed import call
 from untrain.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -19,9 +20,8 @@ ROOT = Path(__file__).parents[1]
 def output_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], same_key: None
 ) -> Callable[[str], str]:
-    """Runs an example here, and returns what it prints; the command `untrain` is that beside this Python."""
+    """Runs an example here, and returns what it prints."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
     def run(example: str) -> str:
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
@@ -30,17 +30,16 @@ def output_of(
     return run
 
 
-def output_of_process(example: str, *words: str, beside: Sequence[Path] = ()) -> str:
+def output_of_process(example: str, beside: Sequence[Path] = ()) -> str:
     """What an example prints in a process of its own.
 
     Args:
         example: its file.
-        words: of the command line.
         beside: folders of further modules.
     """
     modules = os.pathsep.join([*map(str, beside), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / example), *words],
+        [sys.executable, str(ROOT / "examples" / example)],
         check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": modules},
     )  # fmt: skip
     return done.stdout
@@ -58,9 +57,12 @@ def test_the_example_repairs(output_of: Callable[[str], str]) -> None:
     assert float(found[2]) > float(found[1]) + 0.02
 
 
-def test_the_example_draws_wrong_labels(tmp_path: Path) -> None:
+def test_the_example_draws_wrong_labels(
+    output_of: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib")
-    printed = output_of_process("wrong_labels.py", str(tmp_path / "wrong.png"))
+    monkeypatch.setattr(sys, "argv", ["wrong_labels.py", "wrong.png"])
+    printed = output_of("wrong_labels.py")
     words = re.match(r"366 labels are wrong; (\d+) were flagged, (\d+) of them rightly", printed)
     assert words is not None
     assert int(words[2]) > 0.9 * int(words[1])
@@ -74,7 +76,17 @@ def test_the_example_forgets_in_a_network_of_ones_own(output_of: Callable[[str],
     assert "the record holds: True" in found
 
 
-def test_the_example_forgets_in_a_table_from_python_and_from_the_shell(output_of: Callable[[str], str]) -> None:
+def test_the_example_forgets_in_a_table_from_python_and_from_the_shell(
+    output_of: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands run here, where torch is imported already."""
+
+    def run(words: list[str], check: bool) -> None:
+        assert (words[0], check) == ("untrain", True)
+        assert call(*words[1:]) == 0
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     found = output_of("forget_tabular.py")
     assert found.startswith("forgotten by construction\n")
     assert "auto chooses " in found

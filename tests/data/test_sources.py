@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from untrain.data import Examples, load
 from untrain.data.images import MOST_PIXELS, decode
@@ -36,8 +37,10 @@ def write(path: Path, **columns: list[Any]) -> Path:
 
 
 def test_digits_are_embedded() -> None:
-    digits = load()
+    digits, theirs = load(), load_digits()
     assert digits.inputs.shape == (1797, 1, 8, 8)
+    np.testing.assert_array_equal(digits.inputs[:, 0], (theirs.images / 16).astype(np.float32))
+    np.testing.assert_array_equal(digits.labels, theirs.target)
     assert digits.inputs.dtype == np.float32
     assert 0 <= digits.inputs.min() < digits.inputs.max() <= 1
     assert digits.ids[42] == "digits/0042"

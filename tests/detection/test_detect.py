@@ -68,6 +68,12 @@ def test_the_interval_is_wilsons_where_views_never_err(share: float) -> None:
     assert interval(share, 0.0, share, 300) == pytest.approx((max(0, low), min(1, high)), abs=1e-9)
 
 
+def test_an_interval_of_no_or_only_wrong_labels_reaches_the_end_exactly() -> None:
+    for count in range(10, 3000):
+        assert interval(0.0, 0.0, 0.0, count)[0] == 0
+        assert interval(1.0, 0.0, 1.0, count)[1] == 1
+
+
 def test_the_interval_is_wider_where_views_err() -> None:
     narrow, wide = interval(0.2, 0.0, 0.2, 300), interval(0.2, 0.05, 0.25, 300)
     assert wide[0] < narrow[0]

@@ -8,7 +8,8 @@ import pytest
 
 from tests.docs.blocks import ROOT
 
-COMMAND = re.compile(r"^`python benchmarks/(markdown|auto)\.py((?: \S+)*)`\n\n", re.MULTILINE)
+COMMAND = re.compile(r"^`python benchmarks/(markdown|auto)\.py((?: docs/figures/\S+| --\w+| \w+)*)`\n\n", re.MULTILINE)
+"""Commands that read `docs/figures`; a run of the reader's own is in `runs`."""
 SHOWN = {
     f"{path.name}: {command[1]}{command[2]}": (command[1], command[2].split(), text[command.end() :])
     for path in sorted((ROOT / "docs").glob("*.md"))

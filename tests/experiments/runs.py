@@ -1,8 +1,12 @@
-"""Runs of experiments: to the end, stopped on the way, or watched from another process."""
+"""Runs of experiments: to the end, stopped on the way, or in another process that is watched."""
 
+import multiprocessing
+import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -28,6 +32,20 @@ def stopped(experiment: Experiment, directory: Path, when: Callable[[Progress], 
 
     with pytest.raises(InterruptedRunError, match="run the same command again"):
         run_experiment(experiment, directory, workers=1, progress=stop)
+
+
+def start(work: Callable[[], object]) -> ForkProcess:
+    """Do something in a process that starts at once, since it has everything that this one imported."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    return process
+
+
+def as_script(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Workers that are started by this test begin with a script, as if it had called what the test calls."""
+    script = ModuleType("__main__")
+    script.__file__ = str(path)
+    monkeypatch.setitem(sys.modules, "__main__", script)
 
 
 def wait_for(what: Callable[[], object]) -> None:

@@ -1,5 +1,6 @@
 """Claims: held by one process at a time, kept while it lives, and taken over when it does not."""
 
+import functools
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.experiments.runs import wait_for
 from untrain.experiments.executors import claims
 from untrain.experiments.executors.claims import claimed, sweep_claims
 
@@ -45,13 +47,35 @@ def holder(result: Path) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
+class Clock:
+    """The clock of the process that looks at claims."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(claims, "time", clock)
+    return clock
+
+
 def write(claim: Path, machine: str) -> None:
     claim.parent.mkdir(exist_ok=True)
     claim.write_text(json.dumps({"machine": machine}))
 
 
-def age(claim: Path, seconds: float) -> None:
-    os.utime(claim, (time.time() - seconds,) * 2)
+def is_renewed(claim: Path, before: int) -> bool:
+    return claim.stat().st_mtime_ns != before
+
+
+def is_taken_over(result: Path) -> bool:
+    with claimed(result) as ours:
+        return ours
 
 
 def test_one_at_a_time(result: Path, claim: Path) -> None:
@@ -80,25 +104,24 @@ def test_the_claim_of_a_killed_process_is_taken_over_at_once(result: Path, holde
 
 
 def test_the_claim_of_a_paused_process_is_taken_over_when_it_expires(
-    result: Path, claim: Path, holder: subprocess.Popen[str]
+    result: Path, clock: Clock, holder: subprocess.Popen[str]
 ) -> None:
     holder.send_signal(signal.SIGSTOP)
-    with claimed(result) as ours:
-        assert not ours
-    age(claim, claims.EXPIRES + 1)
-    with claimed(result) as ours:
-        assert ours
+    assert not is_taken_over(result)
+    clock.now += claims.EXPIRES - 1
+    assert not is_taken_over(result)
+    clock.now += 2
+    assert is_taken_over(result)
 
 
-def test_renewals_keep_a_claim(result: Path, claim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renewals_keep_a_claim(result: Path, claim: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "RENEWED", 0.01)
     with claimed(result):
-        age(claim, claims.EXPIRES + 100)
-        deadline = time.monotonic() + 30
-        while claim.stat().st_mtime < time.time() - claims.EXPIRES and time.monotonic() < deadline:
-            time.sleep(0.01)
-        with claimed(result) as ours:
-            assert not ours
+        for _ in range(3):
+            assert not is_taken_over(result)
+            before = claim.stat().st_mtime_ns
+            wait_for(functools.partial(is_renewed, claim, before))
+            clock.now += claims.EXPIRES + 1
 
 
 def test_who_was_paused_neither_renews_nor_removes_the_claim_of_a_successor(
@@ -110,32 +133,40 @@ def test_who_was_paused_neither_renews_nor_removes_the_claim_of_a_successor(
         assert ours
         claim.unlink()
         write(claim, "the successor")
-        age(claim, 50)
+        os.utime(claim, (1e9, 1e9))
         before = claim.stat().st_mtime_ns
         time.sleep(0.1)
     assert claim.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [(0, False), (claims.EXPIRES - 10, False), (claims.EXPIRES + 1, True)]
-)
 @pytest.mark.parametrize("content", ['{"machine": "another"}', "", "no JSON"])
-def test_of_another_machine_time_alone_tells(
-    seconds: float, expected: bool, content: str, result: Path, claim: Path
+@pytest.mark.parametrize("ahead", [-1e9, -claims.EXPIRES - 1, 0.0, 3600.0, 1e9])
+def test_of_another_machine_renewals_alone_tell_whatever_its_clock_shows(
+    ahead: float, content: str, result: Path, claim: Path, clock: Clock
 ) -> None:
-    """Its lock cannot be seen on every file system."""
+    """Its lock cannot be seen on every file system, and the file may have the time of its clock."""
     claim.parent.mkdir()
     claim.write_text(content)
-    age(claim, seconds)
-    with claimed(result) as ours:
-        assert ours == expected
+    start = time.time() + ahead
+    for renewal in range(20):
+        clock.now += claims.RENEWED
+        os.utime(claim, (start + renewal * claims.RENEWED,) * 2)
+        assert not is_taken_over(result)
+    clock.now += claims.EXPIRES - 1
+    assert not is_taken_over(result)
+    clock.now += 2
+    assert is_taken_over(result)
 
 
-def test_the_clock_of_the_file_system_counts(result: Path, claim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(claim, "another")
-    monkeypatch.setattr(time, "time", lambda: 0.0)
-    with claimed(result) as ours:
-        assert not ours
+def test_a_claim_that_was_taken_over_elsewhere_is_looked_at_anew(result: Path, claim: Path, clock: Clock) -> None:
+    write(claim, "the first")
+    assert not is_taken_over(result)
+    clock.now += claims.EXPIRES + 1
+    write(claim.with_name("new"), "the second")
+    claim.with_name("new").replace(claim)
+    assert not is_taken_over(result)
+    clock.now += claims.EXPIRES + 1
+    assert is_taken_over(result)
 
 
 def test_what_is_left_beside_results_is_swept(result: Path, claim: Path) -> None:

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.experiments.clocks import untimed
-from tests.experiments.runs import compared, stopped
+from tests.experiments.runs import as_script, compared, start, stopped, wait_for
 from untrain.auditing import final_score, forget_quality, memory_of_method, rank_energy, rank_energy_difference, spread
 from untrain.cli.tables import print_tables
 from untrain.core.files import read_arrays
 from untrain.data import forget_ratio, load, split
-from untrain.errors import ConfigError, InputError, NotSupportedError
+from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupportedError
 from untrain.experiments import Progress, read_experiment, run_experiment
 from untrain.experiments.comparison.results import RetrainingCurve, published_figures
 from untrain.experiments.comparison.work import ORIGINAL, Arm, ComparisonWork
@@ -323,21 +323,15 @@ def test_work_is_sent_as_its_configuration(name: str, tmp_path: Path) -> None:
     assert (again.directory, again.data_dir, again.device) == (tmp_path, None, "cpu")
 
 
-def test_a_worker_that_dies_before_it_has_read_its_work_ends_the_run(tmp_path: Path) -> None:
+def test_a_worker_that_dies_before_it_has_read_its_work_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A configuration that no pipe holds at once, and a script whose workers die while they start."""
     experiment = msgspec.structs.replace(small(), title="x" * 200_000)
-    (tmp_path / "own.toml").write_text(to_toml(experiment))
-    (tmp_path / "script.py").write_text(
-        "import multiprocessing, os\n"
-        "if multiprocessing.parent_process(): os._exit(3)\n"
-        "import untrain as un\n"
-        "un.run_experiment(un.read_experiment('own.toml'), 'run', workers=2)\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert ended.returncode == 1
-    assert "InterruptedRunError: A worker process died" in ended.stderr
+    (tmp_path / "script.py").write_text("import os\nos._exit(3)\n")
+    as_script(monkeypatch, tmp_path / "script.py")
+    with pytest.raises(InterruptedRunError, match="A worker process died"):
+        run_experiment(experiment, tmp_path / "run", workers=2)
 
 
 def test_damaged_and_missing_pieces_are_done_again(finished: tuple[Path, ComparisonResults]) -> None:
@@ -495,25 +489,20 @@ def kill_at_random(directory: Path, workers: int, generator: random.Random) -> b
     Returns:
         Whether it was still at work.
     """
-    wanted = pieces(directory) + generator.randint(0, 1)
-    process = subprocess.Popen(command(directory, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and pieces(directory) < wanted and time.monotonic() < deadline:
-        time.sleep(0.005)
-    time.sleep(generator.random() * 0.3)
+    wanted = pieces(directory) + generator.randint(1, 2)
+    process = start(lambda: run_experiment(small(), directory, workers=workers))
+    wait_for(lambda: not process.is_alive() or pieces(directory) >= wanted)
+    time.sleep(generator.random() * 0.05)
     process.kill()  # does nothing if it has ended
-    return process.wait() == -signal.SIGKILL
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
-@pytest.fixture
-def killed(tmp_path: Path) -> tuple[Path, random.Random]:
-    return tmp_path / "killed", random.Random(0)  # noqa: S311 (moments, not secrets)
-
-
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_run_killed_three_times_equals_one_that_was_not(
-    finished: tuple[Path, ComparisonResults], killed: tuple[Path, random.Random]
+    finished: tuple[Path, ComparisonResults], tmp_path: Path
 ) -> None:
-    directory, generator = killed
+    directory, generator = tmp_path / "killed", random.Random(0)  # noqa: S311 (moments, not secrets)
     kills = 0
     for number in range(3):
         before = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
@@ -521,21 +510,21 @@ def test_a_run_killed_three_times_equals_one_that_was_not(
         after = {file: file.stat().st_mtime_ns for file in directory.rglob("0*.safetensors")}
         assert {file: after.get(file) for file in before} == before  # no finished piece is lost or done again
     assert kills >= 2
-    subprocess.run(command(directory, 2), check=True, capture_output=True)
-    assert numbers(read_results(directory)) == numbers(finished[1])
+    assert numbers(run_experiment(small(), directory, workers=1)) == numbers(finished[1])
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_two_processes_do_not_work_in_one_directory(tmp_path: Path) -> None:
-    process = subprocess.Popen(command(tmp_path / "run", 1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(lambda: run_experiment(small(), tmp_path / "run", workers=1))
+    assert process.pid is not None
     try:
-        while process.poll() is None and not pieces(tmp_path):
-            time.sleep(0.01)
+        wait_for(lambda: pieces(tmp_path))
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(ConfigError, match="Another process works in"):
             run_experiment(small(), tmp_path / "run", workers=1)
     finally:
         process.kill()
-        process.wait()
+        process.join()
 
 
 @pytest.mark.parametrize(

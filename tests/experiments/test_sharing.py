@@ -2,19 +2,17 @@
 
 import functools
 import json
-import multiprocessing
 import os
 import random
 import signal
 import time
-from collections.abc import Callable
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.experiments.runs import stopped, wait_for
+from tests.experiments.runs import start, stopped, wait_for
 from tests.experiments.tiny import JOBS, Slow, files, results, run_tiny, tiny
 from untrain.core.files import read_metadata
 from untrain.errors import ConfigError, ContinuedWarning
@@ -34,15 +32,8 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     run_tiny(monkeypatch)
 
 
-def start(work: Callable[[], object]) -> ForkProcess:
-    """Do something in a process that starts at once, since it has everything that this one imported."""
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    return process
-
-
 def ended(process: ForkProcess) -> int | None:
-    process.join(60)
+    process.join(300)
     code = process.exitcode
     if code is None:
         process.kill()
@@ -223,3 +214,20 @@ def test_results_say_which_processors_did_the_jobs(tmp_path: Path, monkeypatch: 
     assert done.environment["device"] == "another kind, one kind <b>"
     assert "Several kinds of processor did the jobs: another kind (" in done.mixed
     assert "one kind &lt;b&gt; (" in write_report(tmp_path).read_text()
+
+
+def test_results_are_written_once_although_jobs_were_done_by_a_clock_that_is_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_experiment(tiny(), tmp_path, workers=1)
+    for path in results(tmp_path):
+        os.utime(path, (time.time() + 3600,) * 2)
+    written: list[Path] = []
+
+    def write(run: Path) -> None:
+        written.append(run)
+        assert len(written) < 3
+
+    monkeypatch.setattr("untrain.experiments.run.write_report", write)
+    work_on(tmp_path)
+    assert written == [tmp_path]

@@ -1,5 +1,7 @@
 """`audit`: models that forgot against models that never saw."""
 
+import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from untrain.errors import ConfigError, InputError, InterruptedRunError, NotSupp
 from untrain.records import Audit
 
 RECIPE = un.Recipe(optimizer=un.Adam(lr=1e-2), epochs=30, batch_size=32)
+SHORT = msgspec.structs.replace(RECIPE, epochs=3)
+"""For models of which it does not matter what they know."""
 
 
 def build() -> nn.Module:
@@ -38,16 +42,21 @@ def rows(count: int, seed: int, share: float = 0.25) -> un.Examples:
     return un.Examples.of(inputs, ((inputs[:, 0] > 0) ^ wrong).astype(int), [f"{seed}/{row}" for row in range(count)])
 
 
+@functools.cache
+def original_model(network: Callable[[], nn.Module], seed: int, share: float) -> nn.Module:
+    """A trained model, which no audit changes."""
+    return un.Population.create(network, 1, seed=seed).train(rows(120, 1, share), RECIPE).module()
+
+
 def asked(
     method: str, models: int = 16, *, recipe: un.Recipe = RECIPE, forget: int = 12, share: float = 0.25,
     original: int = 0, validation: int = 2, network: Callable[[], nn.Module] = build,
     factory: Callable[[], nn.Module] = build, **more: Any,
 ) -> Audit:  # fmt: skip
     train = rows(120, 1, share)
-    module = un.Population.create(network, 1, seed=original).train(train, RECIPE).module()
     return un.audit(
-        module, train, train.ids[:forget].tolist(), method=method, factory=factory, recipe=recipe, models=models,
-        validation=rows(200, validation), **more,
+        original_model(network, original, share), train, train.ids[:forget].tolist(), method=method,
+        factory=factory, recipe=recipe, models=models, validation=rows(200, validation), **more,
     )  # fmt: skip
 
 
@@ -80,11 +89,11 @@ def test_what_hardly_moves_is_found_to_know_them_still() -> None:
 
 
 def test_auto_is_what_it_would_take_first() -> None:
-    assert "8 models unlearned by retrain" in asked("auto", 8).words
+    assert "8 models unlearned by retrain" in asked("auto", 8, recipe=SHORT).words
 
 
 def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None:
-    whole, steps = asked("finetune:kaggle"), list[str]()
+    whole, steps = asked("finetune", recipe=SHORT), list[str]()
     for stop in ("models 9 to 16", "once more: models 1 to 8"):
 
         def interrupt(step: str, stop: str = stop) -> None:
@@ -93,14 +102,29 @@ def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None
                 raise KeyboardInterrupt
 
         with pytest.raises(InterruptedRunError, match=f"finished models are kept in {tmp_path}"):
-            asked("finetune:kaggle", checkpoint_dir=tmp_path, progress=interrupt)
+            asked("finetune", recipe=SHORT, checkpoint_dir=tmp_path, progress=interrupt)
     assert len(list(tmp_path.iterdir())) == 4
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert asked("finetune:kaggle", checkpoint_dir=tmp_path) == whole
+    assert asked("finetune", recipe=SHORT, checkpoint_dir=tmp_path) == whole
     assert before.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
     assert len(list(tmp_path.iterdir())) == 6
     with pytest.raises(KeyboardInterrupt):
-        asked("finetune:kaggle", progress=interrupt)
+        asked("finetune", recipe=SHORT, progress=interrupt)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoints of a finished audit of fine-tuning."""
+    directory = tmp_path_factory.mktemp("finished")
+    asked("finetune", 8, recipe=SHORT, checkpoint_dir=directory)
+    assert len(list(directory.iterdir())) == 3
+    return directory
+
+
+@pytest.fixture
+def checkpoints(finished: Path, tmp_path: Path) -> Path:
+    """A copy of them."""
+    return Path(shutil.copytree(finished, tmp_path / "checkpoints"))
 
 
 @pytest.mark.parametrize(
@@ -111,34 +135,32 @@ def test_a_stopped_audit_continues_and_comes_to_the_same(tmp_path: Path) -> None
         {"factory": leaky},
     ],
 )  # fmt: skip
-def test_finished_models_are_those_of_the_same_question_alone(changes: dict[str, Any], tmp_path: Path) -> None:
-    asked("finetune", 8, checkpoint_dir=tmp_path)
-    files = set(tmp_path.iterdir())
-    assert len(files) == 3
-    kept = asked("finetune", 8, checkpoint_dir=tmp_path, **changes)
-    assert len(set(tmp_path.iterdir()) - files) == 3
+def test_finished_models_are_those_of_the_same_question_alone(changes: dict[str, Any], checkpoints: Path) -> None:
+    files = set(checkpoints.iterdir())
+    changes = {"recipe": SHORT} | changes
+    kept = asked("finetune", 8, checkpoint_dir=checkpoints, **changes)
+    assert len(set(checkpoints.iterdir()) - files) == 3
     assert kept == asked("finetune", 8, **changes)
 
 
-def test_retrained_models_serve_every_original_of_a_split(tmp_path: Path) -> None:
-    asked("finetune", 8, checkpoint_dir=tmp_path)
-    files = set(tmp_path.iterdir())
-    kept = asked("finetune", 8, checkpoint_dir=tmp_path, original=1)
-    assert len(set(tmp_path.iterdir()) - files) == 1
-    assert kept == asked("finetune", 8, original=1)
+def test_retrained_models_serve_every_original_of_a_split(checkpoints: Path) -> None:
+    files = set(checkpoints.iterdir())
+    kept = asked("finetune", 8, recipe=SHORT, checkpoint_dir=checkpoints, original=1)
+    assert len(set(checkpoints.iterdir()) - files) == 1
+    assert kept == asked("finetune", 8, recipe=SHORT, original=1)
 
 
 def test_another_method_is_compared_with_the_same_retrained_models(tmp_path: Path) -> None:
     for number, method in enumerate(("retrain", "finetune", "finetune:kaggle")):
-        assert asked(method, 8, checkpoint_dir=tmp_path) == asked(method, 8)
+        assert asked(method, 8, recipe=SHORT, checkpoint_dir=tmp_path) == asked(method, 8, recipe=SHORT)
         assert len(list(tmp_path.iterdir())) == 3 + number
 
 
 def test_finished_models_that_are_damaged_are_made_again(tmp_path: Path) -> None:
-    first = asked("retrain", 8, checkpoint_dir=tmp_path)
+    first = asked("retrain", 8, recipe=SHORT, checkpoint_dir=tmp_path)
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-3])
-    assert asked("retrain", 8, checkpoint_dir=tmp_path) == first
+    assert asked("retrain", 8, recipe=SHORT, checkpoint_dir=tmp_path) == first
 
 
 @pytest.mark.parametrize(("name", "message"), [("", "'link'"), ("file", "file")])
@@ -209,5 +231,5 @@ def test_old_keywords_keep_working(tmp_path: Path, old: str, new: str) -> None:
 
 
 def test_figures_are_shown_in_words() -> None:
-    found = asked("finetune", 8)
+    found = asked("finetune", 8, recipe=SHORT)
     assert repr(found) == str(found) == found.words

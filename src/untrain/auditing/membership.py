@@ -43,7 +43,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, stdtrit
 
 from untrain.auditing.arms import Array, check_level
-from untrain.auditing.share import exact_share
+from untrain.auditing.proportion import exact_interval
 from untrain.core.estimate import Estimate
 from untrain.errors import InputError
 
@@ -307,4 +307,5 @@ def _interval_without_spread(comparison: _Comparison, level: float) -> Estimate:
     """
     sizes = [(len(f), len(h)) for f, h in zip(comparison.forget, comparison.held_out, strict=True)]
     pairs = comparison.forget_count**2 / sum(forget**2 / min(forget, held_out) for forget, held_out in sizes)
-    return exact_share(comparison.auc, pairs, level)
+    auc = comparison.auc
+    return Estimate(auc, *exact_interval(pairs * auc, pairs * (1 - auc), level))

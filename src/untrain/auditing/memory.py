@@ -56,7 +56,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from untrain.auditing.arms import Array, check_level
-from untrain.auditing.share import exact_share
+from untrain.auditing.proportion import exact_interval
 from untrain.auditing.spread import spread
 from untrain.core.estimate import Estimate, Spread
 from untrain.core.levels import ALPHA
@@ -237,8 +237,8 @@ def memory_of_method(
     memories = _memories(u, r, o, start)
     return MethodMemory(
         left=_mean_memory(memories, u, r, o, start, level),
-        told_apart=exact_share(np.mean([_p_value(bag.memory) <= ALPHA for bag in bags]).item(), len(bags), level),
-        told_different=exact_share(np.mean([_p_value(bag.distance) <= ALPHA for bag in bags]).item(), len(bags), level),
+        told_apart=_share([_p_value(bag.memory) <= ALPHA for bag in bags], level),
+        told_different=_share([_p_value(bag.distance) <= ALPHA for bag in bags], level),
         spread=spread(memories, start),
         unlearned=len(u),
         models=len(r),
@@ -276,6 +276,11 @@ def _mean_memory(
 
 def _jackknife_variance(replicates: Array) -> float:
     return float(replicates.var()) * (len(replicates) - 1)
+
+
+def _share(rejected: list[bool], level: float) -> Estimate:
+    count = sum(rejected)
+    return Estimate(count / len(rejected), *exact_interval(count, len(rejected) - count, level))
 
 
 class _Statistics(NamedTuple):

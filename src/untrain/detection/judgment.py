@@ -208,15 +208,14 @@ def interval(ratio: float, missed: float, disagreement: float, count: int) -> tu
     """
     low = max(ratio - missed, 0.0)
     high = min(ratio + _UNSEEN * max(disagreement - ratio, 0.0), 1.0)
-    return _wilson(low, count)[0], _wilson(high, count)[1]
+    return _wilson_low(low, count), 1 - _wilson_low(1 - high, count)
 
 
-def _wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
+def _wilson_low(share: float, count: int) -> float:
+    """The lower end of Wilson's 95 % interval of a share: exactly 0 for 0. The upper end is that of the complement."""
     square = _STANDARD_ERRORS**2
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = _STANDARD_ERRORS * math.sqrt(share * (1 - share) / count + square / (4 * count**2)) / (1 + square / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    half = math.sqrt(square * square + 4 * count * square * share * (1 - share))
+    return max(0.0, 2 * count * share + square - half) / (2 * (count + square))
 
 
 def _log_odds(log_p: Scores, labels: Labels, posterior: Posterior) -> Scores:
@@ -261,7 +260,7 @@ def check_above_chance(views: Iterable[Scores], labels: Labels) -> None:
 
     Source: Nadeau, Bengio (2003), "Inference for the Generalization Error", for the variance of cross-validation.
     """
-    from scipy.stats import random_table  # loads as long as the rest of what detection needs
+    from scipy.stats import random_table  # takes long to import
 
     classes, given = np.unique(labels, return_inverse=True)
     agreements: list[tuple[float, float]] = []

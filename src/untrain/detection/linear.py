@@ -9,7 +9,6 @@ Liu, Nocedal (1989), "On the Limited Memory BFGS Method for Large Scale Optimiza
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from untrain.data.examples import Labels
@@ -115,6 +114,8 @@ def held_out_log_p(components: Array, labels: Labels, classes: int, folds: Label
 
 def _fit_head(components: Array, labels: Labels, classes: int) -> Array:
     """Weights and, in the last row, biases of a linear head, `[k + 1, C]`."""
+    from scipy.optimize import minimize
+
     count, width = components.shape
     rows = np.arange(count)
 

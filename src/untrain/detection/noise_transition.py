@@ -13,7 +13,6 @@ Data"; temperature after Guo, Pleiss, Sun, Weinberger (2017), "On Calibration of
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 
 from untrain.data.examples import Labels
@@ -76,6 +75,8 @@ def _bayes(log_p: Scores, labels: Labels, transition: Scores) -> Scores:
 
 
 def _temperature(log_p: Scores, labels: Labels, transition: Scores) -> float:
+    from scipy.optimize import minimize_scalar
+
     log_given = _log(transition)[:, labels].T
 
     def negative_log_posterior(log_temperature: float) -> float:

@@ -154,8 +154,8 @@ def work_on(
             with claimed(directory / "results.json") as ours:
                 if ours:
                     _write_results(work)
-            if not ours:
-                time.sleep(PAUSE)
+                    return
+            time.sleep(PAUSE)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 from scipy.special import bdtr, bdtrc
 
 from untrain.core.levels import ALPHA
@@ -107,8 +106,8 @@ def _table(logits: npt.NDArray[np.floating], examples: Examples) -> Counts:
 
 def _sees_gain(count: int, chance: float) -> bool:
     """Whether the test would hardly ever miss a model a third of the way from chance to perfect."""
-    most = int(np.argmax(bdtrc(np.arange(count + 1), count, chance) <= ALPHA))  # hits that are not yet significant
-    return float(bdtrc(most, count, chance + _GAIN * (1 - chance))) >= 1 - ALPHA
+    fewer = int((bdtrc(np.arange(count + 1), count, chance) > ALPHA).sum())  # hits up to which none are significant
+    return float(bdtrc(fewer, count, chance + _GAIN * (1 - chance))) >= 1 - ALPHA
 
 
 def _order_level(table: Counts) -> float:
@@ -141,6 +140,8 @@ def _moved(table: Counts) -> tuple[int, int] | None:
 
     It fits if it makes most predictions correct, among them the majority in each class that it moves.
     """
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(table, maximize=True)
     moved = np.flatnonzero((rows != columns) & (table.sum(1) > 0))
     hits = table[rows, columns]

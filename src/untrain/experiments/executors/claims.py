@@ -1,8 +1,9 @@
 """Claims: which process does a job, among any number of processes and machines that share a directory.
 
 A claim is a file beside the job's result, created exclusively. Its holder renews its time of modification while it
-works. A claim counts as abandoned when it was not renewed for `EXPIRES` seconds by the clock of the file system, or at
-once when its holder ran on this machine and its lock is free.
+works. A claim counts as abandoned when a process has looked at it for `EXPIRES` seconds by its own clock and saw no
+renewal, or at once when its holder ran on this machine and its lock is free. Times of files are only ever compared with
+earlier times of the same file, so the clocks of machines and of the file system may differ.
 
 A claim saves work and protects nothing. Where two processes do the same job after all, because one was paused past its
 claim or both saw the same claim expire, the first result stays, and the other is dropped: on the same kind of processor
@@ -15,8 +16,8 @@ import functools
 import json
 import os
 import platform
-import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +25,13 @@ from pathlib import Path
 from untrain.errors import InputError
 
 EXPIRES = 120.0
-"""Seconds after which a claim that was not renewed is taken over; more than a network file system caches times."""
+"""Seconds without a renewal after which a claim is taken over; more than a network file system caches times."""
 
 RENEWED = 15.0
 """Seconds between two renewals."""
+
+_seen: dict[Path, tuple[tuple[int, int], float]] = {}
+"""The last renewal of each claim of others, and when this process saw it first by its own clock."""
 
 
 @contextmanager
@@ -90,11 +94,16 @@ def _is_abandoned(claim: Path) -> bool:
     except FileNotFoundError:  # released a moment ago
         return True
     try:
-        # An open file has its present time on a network file system, too.
-        age = _now(claim.parent) - os.fstat(file).st_mtime
-        return age > EXPIRES or (_machine() in os.read(file, 4096).decode(errors="replace") and _is_unlocked(file))
+        state = os.fstat(file)  # of an open file, which a network file system asks its server for
+        if _machine() in os.read(file, 4096).decode(errors="replace") and _is_unlocked(file):
+            return True
     finally:
         os.close(file)
+    renewal, now = (state.st_ino, state.st_mtime_ns), time.monotonic()
+    last, since = _seen.get(claim, (None, now))
+    if renewal != last:
+        _seen[claim] = renewal, now
+    return renewal == last and now - since > EXPIRES
 
 
 def _is_unlocked(file: int) -> bool:
@@ -103,12 +112,6 @@ def _is_unlocked(file: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _now(directory: Path) -> float:
-    """The time by the clock of the file system, since clocks of machines differ."""
-    with tempfile.TemporaryFile("wb", dir=directory) as file:
-        return os.fstat(file.fileno()).st_mtime
 
 
 def _renew(file: int, released: threading.Event) -> None:

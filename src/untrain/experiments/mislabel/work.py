@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import roc_auc_score
 
 from untrain.core.files import Arrays, read_arrays
 from untrain.core.randomness import Streams
@@ -251,6 +250,8 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
 
 def _detection_figures(suspects: Suspects, noisy: Noisy, seconds: float) -> Array:
     """The numbers of `DETECTION`."""
+    from sklearn.metrics import roc_auc_score  # takes long to import
+
     wrong = noisy.mislabelled
     flagged = np.zeros(len(wrong), dtype=np.bool_)
     flagged[suspects.flagged] = True
