@@ -5,6 +5,7 @@ import functools
 import graphlib
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,12 +94,12 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 def run(code: str) -> None:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def test_what_needs_no_torch_does_not_load_it() -> None:
-    run("""if True:
+    run("""
         import sys
         import untrain.auditing, untrain.report, untrain.data, untrain.records
         assert 'torch' not in sys.modules, 'rooms'
@@ -110,7 +111,7 @@ def test_what_needs_no_torch_does_not_load_it() -> None:
 
 def test_quick_commands_load_nothing_slow(tmp_path: Path) -> None:
     record = str(written(tmp_path / "record"))
-    run(f"""if True:
+    run(f"""
         import sys, untrain.cli.main
         for words in (["--help"], ["--version"], ["list"], ["verify", {record!r}]):
             try:
@@ -124,7 +125,7 @@ def test_quick_commands_load_nothing_slow(tmp_path: Path) -> None:
 
 def test_commands_that_train_load_no_compiler_and_no_large_statistics() -> None:
     """Both take about as long to load as torch does."""
-    run("""if True:
+    run("""
         import sys
         import numpy as np
         from untrain.data import Examples
