@@ -33,6 +33,8 @@ def test_detect_needs_nothing_but_its_name(
     found = json.loads((tmp_path / "detected" / "suspects.json").read_text())
     assert (found["schema"], found["data"], found["examples"], found["scorer"]) == (2, "digits", 1797, "auto")
     assert found["interval"][0] <= found["noise_ratio"] <= found["interval"][1]
+    assert found["noise_ratio"] < 0.02
+    assert len(found["flagged"]) < 20
     assert set(found["versions"]) == {"untrain", "python", "torch", "numpy", "scikit-learn"}
 
 

@@ -20,7 +20,11 @@ NAMES = [name for name in method_names() if name != "rewind"]  # which needs a c
 CASES: list[tuple[str, Model, dict[str, Any]]] = [
     (name, model, {}) for name in NAMES for model in (CNN(widths=(8, 16)), MLP(widths=(24,)))
 ]
-CASES += [(name, model, {"parameters": "all"}) for name, model, _ in CASES if name in ("influence", "ssse")]
+CASES += [
+    (name, model, {"parameters": "all"})
+    for name in ("influence", "ssse")
+    for model in (CNN(widths=(4, 6)), MLP(widths=(6,)))  # whose curvature is factored in a moment
+]
 
 
 @pytest.mark.parametrize(("name", "model", "settings"), CASES)
