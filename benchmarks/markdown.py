@@ -57,8 +57,8 @@ def grids(results: MislabelResults) -> str:
         note = f"\n{grid.note}\n" if grid.note else ""
         parts.append(f"{wrapped(f'**{grid.title}**')}\n\n{table(['noise', *grid.heads], body)}\n{note}")
     seeds = "one seed" if results.seeds == 1 else f"means over {results.seeds} seeds"
-    note = wrapped(f"({seeds}; {environment(results)})")
-    return "\n".join([f"{wrapped(mislabel_verdict(results))}\n", *parts, note])
+    made_by = wrapped(f"({seeds}; {environment(results)})")
+    return "\n".join([f"{wrapped(mislabel_verdict(results))}\n", *parts, made_by])
 
 
 def brief_grids(results: MislabelResults) -> str:
