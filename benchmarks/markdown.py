@@ -55,7 +55,8 @@ def grids(results: MislabelResults) -> str:
             for name, line in grid.lines
         ]
         parts.append(
-            f"**{grid.title}**\n\n{table(['noise', *grid.heads], body)}\n" + (f"\n{grid.note}\n" if grid.note else "")
+            f"{wrapped(f'**{grid.title}**')}\n\n{table(['noise', *grid.heads], body)}\n"
+            + (f"\n{grid.note}\n" if grid.note else "")
         )
     seeds = "one seed" if results.seeds == 1 else f"means over {results.seeds} seeds"
     note = wrapped(f"({seeds}; {environment(results)})")
