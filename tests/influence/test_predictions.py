@@ -16,6 +16,9 @@ from untrain.data import Examples
 from untrain.influence import Curvature
 from untrain.population import Population
 
+MOST_STEPS, ROUNDING = 1000, 1e-14
+"""Of Newton's method: steps before it is given up, and what the loss may rise by."""
+
 
 def draw(count: int, columns: int, classes: int, seed: int) -> Examples:
     """Examples of overlapping classes."""
@@ -34,7 +37,8 @@ def without(examples: Examples, left_out: list[int]) -> Examples:
 def converged(module: nn.Module, examples: Examples, weights: Tensor, penalty: float) -> nn.Module:
     """Minimize the mean of weighted cross-entropies, plus `penalty / 2 |theta|^2`, until nothing moves, in place.
 
-    By Newton's steps, with the curvature's absolute value where it is negative, halved until the loss falls.
+    By Newton's steps, with the curvature's absolute value where it is negative, halved until the loss does not rise by
+    more than rounding.
     """
     x, y = torch.from_numpy(examples.inputs), torch.from_numpy(examples.labels)
     shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
@@ -42,16 +46,21 @@ def converged(module: nn.Module, examples: Examples, weights: Tensor, penalty: f
     def loss(theta: Tensor) -> Tensor:
         parts = theta.split([shape.numel() for shape in shapes.values()])
         named = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-        each = F.cross_entropy(functional_call(module, named, x), y, reduction="none")
-        return (weights * each).mean() + penalty / 2 * theta.square().sum()
+        unweighted = F.cross_entropy(functional_call(module, named, x), y, reduction="none")
+        return (weights * unweighted).mean() + penalty / 2 * theta.square().sum()
 
     theta = parameters_to_vector(module.parameters()).detach()
-    while (slope := grad(loss)(theta)).abs().max() > 1e-9:
+    for _ in range(MOST_STEPS):
+        slope = grad(loss)(theta)
+        if slope.abs().max() <= 1e-9:
+            break
         values, vectors = torch.linalg.eigh(jacrev(grad(loss))(theta))
-        way = vectors @ (vectors.T @ slope / values.abs().clamp_min(penalty / 2))
-        while way.norm() > 1e-12 and loss(theta - way) > loss(theta):
-            way /= 2
-        theta = theta - way
+        step = vectors @ (vectors.T @ slope / values.abs().clamp_min(penalty / 2))
+        while loss(theta - step) > loss(theta) + ROUNDING:
+            step /= 2
+        theta = theta - step
+    else:
+        raise AssertionError(f"after {MOST_STEPS} steps the gradient is {slope.abs().max():.1e}")
     vector_to_parameters(theta, module.parameters())
     return module
 

@@ -131,7 +131,7 @@ class _Labeling(Method, frozen=True, tag="labeling"):
 )
 def test_the_conformance_suite_finds_broken_methods(broken: Callable[[], Method], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
-        check_method(broken())
+        check_method(broken(), MLP(widths=(24,)) if "exact" in message else None)  # exact ones train four times
 
 
 def test_a_sealed_request_gives_everything_but_the_forget_set() -> None:

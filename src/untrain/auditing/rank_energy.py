@@ -350,12 +350,12 @@ def _jackknife_block(u: Array, r: Array, groups: Counts) -> _Jackknife:
 def _replicates(u: Array, r: Array, kept: list[tuple[Flags, Flags]]) -> Array:
     """`[G, 2, S]`: the energies of the models that are kept of each arm, arms of one size in one call."""
     sizes = [(int(of_u.sum()), int(of_r.sum())) for of_u, of_r in kept]
-    found = np.empty((len(kept), 2, len(u)))
+    energies = np.empty((len(kept), 2, len(u)))
     for size in set(sizes):
         alike = [position for position, other in enumerate(sizes) if other == size]
         together = _energies(*(np.concatenate([arm[:, kept[p][k]] for p in alike]) for k, arm in enumerate((u, r))))
-        found[alike] = together.reshape(2, len(alike), -1).swapaxes(0, 1)
-    return found
+        energies[alike] = together.reshape(2, len(alike), -1).swapaxes(0, 1)
+    return energies
 
 
 def _pseudo_values(full: Array, replicates: Array, scale: Array) -> Array:
