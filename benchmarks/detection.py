@@ -1,7 +1,7 @@
 """Detectors of wrong labels side by side, on the same data: ours, cleanlab, Datalab and nearest neighbors.
 
-    python benchmarks/detection.py [--images 2000] [--seeds 1] [--workers 1] [--tools auto linear]
-        [--results detection.jsonl]
+    python benchmarks/detection.py [--images 2000] [--seeds 1] [--workers 1] [--data digits wine]
+        [--tools auto linear] [--results detection.jsonl]
 
 Every cell runs on one thread in a process of its own and is one line of the results file, so a stopped benchmark
 continues where it was. A line has the ranks of the scores and what is flagged; all figures are computed from them.
@@ -40,7 +40,8 @@ import untrain as un
 from label_noise import clean, noisy
 from untrain.errors import UndecidableError
 
-SETTINGS = [
+Setting = tuple[str, str, float]
+SETTINGS: list[Setting] = [
     *[("mnist", kind, share) for kind, share in (
         ("symmetric", 0.2), ("symmetric", 0.45), ("pair", 0.3), ("class", 0.18), ("one class", 0.045),
         ("imbalance", 0.1), ("two classes", 0.2), ("instance", 0.2), ("clean", 0.0),
@@ -211,15 +212,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--data", nargs="+", choices=list(dict.fromkeys(name for name, *_ in SETTINGS)))
     parser.add_argument("--tools", nargs="+", choices=list(TOOLS), default=list(TOOLS))
     parser.add_argument("--results", type=Path, default=Path("detection.jsonl"))
     options = parser.parse_args()
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     done = {_key(row): row for row in map(json.loads, lines)}
+    settings = [setting for setting in SETTINGS if not options.data or setting[0] in options.data]
     wanted = [
         {"data": data, "kind": kind, "share": share, "seed": seed, "tool": tool, "images": options.images}
         for tool in options.tools
-        for data, kind, share in sorted(SETTINGS, key=lambda setting: setting[0] != "cifar10")  # the longest first
+        for data, kind, share in sorted(settings, key=lambda setting: setting[0] != "cifar10")  # the longest first
         for seed in range(options.seeds)
     ]
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -233,17 +236,17 @@ def main() -> None:
             done[_key(row)] = row
             file.write(json.dumps(row) + "\n")
             file.flush()
-    print(_tables([done[_key(arguments)] for arguments in wanted], options.tools))
+    print(_tables([done[_key(arguments)] for arguments in wanted], settings, options.tools))
 
 
 def _key(row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("data", "kind", "share", "seed", "tool", "images"))
 
 
-def _tables(rows: list[Row], tools: list[str]) -> str:
+def _tables(rows: list[Row], settings: list[Setting], tools: list[str]) -> str:
     """The table of the settings and the table of the tools, of cells that were answered by all seeds."""
     lines, ranked, flagged = [], list[str](), list[str]()
-    for setting in SETTINGS:
+    for setting in settings:
         cells = {
             tool: [row for row in rows if (row["data"], row["kind"], row["share"], row["tool"]) == (*setting, tool)]
             for tool in tools

@@ -54,12 +54,11 @@ def grids(results: MislabelResults) -> str:
             [name, *(" ± ".join(filter(None, (c.ours, c.spread))) + theirs(c) for c in line)]
             for name, line in grid.lines
         ]
-        parts.append(
-            f"**{grid.title}**\n\n{table(['noise', *grid.heads], body)}\n" + (f"\n{grid.note}\n" if grid.note else "")
-        )
+        note = f"\n{grid.note}\n" if grid.note else ""
+        parts.append(f"{wrapped(f'**{grid.title}**')}\n\n{table(['noise', *grid.heads], body)}\n{note}")
     seeds = "one seed" if results.seeds == 1 else f"means over {results.seeds} seeds"
-    note = wrapped(f"({seeds}; {environment(results)})")
-    return "\n".join([f"{wrapped(mislabel_verdict(results))}\n", *parts, note])
+    made_by = wrapped(f"({seeds}; {environment(results)})")
+    return "\n".join([f"{wrapped(mislabel_verdict(results))}\n", *parts, made_by])
 
 
 def brief_grids(results: MislabelResults) -> str:

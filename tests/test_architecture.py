@@ -1,9 +1,11 @@
 """The rooms of the house: what may import what, that no import runs up or in a circle, and what loads no torch."""
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,8 +51,13 @@ def module(path: Path) -> str:
 MODULES = {module(path) for path in FILES}
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """Every module of the package that a file imports: at the top, in a function or for types alone."""
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "untrain")
@@ -81,35 +88,56 @@ def test_every_room_has_its_floor() -> None:
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    graph = {module(path): set(imports(path)) - {module(path)} for path in FILES if path.suffix == ".py"}
+    graph = {module(path): imports(path) - {module(path)} for path in FILES if path.suffix == ".py"}
     order = list(graphlib.TopologicalSorter(graph).static_order())
     assert len(order) >= len(graph)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import untrain.auditing, untrain.report, untrain.data, untrain.records",
-        "from untrain import forget_quality, load, write_report",
-    ],
-)
-def test_what_needs_no_torch_does_not_load_it(statement: str) -> None:
-    code = f"{statement}\nimport sys\nsys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["list"], ["verify", "RECORD"]], ids=" ".join)
-def test_quick_commands_load_nothing_slow(words: list[str], tmp_path: Path) -> None:
-    words = [str(written(tmp_path / "record")) if word == "RECORD" else word for word in words]
-    code = (
-        "import sys, untrain.cli.main\n"
-        "try: untrain.cli.main.main(sys.argv[1:])\n"
-        "except SystemExit as ended: assert not ended.code, ended.code\n"
-        "loaded = {'torch', 'scipy', 'sklearn'} & sys.modules.keys()\n"
-        "assert not loaded, loaded"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+def run(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_needs_no_torch_does_not_load_it() -> None:
+    run("""
+        import sys
+        import untrain.auditing, untrain.report, untrain.data, untrain.records
+        assert 'torch' not in sys.modules, 'rooms'
+        from untrain import forget_quality, load, write_report
+        assert 'torch' not in sys.modules, 'names of the package'
+        assert 'scipy.stats' not in sys.modules
+    """)
+
+
+def test_quick_commands_load_nothing_slow(tmp_path: Path) -> None:
+    record = str(written(tmp_path / "record"))
+    run(f"""
+        import sys, untrain.cli.main
+        for words in (["--help"], ["--version"], ["list"], ["verify", {record!r}]):
+            try:
+                untrain.cli.main.main(words)
+            except SystemExit as ended:
+                assert not ended.code, (words, ended.code)
+            loaded = {{'torch', 'scipy', 'sklearn'}} & sys.modules.keys()
+            assert not loaded, (words, loaded)
+    """)
+
+
+def test_commands_that_train_load_no_compiler_and_no_large_statistics() -> None:
+    """Both take about as long to load as torch does."""
+    run("""
+        import sys
+        import numpy as np
+        from untrain.data import Examples
+        from untrain.models import MLP, factory
+        from untrain.population import SGD, Population, Recipe
+        import untrain.workflows.audit, untrain.workflows.forget, untrain.workflows.repair
+        examples = Examples.of(np.zeros((4, 2), dtype=np.float32), [0, 1, 0, 1])
+        recipe = Recipe(optimizer=SGD(lr=0.1), epochs=1, batch_size=2)
+        Population.create(factory(MLP(widths=(2,)), (2,), 2), 2).train(examples, recipe).accuracy(examples)
+        loaded = {'torch._dynamo', 'scipy.stats', 'sklearn'} & sys.modules.keys()
+        assert not loaded, loaded
+    """)
 
 
 def test_public_names_are_these() -> None:

@@ -4,6 +4,7 @@ The slow test repeats the validity with 300 draws at four numbers of models:
 `python -m pytest tests/auditing/test_certificate.py -m slow`.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -87,6 +88,7 @@ def test_certifies_nothing_if_there_is_nothing(kind: str, models: int) -> None:
     assert np.mean(np.array(found) > 0) <= 0.05
 
 
+@functools.cache
 def validity(kind: str, models: int, draws: int, size: float = 1.0) -> tuple[float, float, float]:
     """Share of bounds below what the attack truly achieves, of the certificate and of the broken one; its mean."""
     truth, generator = Truth.draw(kind, 50, size), np.random.default_rng(1)

@@ -245,7 +245,7 @@ def test_design_effect_is_how_often_an_example_repeats() -> None:
 def test_examples_are_computed_in_blocks_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     u, r = arms(6, 8, 20)
     expected = rank_energy(u, r)
-    monkeypatch.setattr(importlib.import_module("untrain.auditing.rank_energy"), "_BLOCK", 100)
+    monkeypatch.setattr(importlib.import_module("untrain.auditing.rank_energy"), "_BLOCK", 800)
     found = rank_energy(u, r)
     np.testing.assert_array_equal(values(found), values(expected))
     assert (found.total, found.design_effect) == (expected.total, expected.design_effect)

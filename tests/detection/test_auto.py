@@ -180,7 +180,7 @@ def test_a_class_to_which_the_joint_gives_nobody_leaves_numbers(monkeypatch: pyt
 
 @pytest.mark.parametrize("scorer", ["auto", "neighbours"])
 def test_clean_digits_are_left_alone(scorer: str) -> None:
-    digits = load("digits")
+    digits = load("digits").select(range(0, 1797, 2))
     models = Population.create(factory(CNN(widths=(8, 16)), (1, 8, 8), 10), 1, engine=Engine()).train(digits, DIGITS)
     found = detect(models, digits, scorer=scorer, recipe=DIGITS)
     assert len(found.flagged) <= 0.01 * len(digits)
@@ -213,8 +213,8 @@ def test_the_interval_contains_the_truth_nineteen_times_in_twenty(
 
 
 def zeros_and_ones(data_dir: Path, ratio: float, seed: int) -> tuple[Noisy, Suspects]:
-    """The study's problem: a thousand images of each class, two hidden layers of 50."""
-    clean = load("mnist", data_dir=data_dir, classes=["0", "1"], per_class=1000, seed=seed)
+    """The study's problem with half its images: 500 of each class, two hidden layers of 50."""
+    clean = load("mnist", data_dir=data_dir, classes=["0", "1"], per_class=500, seed=seed)
     noise = mislabel(clean, symmetric_noise(2, ratio), exact=True, seed=seed)
     make = factory(MLP(widths=(50, 50)), (1, 28, 28), 2)
     models = Population.create(make, 1, seed=seed, engine=Engine()).train(noise.examples, MNIST)
@@ -232,4 +232,4 @@ def test_heavy_noise_among_zeros_and_ones(data_dir: Path, seed: int) -> None:
 
 def test_clean_zeros_and_ones_are_left_alone(data_dir: Path) -> None:
     _, found = zeros_and_ones(data_dir, 0, 0)
-    assert len(found.flagged) <= 0.01 * 2000
+    assert len(found.flagged) <= 0.01 * 1000

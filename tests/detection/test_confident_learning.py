@@ -131,7 +131,7 @@ def test_equals_the_authors_library() -> None:
     issues = pytest.importorskip("cleanlab.filter", reason="cleanlab is not installed")
     theirs = {"both": "both", "by-noise-rate": "prune_by_noise_rate", "by-class": "prune_by_class"}
     flagged = 0
-    for seed in (*range(400), 699, 1104, 1555, 1883):  # in the last four the order of the sums decides a tie
+    for seed in (*range(150), 699, 1104, 1555, 1883):  # in the last four the order of the sums decides a tie
         probabilities, labels = problem(seed)
         joint = confident_joint(probabilities, labels)
         np.testing.assert_array_equal(joint, count.compute_confident_joint(labels, probabilities))

@@ -1,5 +1,8 @@
 """Noise on the first convolution."""
 
+from typing import Any
+
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -41,3 +44,20 @@ def test_noise_scales_the_loss_by_the_frequent_class(monkeypatch: pytest.MonkeyP
         batch = Batch(logits, labels, positions, slice(0, 1), None, {}, given=targets[:1, positions[0]])
         torch.testing.assert_close(training.loss(batch), expected[None])
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize(("epochs", "parts"), [(2, [1, 1]), (1, [0, 1]), (0.5, [0, 0.5])])
+def test_the_late_noise_comes_before_the_last_epoch(
+    epochs: float, parts: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, train = population(), Training.run
+    taken: list[float] = []
+
+    def run(training: Training, *given: Any, **options: Any) -> None:
+        taken.append(options["epochs"])
+        train(training, *given, **options)
+
+    monkeypatch.setattr(Training, "run", run)
+    method = ConvNoise(recipe=msgspec.structs.replace(ConvNoise().recipe, epochs=epochs))
+    method.forget(models, request())
+    assert taken == parts

@@ -10,7 +10,7 @@ from tests.methods.problems import copied, population, request
 from untrain.errors import InputError, NotSupportedError
 from untrain.methods import Checkpoint, Request
 from untrain.methods.rewind import Rewind
-from untrain.models import CNN, factory
+from untrain.models import CNN, MLP, factory
 from untrain.models.weights import arrays_of, write_weights
 from untrain.population import SGD, Cosine, Population, Recipe
 from untrain.records import state_digest
@@ -59,7 +59,7 @@ def test_nothing_of_the_original_is_left(tmp_path: Path) -> None:
 
 
 def test_it_keeps_the_promises_of_every_method(tmp_path: Path) -> None:
-    model, path = CNN(widths=(8, 16)), tmp_path / "start.safetensors"
+    model, path = MLP(widths=(24,)), tmp_path / "start.safetensors"
     module = Population.create(factory(model, (1, 8, 8), 4), 1, seed=5, dtype=torch.float64).module()
     write_weights(path, module, {})
     check_method(Rewind(checkpoint=Checkpoint(path=str(path), epoch=0, before_forgotten=True)), model)

@@ -348,10 +348,17 @@ def test_what_slots_would_get_wrong_is_trained_without_and_the_log_says_so(
     assert_same_bits(plain, slots)
 
 
-@pytest.mark.parametrize("slots", [2, 3])
+@pytest.mark.parametrize(
+    ("kind", "engine", "tolerance"),
+    [
+        ("mlp", Engine(slots=2), 0),
+        ("mlp", Engine(slots=3), 0),
+        ("cnn", Engine(slots=2, channels_last=True), 1e-5),  # kernels of another layout change the last bits
+    ],
+)
 @pytest.mark.parametrize("optimizer", [RECIPE.optimizer, Adam(lr=1e-2, weight_decay=1e-2), AdamW(lr=1e-2)])
 def test_a_later_run_that_does_not_fit_the_slots_keeps_the_optimizer_states(
-    optimizer: SGD | Adam | AdamW, slots: int, caplog: pytest.LogCaptureFixture
+    optimizer: SGD | Adam | AdamW, kind: str, engine: Engine, tolerance: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = msgspec.structs.replace(RECIPE, optimizer=optimizer)
     draws = False
@@ -363,15 +370,17 @@ def test_a_later_run_that_does_not_fit_the_slots_keeps_the_optimizer_states(
 
     def run(engine: Engine) -> Population:
         nonlocal draws
-        models = new("mlp", engine)
+        models = new(kind, engine)
         training = models.training(recipe, loss=loss)
         for draws in (False, True, False):  # noqa: B007 (the loss reads it)
-            training.run(some((5,)), epochs=1)
+            training.run(some(MODELS[kind][1]), epochs=1)
         return models
 
-    plain = run(PLAIN)
+    plain = run(msgspec.structs.replace(engine, slots=0))
     assert not caplog.records
-    assert_same_bits(plain, run(Engine(slots=slots)))
+    later = run(engine)
+    for name, tensor in plain.tensors.items():
+        torch.testing.assert_close(later.tensors[name], tensor, rtol=0, atol=tolerance)
     assert "without slots: it draws random numbers" in caplog.text
 
 

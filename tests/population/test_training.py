@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
 from untrain.models import CNN, MLP, Model, ResNet18, factory
+from untrain.models.resnet import BasicBlock
 from untrain.models.weights import Tensors, state_of
 from untrain.population import (
     SGD,
@@ -33,6 +35,14 @@ from untrain.population import (
     gradients,
 )
 from untrain.population.recipe import batch_bounds
+
+
+def residual() -> nn.Module:
+    """A narrow network of the blocks of ResNet-18."""
+    return nn.Sequential(
+        BasicBlock(3, 4, 2), BasicBlock(4, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+
 
 SHAPES: dict[str, tuple[Model, tuple[int, ...]]] = {
     "mlp": (MLP(widths=(12, 9)), (1, 8, 8)),
@@ -94,25 +104,28 @@ def ordinary_loop(models: Population, position: int, examples: Examples, recipe:
     return module
 
 
-def three(kind: str, width: int) -> tuple[Population, Examples, Recipe]:
-    """Three models, and what they are trained on."""
-    model, shape = SHAPES[kind]
-    models = Population.create(factory(model, shape, 3), 3, seed=5, first=7, dtype=torch.float64, engine=Engine(width))
-    if kind == "resnet18":
+def few(kind: str, width: int) -> tuple[Population, Examples, Recipe]:
+    """Three models, of the largest network two, and what they are trained on."""
+    model, shape = SHAPES["resnet18" if kind == "residual" else kind]
+    build = residual if kind == "residual" else factory(model, shape, 3)
+    count = 2 if kind == "resnet18" else 3
+    models = Population.create(build, count, seed=5, first=7, dtype=torch.float64, engine=Engine(width))
+    if kind in ("residual", "resnet18"):
         return models, some(shape, 33), msgspec.structs.replace(SGD_RECIPE, epochs=1)  # with a last batch of one
     return models, some(shape), SGD_RECIPE  # with a last batch of two
 
 
 @functools.lru_cache(maxsize=1)
 def each_alone(kind: str) -> list[nn.Module]:
-    models, examples, recipe = three(kind, 1)
-    return [ordinary_loop(models, position, examples, recipe) for position in range(3)]
+    models, examples, recipe = few(kind, 1)
+    return [ordinary_loop(models, position, examples, recipe) for position in range(len(models))]
 
 
-@pytest.mark.parametrize("width", [1, 2, 3])
-@pytest.mark.parametrize("kind", list(SHAPES))
+@pytest.mark.parametrize(
+    ("kind", "width"), [*itertools.product(("mlp", "cnn", "residual"), (1, 2, 3)), ("resnet18", 2)]
+)
 def test_equals_an_ordinary_loop(kind: str, width: int) -> None:
-    models, examples, recipe = three(kind, width)
+    models, examples, recipe = few(kind, width)
     models.train(examples, recipe)
     for position, module in enumerate(each_alone(kind)):
         for name, tensor in state_of(module).items():

@@ -50,7 +50,7 @@ _STILL = 1e-3
 GROUPS = 8
 """Groups of models that the jackknife makes of each arm, and the fewest models an arm can have."""
 
-_BLOCK = 1 << 17
+_BLOCK = 1 << 14
 
 Flags = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.intp]
@@ -310,7 +310,7 @@ def _variance(parts: tuple[Array, ...]) -> tuple[float, float]:
 def _jackknife(unlearned: Array, retrained: Array, groups: Counts) -> _Jackknife:
     """All estimates and replicates, some examples at a time to bound memory."""
     models, examples = unlearned.shape
-    step = max(1, _BLOCK // (2 * models))
+    step = max(1, _BLOCK // (2 * models * (groups.max() + 1)))
     blocks = [
         _jackknife_block(unlearned[:, i : i + step].T, retrained[:, i : i + step].T, groups)
         for i in range(0, examples, step)
@@ -334,17 +334,28 @@ def _jackknife_block(u: Array, r: Array, groups: Counts) -> _Jackknife:
     group = _groups(models, None)
     kept, own = ([of != g for g in range(of.max() + 1)] for of in (group, groups))
     scale, own_scale = (models / np.bincount(of) for of in (group, groups))
+    everyone = np.ones(models, dtype=np.bool_)
     full = _energies(u, r)
-    both = np.stack([_energies(u[:, k], r[:, k])[1] for k in kept])
     corrected = full.copy()
-    corrected[1] = _pseudo_values(full[1], both, scale).mean(axis=0)
+    corrected[1] = _pseudo_values(full[1], _replicates(u, r, [(k, k) for k in kept])[:, 1], scale).mean(axis=0)
     return _Jackknife(
         corrected,
         (
-            _deviations(full, np.stack([_energies(u[:, k], r) for k in own]), own_scale),
-            _deviations(full, np.stack([_energies(u, r[:, k]) for k in kept]), scale),
+            _deviations(full, _replicates(u, r, [(k, everyone) for k in own]), own_scale),
+            _deviations(full, _replicates(u, r, [(everyone, k) for k in kept]), scale),
         ),
     )
+
+
+def _replicates(u: Array, r: Array, kept: list[tuple[Flags, Flags]]) -> Array:
+    """`[G, 2, S]`: the energies of the models that are kept of each arm, arms of one size in one call."""
+    sizes = [(int(of_u.sum()), int(of_r.sum())) for of_u, of_r in kept]
+    energies = np.empty((len(kept), 2, len(u)))
+    for size in set(sizes):
+        alike = [position for position, other in enumerate(sizes) if other == size]
+        together = _energies(*(np.concatenate([arm[:, kept[p][k]] for p in alike]) for k, arm in enumerate((u, r))))
+        energies[alike] = together.reshape(2, len(alike), -1).swapaxes(0, 1)
+    return energies
 
 
 def _pseudo_values(full: Array, replicates: Array, scale: Array) -> Array:

@@ -49,12 +49,14 @@ class ConvNoise(Method, frozen=True, tag="conv-noise"):
         of_examples = weights[labels].to(models.device).expand(len(models), -1)
         training = models.training(self.recipe, loss=_weighted, purpose="finetune")
         self.confuse(models, self.noise, "confuse")
-        training.run(request.retain, epochs=self.recipe.epochs - 1, validation=request.validation, targets=of_examples)
+        epochs = max(0, self.recipe.epochs - 1)
+        training.run(request.retain, epochs=epochs, validation=request.validation, targets=of_examples)
         self.confuse(models, self.late_noise, "confuse again")
         if self.recipe.until_converged is not UNSET:
             last = replace(self.recipe, epochs=1, until_converged=UNSET)
             training = models.training(last, loss=_weighted, purpose="finetune again")
-        training.run(request.retain, epochs=1, validation=request.validation, targets=of_examples)
+        epochs = min(1, self.recipe.epochs)
+        training.run(request.retain, epochs=epochs, validation=request.validation, targets=of_examples)
         return models
 
     def confuse(self, models: Population, deviation: float, purpose: str) -> None:

@@ -306,9 +306,13 @@ class Slot:
         torch._foreach_copy_([tensors[name][self.row] for name in self.tensors], list(self.tensors.values()))
 
     def end(self) -> list[dict[str, Tensor]]:
-        """End a run: a copy of each leaf's state of the optimizer. Steps that later runs may not take are given up."""
+        """End a run: a copy of each leaf's state of the optimizer. Steps that later runs may not take are given up.
+
+        The copy is laid out as the tensors of a population are, since fused optimizers pair values by their place.
+        """
         self.prepared = [prepared for prepared in self.prepared if prepared.course.stays]
-        return [{name: value.clone() for name, value in state.items()} for state in self._states()]
+        layout = torch.contiguous_format
+        return [{name: value.clone(memory_format=layout) for name, value in state.items()} for state in self._states()]
 
     def _states(self) -> list[dict[str, Tensor]]:
         """The optimizer's tensors for each leaf, by name."""

@@ -439,11 +439,11 @@ def gradients(
         leaves = chunk.leaves
         sums = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
         for first in range(0, positions.shape[1], batch_size):
-            own = positions[chunk.rows, first : first + batch_size]
-            batch = Batch(chunk.forward(inputs[own]), labels[own], own, chunk.rows, None, chunk.stacked())
+            rows = positions[chunk.rows, first : first + batch_size]
+            batch = Batch(chunk.forward(inputs[rows]), labels[rows], rows, chunk.rows, None, chunk.stacked())
             loss = cross_entropy(batch).sum()
-            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-            for total, gradient in zip(sums.values(), found, strict=True):
+            of_batch = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            for total, gradient in zip(sums.values(), of_batch, strict=True):
                 if gradient is not None:
                     total += gradient.square() if squared else gradient
         for name, total in sums.items():
