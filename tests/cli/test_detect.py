@@ -247,7 +247,17 @@ def test_faces_are_synthesized_and_looked_through(tmp_path: Path, capsys: pytest
     assert len(load("surf", data_dir=faces)) == len(load("surf", data_dir=tmp_path)) == 200
     assert call(*asked) == 3
     assert "name a new or an empty directory" in capsys.readouterr().err
-    asked = ["detect", "--data", str(faces), "--scorer", "neighbours", "--out", str(tmp_path / "found")]
+    asked = [
+        "detect",
+        "--data",
+        str(faces),
+        "--model",
+        "mlp",
+        "--scorer",
+        "neighbours",
+        "--out",
+        str(tmp_path / "found"),
+    ]
     assert call(*asked) == 0
     assert "neighbours flags " in capsys.readouterr().out
     found = json.loads((tmp_path / "found" / "suspects.json").read_text())
