@@ -62,8 +62,8 @@ def test_what_changed_is_named_and_all_is_listed(tmp_path: Path, capsys: pytest.
         ("verify request --key other.key", 5, "key: The key does not belong to this record"),
         ("verify request --ids none", 3, "none cannot be read as a text file with one id a line"),
         ("verify request --ids ids.txt", 5, "ids: 1 of the 2 given ids were never requested"),
-        ("verify request --public-key none", 3, "expected an ed25519 public key (PEM) in none: No such file"),
-        ("sign request --key none", 3, "expected an unencrypted ed25519 private key (PEM, PKCS #8) in none"),
+        ("verify request --public-key none", 3, "none must be an ed25519 public key (PEM): No such file"),
+        ("sign request --key none", 3, "none must be an unencrypted ed25519 private key (PEM, PKCS #8)"),
         ("sign request", 2, ""),
     ],
 )

@@ -163,7 +163,7 @@ def test_what_the_system_refuses_is_one_sentence(
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(InputError, match=r"cannot read .*record\.json: Permission denied"):
+    with pytest.raises(InputError, match=r"record\.json cannot be read: Permission denied"):
         read(path)
 
 

@@ -218,7 +218,7 @@ def _work(
 
 def _check_workers(workers: int | None) -> None:
     if workers is not None and workers < 1:
-        raise ConfigError(f"expected at least one worker, got {workers}")
+        raise ConfigError(f"A run needs at least one worker, got {workers}.")
 
 
 def _check_folders(directory: Path) -> None:

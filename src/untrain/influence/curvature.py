@@ -70,7 +70,7 @@ class Curvature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         Cost: for the last layer one forward pass and `10 P^3` operations; for others see the solvers.
         """
         if len(models) != 1:
-            raise InputError(f"expected a population of one model, got {len(models)}: pick one with `select`")
+            raise InputError(f"The population must hold one model, got {len(models)}; pick one with `select`.")
         if not len(examples):
             raise InputError("There are no examples to take the curvature at.")
         derivatives = _derivatives(models, examples, self.parameters)
@@ -83,7 +83,7 @@ class Curvature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             product, hessian = _hessian_product(derivatives, self.loss), True
         name = _chosen(derivatives, loss, hessian=hessian) if self.solver == "auto" else self.solver
         if hessian and name not in ("dense", "cg"):
-            raise NotSupportedError(f"expected the solver dense or cg for the Hessian of all parameters, got {name}")
+            raise NotSupportedError(f"The Hessian of all parameters needs the solver dense or cg, got {name}.")
         solver: Solver
         if name == "dense":
             matrix = _columns(product, derivatives) if hessian else gauss_newton_matrix(derivatives, loss)
@@ -106,12 +106,11 @@ def _derivatives(models: Population, examples: Examples, which: Which) -> Deriva
 def _check_logits(derivatives: Derivatives, examples: Examples) -> None:
     """Check that logits are finite and that every label has one."""
     if len(examples.classes) > derivatives.logits.shape[1]:
-        raise InputError(
-            f"expected a logit for each of {len(examples.classes)} classes, got {derivatives.logits.shape[1]}"
-        )
+        outputs = derivatives.logits.shape[1]
+        raise InputError(f"The model must give a logit for each of {len(examples.classes)} classes, got {outputs}.")
     finite = torch.isfinite(derivatives.logits).all(1).cpu().numpy()
     if not finite.all():
-        raise InputError(f"expected finite logits, got NaN or infinity for example {examples.ids[finite.argmin()]!s}")
+        raise InputError(f"The logits of example {examples.ids[finite.argmin()]!s} are NaN or infinite.")
 
 
 def _gauss_newton_product(derivatives: Derivatives, loss: LossAtLogits) -> Product:

@@ -66,9 +66,9 @@ def convert(source: str | Path, target: str | Path, *, strip_prefix: str = "") -
     """
     source, target = Path(source), Path(target)
     if target.exists():
-        raise ConfigError(f"expected no file at {target}, got one: choose another name, nothing is overwritten")
+        raise ConfigError(f"{target} exists already, and nothing is overwritten; choose another name.")
     if torch.__version__ < FLOOR:  # compared as versions, not as texts
-        raise NotSupportedError(f"expected torch {FLOOR} or later to read {source}, got {torch.__version__}")
+        raise NotSupportedError(f"Reading {source} needs torch {FLOOR} or later; this is {torch.__version__}.")
     archive = _archive(source)
     _check_keys(archive, source)
     found, key = _unwrapped(_loaded(archive, source), source)
@@ -82,11 +82,9 @@ def convert(source: str | Path, target: str | Path, *, strip_prefix: str = "") -
         data = safetensors.torch.save({name: tensor.detach().clone().contiguous() for name, tensor in found.items()})
         same = safetensors.torch.load(data).keys() == found.keys()
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(
-            f"expected tensors that safetensors can hold in {source}, got others: {first_line(error)}"
-        ) from error
+        raise InputError(f"The tensors of {source} cannot be stored as safetensors: {first_line(error)}") from error
     if not same:
-        raise InputError(f"expected names that safetensors can hold in {source}, got others")
+        raise InputError(f"The names of the tensors of {source} cannot be stored as safetensors.")
     write_file(target, data)
     return len(found), key
 
@@ -99,11 +97,11 @@ def _archive(source: Path) -> io.BytesIO:
         IntegrityError: it is no archive of `torch.save`, or any bit of it changed.
     """
     if not source.is_file():
-        raise InputError(f"expected a file that torch.save wrote at {source}, found none")
+        raise InputError(f"There is no file {source}; give one that torch.save wrote.")
     try:
         file = io.BytesIO(source.read_bytes())
     except OSError as error:
-        raise InputError(f"cannot read {source}: {error.strerror or error}") from error
+        raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
     copy = io.BytesIO()
     try:
         with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w") as clean:
@@ -113,8 +111,7 @@ def _archive(source: Path) -> io.BytesIO:
                 clean.writestr(zipfile.ZipInfo(entry.filename), archive.read(entry))
     except Exception as error:
         raise IntegrityError(
-            f"expected a whole file that torch.save wrote since version 1.6 at {source}, got something else: "
-            f"{first_line(error)}"
+            f"{source} is not a whole file that torch.save wrote since version 1.6: {first_line(error)}"
         ) from error
     copy.seek(0)
     return copy
@@ -184,11 +181,11 @@ def _loaded(archive: io.BytesIO, source: Path) -> object:
         # The first lines advise to read the file with everything allowed.
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = "" if found is None else f", {found[1]}"
-        raise IntegrityError(f"expected tensors alone in {source}, got a file that asks for more{what}") from None
-    except Exception as error:
         raise IntegrityError(
-            f"expected a whole file of tensors at {source}, got one that cannot be read: {first_line(error)}"
-        ) from error
+            f"{source} asks for more than tensors{what}, so it is not read; save model.state_dict() alone."
+        ) from None
+    except Exception as error:
+        raise IntegrityError(f"{source} is not a whole file of tensors: {first_line(error)}") from error
 
 
 def _unwrapped(saved: object, source: Path) -> tuple[dict[str, Tensor], str | None]:
@@ -198,12 +195,12 @@ def _unwrapped(saved: object, source: Path) -> tuple[dict[str, Tensor], str | No
     found = saved if key is None else entries[key]
     if not isinstance(found, Mapping) or not found:
         kind = "an empty one" if isinstance(found, Mapping) else f"a {type(found).__name__}"
-        raise InputError(f"expected a dictionary of tensors by name in {source}, got {kind}")
+        raise InputError(f"{source} must hold a dictionary of tensors by name, got {kind}; save model.state_dict().")
     for name, tensor in found.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise InputError(
-                f"expected tensors by name in {source}, alone or under {', '.join(WRAPPERS)}, got {name!r}, which is a "
-                f"{type(tensor).__name__}: save model.state_dict()"
+                f"{source} must hold tensors by name, alone or under {', '.join(WRAPPERS)}, but {name!r} is a "
+                f"{type(tensor).__name__}; save model.state_dict()."
             )
     return dict(found), key
 
@@ -219,13 +216,14 @@ def _check(found: dict[str, Tensor], size: int, source: Path) -> None:
     for name, tensor in found.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
             raise InputError(
-                f"expected ordinary tensors in {source}, got {name!r}, which is sparse, quantized or without numbers"
+                f"{name!r} in {source} is sparse, quantized or without numbers; save it as an ordinary tensor."
             )
         storage = tensor.untyped_storage()
         memory[storage.data_ptr()] = storage.nbytes()
         if tensor.numel() * tensor.element_size() > storage.nbytes():
             raise IntegrityError(
-                f"expected tensors with numbers of their own in {source}, got {name!r}, which repeats some"
+                f"{name!r} in {source} repeats numbers instead of storing its own; save a clone of it."
             )
     if sum(memory.values()) > size:
-        raise IntegrityError(f"expected tensors of at most {size} bytes in {source}, got {sum(memory.values())}")
+        needed = sum(memory.values())
+        raise IntegrityError(f"The tensors of {source} need {needed} bytes, more than the {size} of the file.")

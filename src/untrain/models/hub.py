@@ -31,12 +31,12 @@ def fetch_weights(address: str) -> Path:
     """
     found = _ADDRESS.fullmatch(address)
     if found is None or ".." in address:
-        raise InputError(f"expected hf://owner/repo[@revision]/file.safetensors, got {address!r}")
+        raise InputError(f"An address of weights must be hf://OWNER/REPO[@REVISION]/FILE.safetensors, got {address!r}.")
     hub = extra("hub", "huggingface_hub")
     try:
         return Path(hub.hf_hub_download(found["repository"], found["file"], revision=found["revision"]))
     except Exception as error:
-        raise InputError(f"cannot fetch {address}: {first_line(error)}") from error
+        raise InputError(f"{address} cannot be fetched: {first_line(error)}") from error
 
 
 _SNAPSHOT = re.compile(

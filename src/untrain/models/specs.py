@@ -136,7 +136,7 @@ def image_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
         InputError: it is not channels, height, width.
     """
     if len(shape) != 3:
-        raise InputError(f"expected inputs of channels x height x width for {name}, got shape {shape}")
+        raise InputError(f"{name} needs inputs of channels x height x width, got shape {shape}.")
     return shape
 
 
@@ -155,7 +155,7 @@ def import_factory(path: str) -> Factory:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"expected package.module:factory that can be imported, got {path!r}: {error}") from error
+        raise InputError(f"{path!r} cannot be imported as PACKAGE.MODULE:FACTORY: {error}") from error
     if not callable(found):
-        raise InputError(f"expected {path} to be a function that builds a module, got {type(found).__name__}")
+        raise InputError(f"{path} must be a function that builds a module, got {type(found).__name__}.")
     return found  # type: ignore[no-any-return]  # what it builds is checked when it is called

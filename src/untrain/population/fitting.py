@@ -33,7 +33,7 @@ def as_population(model: object, *, seed: int = 0, factory: Factory | None = Non
         return model if factory is None else model.with_factory(factory)
     if isinstance(model, nn.Module):
         return Population.from_module(model, seed=seed, factory=factory)
-    raise InputError(f"expected a torch module or a population as model, got {type(model).__name__}")
+    raise InputError(f"The model must be a torch module or a population, got {type(model).__name__}.")
 
 
 def settled(models: Population) -> Population:
@@ -43,7 +43,7 @@ def settled(models: Population) -> Population:
         InputError: there is more than one model.
     """
     if len(models) != 1:
-        raise InputError(f"expected a population of one model, got {len(models)}: pick one with `select`")
+        raise InputError(f"The population must hold one model, got {len(models)}; pick one with `select`.")
     if models.engine is None:
         # Not measured: what is fastest could differ from one time to the next, and with it the last bits.
         models = models.clone()
@@ -84,14 +84,14 @@ def check_logits(logits: npt.NDArray[np.floating], examples: Examples) -> None:
     """
     if logits.shape[1:] != (len(examples.classes),):
         raise InputError(
-            f"expected a model with {len(examples.classes)} logits, one for each class, "
-            f"got shape {logits.shape[1:]} for each example"
+            f"The model must give {len(examples.classes)} logits, one for each class, "
+            f"got shape {logits.shape[1:]} for each example."
         )
     finite = np.isfinite(logits).all(axis=1)
     if not finite.all():
         raise InputError(
-            f"expected finite logits, got NaN or infinity for example {examples.ids[finite.argmin()]!s}: "
-            "has the training diverged?"
+            f"The logits of example {examples.ids[finite.argmin()]!s} are NaN or infinite; "
+            "check whether the training diverged."
         )
 
 

@@ -101,7 +101,7 @@ class Population:
             InputError: `count` is below 1, or the factory does not build a module that can be trained here.
         """
         if count < 1:
-            raise InputError(f"expected at least one model, got {count}")
+            raise InputError(f"A population needs at least one model, got {count}.")
         streams = seed if isinstance(seed, Streams) else Streams(seed)
         return cls._built(factory, streams, range(first, first + count), device, dtype, engine, recipe)
 
@@ -466,7 +466,7 @@ class Population:
         """
         arrays, metadata = read_arrays(Path(path))
         if metadata.get("format") != "untrain.population.1":
-            raise InputError(f"expected a saved population at {path}, got format {metadata.get('format')!r}")
+            raise InputError(f"{path} is not a saved population; its format is {metadata.get('format')!r}.")
         try:
             saved = msgspec.convert(
                 {name: json.loads(metadata[name]) for name in _Origin.__struct_fields__ if name in metadata}, _Origin

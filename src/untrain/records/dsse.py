@@ -76,7 +76,7 @@ def parse_envelope(data: bytes, where: str | Path) -> Envelope:
     except ValueError as error:  # also for escapes that are not valid text
         raise IntegrityError(f"{where} is not a DSSE envelope with one signature: {error}") from error
     if envelope.payloadType != PAYLOAD_TYPE:
-        raise IntegrityError(f"expected a payload of type {PAYLOAD_TYPE} in {where}, got {envelope.payloadType!r}")
+        raise IntegrityError(f"The payload of {where} must be of type {PAYLOAD_TYPE}, got {envelope.payloadType!r}.")
     return envelope
 
 
@@ -95,8 +95,8 @@ def check_statement(envelope: Envelope, expected: Plain, where: str | Path) -> N
     for name in sorted({*expected, *signed}):
         if signed.get(name) != expected.get(name):
             raise IntegrityError(
-                f"expected {name} {expected.get(name)!r} in {where}, got {signed.get(name)!r}: "
-                "the signature is for other files"
+                f"{where} signs {name} {signed.get(name)!r}, but the files have {expected.get(name)!r}: "
+                "the signature is for other files."
             )
 
 
@@ -131,8 +131,8 @@ def signed(content: Plain, private_key: str | Path) -> bytes:
     from securesystemslib.dsse import Envelope as Dsse
     from securesystemslib.signer import CryptoSigner
 
-    expected = f"expected an unencrypted ed25519 private key (PEM, PKCS #8) in {private_key}"
-    key = _key(private_key, lambda pem: load_pem_private_key(pem, password=None), Ed25519PrivateKey, expected)
+    what = "an unencrypted ed25519 private key (PEM, PKCS #8)"
+    key = _key(private_key, lambda pem: load_pem_private_key(pem, password=None), Ed25519PrivateKey, what)
     envelope = Dsse(canonical(content), PAYLOAD_TYPE, {})
     envelope.sign(CryptoSigner(key))
     return canonical(envelope.to_dict())
@@ -156,11 +156,11 @@ def check_signature(envelope: Envelope, public_key: "SSlibKey", where: str | Pat
     for part in (envelope.payload, signature.sig):
         _decoded(part, where)
     if signature.keyid != public_key.keyid:
-        raise IntegrityError(f"expected a signature by the key {public_key.keyid} in {where}, got {signature.keyid!r}")
+        raise IntegrityError(f"{where} is signed by the key {signature.keyid!r}, not by {public_key.keyid}.")
     try:
         Dsse.from_dict(msgspec.to_builtins(envelope)).verify([public_key], threshold=1)
     except VerificationError as error:
-        raise IntegrityError(f"the signature in {where} by the key {public_key.keyid} is invalid") from error
+        raise IntegrityError(f"The signature in {where} by the key {public_key.keyid} is invalid.") from error
 
 
 def read_public_key(path: str | Path) -> "SSlibKey":
@@ -175,24 +175,23 @@ def read_public_key(path: str | Path) -> "SSlibKey":
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from securesystemslib.signer import SSlibKey
 
-    expected = f"expected an ed25519 public key (PEM) in {path}"
-    return SSlibKey.from_crypto(_key(path, load_pem_public_key, Ed25519PublicKey, expected))
+    return SSlibKey.from_crypto(_key(path, load_pem_public_key, Ed25519PublicKey, "an ed25519 public key (PEM)"))
 
 
-def _key(path: str | Path, load: Callable[[bytes], object], kind: type, expected: str) -> Any:  # noqa: ANN401 (a `kind`)
+def _key(path: str | Path, load: Callable[[bytes], object], kind: type, what: str) -> Any:  # noqa: ANN401 (a `kind`)
     """Read a key of one kind. No error message shows the content of the file."""
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
         pem = Path(path).read_bytes()
     except (OSError, ValueError) as error:
-        raise InputError(f"{expected}: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"{path} must be {what}: {getattr(error, 'strerror', None) or error}") from error
     try:
         key = load(pem)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{expected}: the file cannot be loaded ({type(error).__name__})") from error
+        raise InputError(f"{path} must be {what}: the file cannot be loaded ({type(error).__name__})") from error
     if not isinstance(key, kind):
-        raise InputError(f"{expected}, got {type(key).__name__}")
+        raise InputError(f"{path} must be {what}, got {type(key).__name__}.")
     return key
 
 

@@ -138,7 +138,7 @@ def read_regular(path: Path, most: int = LARGEST) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def check_regular(path: Path) -> None:
@@ -171,4 +171,4 @@ def sha256_of_file(path: Path) -> FileDigest:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return FileDigest(sha256=sha256, bytes=file.tell())
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error

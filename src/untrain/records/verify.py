@@ -171,7 +171,7 @@ def _checked(what: str, check: Callable[[], str]) -> Check:
     except _NotCheckedError as error:
         return Check(what, None, str(error))
     except OSError as error:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
