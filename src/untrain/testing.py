@@ -142,32 +142,36 @@ def check_method(method: Method, model: Model | None = None) -> None:
     unlearned = forget(_COPIES)
     _expect(
         len(unlearned) == _COPIES and unlearned.indices == tuple(range(_COPIES)),
-        f"expected {_COPIES} models with the indices of the originals, got {len(unlearned)}: {unlearned.indices}",
+        f"The result must be {_COPIES} models with the indices of the originals, got {unlearned.indices}.",
     )
     moved = any(
         not torch.equal(tensor, original.tensors[name].expand_as(tensor)) for name, tensor in unlearned.tensors.items()
     )
-    _expect(moved, "expected weights to move, got those of the original")
-    _expect(_distance(unlearned, forget(_COPIES)) == 0, "expected the same result for the same seed, got another")
+    _expect(moved, "The method must change the weights; they are those of the original.")
+    _expect(_distance(unlearned, forget(_COPIES)) == 0, "The same seed must give the same result; it gave another.")
     single = forget(1, first=2)
     difference = _distance(unlearned.select([2]), single)
     _expect(
         difference < 1e-6,
-        f"expected model 2 not to depend on the models beside it, got a difference of {difference}",
+        f"Model 2 must not depend on the models beside it; without them it differs by {difference}.",
     )
     accuracy = float(unlearned.accuracy(case.test).mean())
     _expect(
         accuracy > case.accuracy / 2,
-        f"expected test accuracy to stay above half of {case.accuracy:.3f}, got {accuracy:.3f}",
+        f"Test accuracy must stay above half of the original's {case.accuracy:.3f}; it is {accuracy:.3f}.",
     )
     before, after = case.gap(original), case.gap(unlearned)
-    _expect(after < before, f"expected to come nearer to retrained models than {before:.4f}, got {after:.4f}")
+    _expect(
+        after < before,
+        f"The result must be nearer to retrained models than the original, whose distance is {before:.4f}; "
+        f"it is {after:.4f}.",
+    )
     if not (method.needs_factory or method.exact):
         _check_frozen(forget, original)
     if method.exact:
         _expect(
             _same_bits(single, forget(1, 2, *_other_case(model))),
-            "the method is not exact, although its `exact` is true: its result depends on forget set or original",
+            "The method is not exact, although its `exact` is true: its result depends on forget set or original.",
         )
 
 
@@ -181,7 +185,10 @@ def _check_frozen(forget: Callable[..., Population], original: Population) -> No
     unlearned = forget(1, original=models)
     for name in frozen(models):
         kept = torch.equal(unlearned.tensors[name], models.tensors[name])
-        _expect(kept, f"the method changes {name}, which is frozen: leave parameters with requires_grad=False alone")
+        _expect(
+            kept,
+            f"The method changes {name}, which is frozen; it must leave parameters with requires_grad=False alone.",
+        )
 
 
 def _distance(left: Population, right: Population) -> float:

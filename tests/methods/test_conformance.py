@@ -121,9 +121,9 @@ class _Labeling(Method, frozen=True, tag="labeling"):
     [
         (_Peeking, "reads the forget set"),
         (_Thawing, "changes 0.weight, which is frozen"),
-        (_Idle, "weights to move"),
+        (_Idle, "must change the weights"),
         (_Careless, "same seed"),
-        (_Destroying, "test accuracy"),
+        (_Destroying, "Test accuracy"),
         (_Neighborly, "models beside it"),
         (_Mixing, "not exact.* depends on forget set or original"),
         (_Labeling, "not exact.* depends on forget set or original"),
