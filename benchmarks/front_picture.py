@@ -10,12 +10,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
-
 import untrain as un
 
 OUT = Path(__file__).parents[1] / "docs" / "_static"
@@ -28,9 +22,11 @@ THEMES = {
 
 def draw(suspects: un.Suspects, theme: str) -> None:
     """Write one picture: digits, their given labels crossed out, and the suggested ones."""
+    from matplotlib.figure import Figure  # of the extra `examples`
+
     colors = THEMES[theme]
-    figure, axes = plt.subplots(1, SHOWN, figsize=(10, 2.05), dpi=120)
-    for cell, suspect, position in zip(axes, suspects.rows(SHOWN), suspects.flagged, strict=False):
+    figure = Figure(figsize=(10, 2.05), dpi=120)
+    for cell, suspect, position in zip(figure.subplots(1, SHOWN), suspects.rows(SHOWN), suspects.flagged, strict=False):
         cell.imshow(suspects.examples.array[position, 0], cmap=colors["digits"], interpolation="bicubic")
         cell.set(xticks=[], yticks=[])
         for spine in cell.spines.values():
@@ -46,7 +42,6 @@ def draw(suspects: un.Suspects, theme: str) -> None:
     figure.text(0.152, 0.05, "suggested by untrain", color=colors["right"], fontsize=10)
     figure.subplots_adjust(0.01, 0.42, 0.99, 0.99, 0.06)
     figure.savefig(OUT / f"wrong-labels-{theme}.png", transparent=True, pil_kwargs={"optimize": True})
-    plt.close(figure)
 
 
 def main() -> None:
