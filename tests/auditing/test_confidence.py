@@ -19,8 +19,14 @@ def test_saturates_instead_of_overflowing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("logits", "labels"), [([[0.0, 1.0]], [2]), ([[0.0, 1.0]], [0, 1]), ([0.0], [0]), ([[np.nan, 0.0]], [0])]
+    ("logits", "labels", "message"),
+    [
+        ([[0.0, 1.0]], [2], "from 0 to 1, got 2 to 2"),
+        ([[0.0, 1.0]], [0, 1], r"got shapes \(1, 2\) and \(2,\)"),
+        ([0.0], [0], r"got shapes \(1,\) and \(1,\)"),
+        ([[np.nan, 0.0]], [0], "are NaN or infinite"),
+    ],
 )
-def test_wrong_input_is_refused(logits: list[list[float]], labels: list[int]) -> None:
-    with pytest.raises(InputError, match="expected"):
+def test_wrong_input_is_refused(logits: list[list[float]], labels: list[int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         confidence(logits, labels)

@@ -171,7 +171,7 @@ def test_networks_that_do_not_fit_are_refused(
         ({**STATE, "2.bias": torch.zeros(1)}, "the model lacks '2.bias'"),
         ({"1.bias": torch.zeros(10)}, "the file lacks '1.weight'"),
         ({**STATE, "1.bias": torch.zeros(3)}, "in weights must be of shape (10,), as in the model, got (3,)"),
-        ({**STATE, "1.bias": torch.full((10,), torch.nan)}, "finite logits"),
+        ({**STATE, "1.bias": torch.full((10,), torch.nan)}, "are NaN or infinite"),
         (b"not tensors at all", "safetensors file"),
     ],
 )

@@ -338,7 +338,7 @@ def test_ids_that_leak_are_refused(
 def test_a_model_that_diverged_is_refused(case: Case) -> None:
     diverged = Own()
     diverged.head.bias.data.fill_(torch.nan)
-    with pytest.raises(InputError, match="NaN or infinity"):
+    with pytest.raises(InputError, match="are NaN or infinite"):
         forget(diverged, case.train, case.ids, method="finetune")
 
 

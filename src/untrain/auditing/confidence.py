@@ -31,11 +31,11 @@ def confidence(logits: npt.ArrayLike, labels: npt.ArrayLike) -> npt.NDArray[np.f
     z = np.asarray(logits)
     y = np.asarray(labels)
     if z.ndim < 2 or y.shape != (z.shape[-2],):
-        raise InputError(f"expected logits [..., n, C] and labels [n], got shapes {z.shape} and {y.shape}")
+        raise InputError(f"Logits must be [..., n, C] and labels [n], got shapes {z.shape} and {y.shape}.")
     if y.size and not (y.min() >= 0 and y.max() < z.shape[-1]):
-        raise InputError(f"expected labels from 0 to {z.shape[-1] - 1}, got {y.min()} to {y.max()}")
+        raise InputError(f"Labels must be from 0 to {z.shape[-1] - 1}, got {y.min()} to {y.max()}.")
     if not np.isfinite(z).all():
-        raise InputError("expected finite logits, got NaN or infinity: did a training diverge?")
+        raise InputError("The logits are NaN or infinite; check whether a training diverged.")
     p = np.exp(z - z.max(axis=-1, keepdims=True)).astype(np.float64)
     p /= p.sum(axis=-1, keepdims=True)
     rows = np.arange(len(y))
