@@ -22,6 +22,7 @@ from untrain.influence.solvers import (
     written_out,
 )
 from untrain.population import Population
+from untrain.population.fitting import check_finite, check_one
 from untrain.population.recipe import NotNegative
 
 SMALL_DENSE, SMALL_DUAL, SMALL_ROWS = 1500, 3000, 2**26
@@ -69,8 +70,7 @@ class Curvature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
         Cost: for the last layer one forward pass and `10 P^3` operations; for others see the solvers.
         """
-        if len(models) != 1:
-            raise InputError(f"The population must hold one model, got {len(models)}; pick one with `select`.")
+        check_one(models)
         if not len(examples):
             raise InputError("There are no examples to take the curvature at.")
         derivatives = _derivatives(models, examples, self.parameters)
@@ -108,9 +108,7 @@ def _check_logits(derivatives: Derivatives, examples: Examples) -> None:
     if len(examples.classes) > derivatives.logits.shape[1]:
         outputs = derivatives.logits.shape[1]
         raise InputError(f"The model must give a logit for each of {len(examples.classes)} classes, got {outputs}.")
-    finite = torch.isfinite(derivatives.logits).all(1).cpu().numpy()
-    if not finite.all():
-        raise InputError(f"The logits of example {examples.ids[finite.argmin()]!s} are NaN or infinite.")
+    check_finite(derivatives.logits.detach().cpu().numpy(), examples)
 
 
 def _gauss_newton_product(derivatives: Derivatives, loss: LossAtLogits) -> Product:

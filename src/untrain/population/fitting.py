@@ -36,14 +36,23 @@ def as_population(model: object, *, seed: int = 0, factory: Factory | None = Non
     raise InputError(f"The model must be a torch module or a population, got {type(model).__name__}.")
 
 
+def check_one(models: Population) -> None:
+    """Check that a population holds one model.
+
+    Raises:
+        InputError: it holds more.
+    """
+    if len(models) != 1:
+        raise InputError(f"The population must hold one model, got {len(models)}; pick one with `select`.")
+
+
 def settled(models: Population) -> Population:
     """A population of one, computed as a plain module unless an engine was chosen.
 
     Raises:
         InputError: there is more than one model.
     """
-    if len(models) != 1:
-        raise InputError(f"The population must hold one model, got {len(models)}; pick one with `select`.")
+    check_one(models)
     if models.engine is None:
         # Not measured: what is fastest could differ from one time to the next, and with it the last bits.
         models = models.clone()
@@ -87,6 +96,15 @@ def check_logits(logits: npt.NDArray[np.floating], examples: Examples) -> None:
             f"The model must give {len(examples.classes)} logits, one for each class, "
             f"got shape {logits.shape[1:]} for each example."
         )
+    check_finite(logits, examples)
+
+
+def check_finite(logits: npt.NDArray[np.floating], examples: Examples) -> None:
+    """Check that the logits `[n, C]` of the examples are finite.
+
+    Raises:
+        InputError: one is not.
+    """
     finite = np.isfinite(logits).all(axis=1)
     if not finite.all():
         raise InputError(
