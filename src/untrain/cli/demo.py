@@ -149,15 +149,15 @@ def _accuracies(forgotten: "Forgotten") -> str:
 
 
 def _conclusion(results: "ComparisonResults") -> str:
-    """The most accurate method that was seen to leave no memory, in a sentence."""
+    """The most accurate method that leaves no visible memory, in a sentence."""
     from untrain.report.table import Remembers, ranked, remembers
 
     rows, state_of = ranked(results.rows), remembers(results.rows)
     clean = [row for row in rows if state_of[row.method] is Remembers.NOT]
     if not clean:
-        return f"None of {len(rows)} methods was seen to leave no memory of the forgotten digits."
+        return f"None of {len(rows)} methods left no visible memory of the forgotten digits."
     best = max(clean, key=lambda row: row.test_accuracy)
     return (
         f"Of {len(rows)} methods, {best.method} is the most accurate ({best.test_accuracy:.1f} %) of those that left "
-        f"no memory; it is {best.speedup:.1f} times as fast as retraining."
+        f"no visible memory; it is {best.speedup:.1f} times as fast as retraining."
     )
