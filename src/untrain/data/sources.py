@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from untrain.core.arguments import checked
 from untrain.core.randomness import Streams
 from untrain.core.text import nearest
 from untrain.data.arrays import some
@@ -39,6 +40,7 @@ WITH_TEST_PART = tuple(_CLASSES)
 """Sources that come with a test part of their own."""
 
 
+@checked
 def load(
     source: str | Path = "digits",
     *,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.deprecation import renamed
 from untrain.core.progress import part, plan
 from untrain.data import Examples, as_examples
@@ -33,6 +34,7 @@ _FAST = ("auto", "linear")
 
 @renamed(["scorer", "noise_ratio", "seed"])
 @ordinary
+@checked
 def detect(
     model: "nn.Module | Population | None" = None,
     examples: object | None = None,
@@ -225,8 +227,10 @@ def work_of(
     scorer: str | Scorer,
 ) -> tuple[float, float]:
     """The work of training a network, where there is no model, and of a scorer; see `untrain.core.progress`."""
-    from untrain.population import Population, recipe_for
+    from untrain.population import Population, Recipe, recipe_for
 
+    if not isinstance(recipe, Recipe | None):
+        raise InputError(f"detect(recipe=...) takes a Recipe or None, got {type(recipe).__name__}.")
     if isinstance(model, Population):
         factory, recipe = factory or model.factory, recipe or model.recipe
     if model is None:

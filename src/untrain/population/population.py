@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from untrain.auditing import confidence
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.files import Arrays, read_arrays, write_arrays
 from untrain.core.randomness import Streams
 from untrain.data import Examples
@@ -72,6 +73,7 @@ class Population:
 
     @classmethod
     @ordinary
+    @checked
     def create(
         cls,
         factory: Factory,
@@ -137,6 +139,7 @@ class Population:
 
     @classmethod
     @ordinary
+    @checked
     def from_module(
         cls, module: nn.Module, *, seed: int = 0, factory: Factory | None = None, recipe: Recipe | None = None
     ) -> "Population":
@@ -297,6 +300,7 @@ class Population:
     # Training and evaluating
 
     @ordinary
+    @checked
     def train(
         self,
         examples: Examples,
@@ -329,14 +333,17 @@ class Population:
         """A training of these models that can be run in parts and beside others; see `Training`."""
         return Training(self, recipe, loss=loss, purpose=purpose, masks=masks)
 
+    @checked
     def logits(self, examples: Examples) -> Tensor:
         """Logits `[N, n, C]` in evaluation mode, one model after another; memory for them and for one batch."""
         return torch.stack([self._logits_of(row, examples) for row in range(len(self))])
 
+    @checked
     def accuracy(self, examples: Examples) -> npt.NDArray[np.float64]:
         """Share of examples that each model classifies rightly, `[N]` in 0..1."""
         return self.accuracies(range(len(self)), examples).cpu().numpy()
 
+    @checked
     def confidences(self, examples: Examples) -> npt.NDArray[np.float64]:
         """Logit-scaled confidence of each example's label under each model, `[N, n]`.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from untrain.core.arguments import checked
 from untrain.core.files import read_arrays
 from untrain.core.version import __version__
 from untrain.errors import InputError, IntegrityError
@@ -87,6 +88,7 @@ class Verification:
                 raise IntegrityError(f"{check.what}: {check.words}")
 
 
+@checked
 def verify(
     directory: str | Path,
     *,
@@ -148,8 +150,6 @@ def _names(given: Iterable[str] | None, what: str) -> set[str] | None:
     """A list of names as a set; an empty list would be found in every record."""
     if given is None:
         return None
-    if isinstance(given, str):
-        raise InputError(f"{what} must be a list, not the single text {given!r}.")
     names = {str(name) for name in given}
     if not names:
         raise InputError(f"The list of {what} is empty; name at least one.")

@@ -13,6 +13,7 @@ from untrain.auditing import certificate, final_score, forget_quality, memory_of
 from untrain.auditing.certificate import FEWEST_MODELS as FEWEST_FOR_CERTIFICATE
 from untrain.auditing.rank_energy import GROUPS, varies
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.deprecation import renamed
 from untrain.core.files import check_writable
 from untrain.core.levels import FEWEST_MODELS
@@ -33,6 +34,7 @@ FEWEST = GROUPS
 
 @renamed(forget="ids", keep="checkpoint_dir")
 @ordinary
+@checked
 def audit(
     model: nn.Module | Population,
     examples: object,

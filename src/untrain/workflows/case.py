@@ -218,8 +218,6 @@ def check_request(
     _check_preparation(examples, history.chain)
     if validation is not None:
         validation = as_examples(validation, classes=examples.classes, prefix="validation/")
-    if isinstance(ids, str | bytes):
-        raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
     wanted = [str(name) for name in examples.ids[examples.positions(ids)]]
     named = () if subjects is None else tuple(map(str, subjects))
     if subjects is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.deprecation import renamed
 from untrain.core.progress import advance, part, plan
 from untrain.core.text import percent
@@ -74,6 +75,7 @@ class Diagnosis:
 
 @renamed(["validation"], forget="ids", seconds="time_budget")
 @ordinary
+@checked
 def doctor(
     model: nn.Module | Population,
     examples: object,

@@ -15,6 +15,7 @@ from torch import nn
 
 from untrain.auditing import MembershipChange, memory
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.deprecation import renamed
 from untrain.core.environment import machine, versions
 from untrain.core.files import check_writable
@@ -89,6 +90,7 @@ class Forgotten:
             ]
         )
 
+    @checked
     def save(self, directory: str | Path) -> Path:
         """Write model, key, page and, last, the record, so a directory with a record is complete.
 
@@ -117,6 +119,7 @@ class Forgotten:
 
 @renamed(["method", "validation", "seed"], forget="ids", bound="max_accuracy_drop", seconds="time_budget")
 @ordinary
+@checked
 def forget(
     model: nn.Module | Population,
     examples: object,

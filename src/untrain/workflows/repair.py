@@ -10,6 +10,7 @@ import numpy.typing as npt
 from torch import nn
 
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.progress import advance, part, plan
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
@@ -89,6 +90,7 @@ class _Case:
 
 
 @ordinary
+@checked
 def repair(
     model: nn.Module | Population | None,
     examples: object,
