@@ -26,6 +26,14 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _same_networks() -> None:
+    """Networks that a test builds without a seed are the same each time, in whatever order and process it runs."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real data, where the machine has it."""

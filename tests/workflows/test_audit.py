@@ -184,7 +184,7 @@ def test_models_of_half_precision_are_compared() -> None:
     ("changes", "error", "message"),
     [
         ({"models": 4}, InputError, "at least 8 models of each kind, got 4"),
-        ({"recipe": None}, NotSupportedError, "pass factory= and recipe="),
+        ({"recipe": None}, NotSupportedError, r"pass recipe= \(--recipe\), or"),
         ({"method": "amnesia"}, ConfigError, "'amnesia'"),
         ({"ids": ["nobody"]}, InputError, "'nobody'"),
         ({"previous": "/no/such"}, InputError, "/no/such"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import tyro
 
 from untrain.cli.options import (
+    Names,
     OptionalCount,
     OptionalDirectory,
     OptionalFile,
@@ -20,7 +21,7 @@ from untrain.cli.options import (
     option,
 )
 from untrain.cli.terminal import Status
-from untrain.core.text import nearest
+from untrain.core.text import nearest, nearest_file
 from untrain.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -243,8 +244,7 @@ def _check_weights(path: Path) -> None:
     from untrain.models.weights import PICKLES
 
     if not path.is_file():
-        near = nearest(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else ())
-        raise InputError(f"There is no weights file {path}{near or '; pass a .safetensors file.'}")
+        raise InputError(f"There is no weights file {path}{nearest_file(path) or '; pass a .safetensors file.'}")
     if path.suffix in PICKLES:
         raise InputError(
             f"{path} was written by torch.save; convert it first: untrain convert {path} {path.stem}.safetensors"
@@ -263,7 +263,7 @@ def _check_model(name: str) -> None:
     if ":" in name:
         if os.getcwd() not in sys.path:  # as `python -m` does, so that a module next to the data is found
             sys.path.insert(0, os.getcwd())
-        guarded("a factory that can be imported", lambda: import_factory(name))
+        guarded(f"The module of {name!r} fails when it is imported", lambda: import_factory(name))
     elif name not in KNOWN:
         raise InputError(
             f"--model must be {', '.join(KNOWN)} or PACKAGE.MODULE:FACTORY, got {name!r}{nearest(name, KNOWN) or '.'}"
@@ -287,7 +287,7 @@ class RequestInputs:
     Attributes:
         ids: text file with the ids of the examples to forget, one per line
         subject_column: column of the table that says whom or what a row belongs to; default: group
-        subject: persons or things all of whose rows are to be forgotten, besides those in --ids
+        subject: person or thing all of whose rows are to be forgotten, one option each, besides those in --ids
         validation: validation data outside the training set, given like --data
         previous: directory of the previous request, whose model is to forget more
         key: request.key of the previous requests, if it is not in their directory
@@ -297,7 +297,7 @@ class RequestInputs:
 
     ids: OptionalFile = None
     subject_column: Annotated[str | None, option("NAME")] = None
-    subject: Annotated[tuple[str, ...], option("NAME")] = ()
+    subject: Names = ()
     validation: OptionalSource = None
     previous: OptionalDirectory = None
     key: OptionalFile = None
@@ -405,12 +405,12 @@ def _local(weights: str) -> Path:
 
 def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]":
     from untrain.models import CNN, MLP, Model, ResNet18, import_factory
-    from untrain.population import guarded, recipe_for, suited, suited_factory, suited_recipe
+    from untrain.population import recipe_for, suited, suited_factory, suited_recipe
 
     known: dict[str, Model] = {"mlp": MLP(), "cnn": CNN(), "resnet18": ResNet18()}
     if name is not None and ":" in name:
         _check_model(name)
-        return guarded("a factory that can be imported", lambda: import_factory(name)), recipe_for(examples)
+        return import_factory(name), recipe_for(examples)
     if name is None:
         model, recipe = suited(examples)
     else:
@@ -423,7 +423,7 @@ def _built(factory: "Factory", examples: "Examples") -> "nn.Module":
     """A network, checked on two of the examples."""
     from untrain.population import Engine, Population, check_fits, guarded
 
-    expected = f"a model for inputs of shape {examples.form} and {len(examples.classes)} classes"
-    models: Population = guarded(expected, lambda: Population.create(factory, 1, engine=Engine()))
+    failure = "--model fails when it is called without arguments, to build a new network"
+    models: Population = guarded(failure, lambda: Population.create(factory, 1, engine=Engine()))
     check_fits(models, examples)
     return models.module()

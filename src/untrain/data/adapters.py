@@ -95,6 +95,8 @@ def as_examples(
     >>> as_examples((np.zeros((2, 3)), ["no", "yes"])).classes
     ('no', 'yes')
     """
+    if hasattr(data, "state_dict") and hasattr(data, "forward"):
+        raise InputError(f"Data must come after the model, got the model {type(data).__name__} in their place.")
     order, column, names = _order(classes), None if label is None else str(label), input_names(inputs)
     if isinstance(data, str | Path):
         data = load(data, label=column, inputs=names or None, transform=transform, memory_limit=memory_limit)
@@ -158,6 +160,8 @@ def _read(data: object, selection: Selection) -> Columns:
         return Columns(to_array(inputs, "inputs") if arrays is None else arrays, scalars(data[1], "labels"))
     if isinstance(data, _Dataset) and not hasattr(data, "dtype"):
         return _read_samples(data, selection)
+    if hasattr(data, "dtype"):
+        raise InputError("Inputs and labels go together: pass a pair of both, (inputs, labels).")
     raise InputError(f"{_FORMS}; got {type(data).__name__}.")
 
 

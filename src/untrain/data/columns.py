@@ -128,9 +128,12 @@ def class_numbers(
             names in alphabetical order, or the numbers.
 
     Raises:
-        InputError: a label is neither, or no class; there are names and numbers.
+        InputError: a label is missing, is neither, or is no class; there are names and numbers.
     """
     values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
+    for value, example in zip(values, ids, strict=True):
+        if value is None or value != value:
+            raise InputError(f"The label of example {example} is missing: give it one, or leave the example out.")
     names = [value for value in values if isinstance(value, str)]
     if names and len(names) == len(values):
         return _numbered(names, ids, sorted(set(names)) if classes is None else classes)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from untrain.core.arguments import checked
 from untrain.core.randomness import Streams
-from untrain.core.text import printable
+from untrain.core.text import nearest_file, printable
 from untrain.data.examples import Examples
 from untrain.errors import InputError
 
@@ -205,8 +205,9 @@ def read_ids(path: str | Path) -> list[str]:
     try:
         lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, ValueError) as error:  # the latter of bytes that are no text, or of a name that no file can have
-        advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
-        raise InputError(f"{path} cannot be read as a text file with one id a line: {error}{advice}") from error
+        reason = getattr(error, "strerror", None) or error
+        advice = "; save it as UTF-8." if isinstance(error, UnicodeDecodeError) else nearest_file(Path(path)) or "."
+        raise InputError(f"{path} cannot be read as a text file with one id a line: {reason}{advice}") from error
     return [name for line in lines if (name := line.removesuffix("\r"))]
 
 

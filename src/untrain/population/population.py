@@ -20,6 +20,7 @@ from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
 from untrain.models.inputs import InputTensors
 from untrain.models.modules import copied, unwrapped
+from untrain.models.specs import check_is_function
 from untrain.models.weights import Tensors, check_tensors, state_of
 from untrain.population.ambient import seeded
 from untrain.population.choice import choose_on_gpu
@@ -119,6 +120,7 @@ class Population:
         recipe: Recipe | None,
     ) -> "Population":
         """Build the models with these indices, one after another."""
+        check_is_function(factory)
         skeleton: nn.Module | None = None
         stacked: Tensors = {}
         for row, index in enumerate(indices):

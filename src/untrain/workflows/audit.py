@@ -94,10 +94,10 @@ def audit(
     case = check_request(
         model, examples, ids, validation, history,
         factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies, pretrained=pretrained,
+        methods=["retrain", *([method] if method != "auto" else [])],
     )  # fmt: skip
-    resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     spec = _first_choice(case) if method == "auto" else method
-    unlearning = resolve_method(spec, case.can_retrain, case.recipe)
+    unlearning = resolve_method(spec, case.missing, case.recipe)
     work = AuditModels(case, models, None if checkpoint_dir is None else Path(checkpoint_dir), say)
     plan(work.work(unlearning) + 2 * work.work(work.retraining))
     with work.interruptible():

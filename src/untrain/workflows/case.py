@@ -13,7 +13,7 @@ from untrain.core.estimate import Estimate
 from untrain.core.randomness import Streams
 from untrain.data import Examples, Nearness, Prepare, as_examples, contents, find_copies, forget_ids, ids_of_subjects
 from untrain.errors import InputError
-from untrain.methods import Method, Request
+from untrain.methods import Checkpoint, Method, Request
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, recipe_for, settled
@@ -21,6 +21,7 @@ from untrain.population.factories import check_factory
 from untrain.records import Chain, Copies, Preparation, Record, new_key, read_chain, read_key, state_digest
 from untrain.records.commitment import held, key_check, secret_seed
 from untrain.records.directory import KEY
+from untrain.workflows.choose import missing_of, resolve_method
 from untrain.workflows.compare import check_validation, logits_of
 from untrain.workflows.fit import check_fit
 
@@ -140,9 +141,14 @@ class Case:
         return state_digest(arrays_of(self.original.module()))
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """What of factory and recipe of the original is not known."""
+        return missing_of(self.original.factory, self.recipe)
+
+    @property
     def can_retrain(self) -> bool:
         """Whether factory and recipe of the original are known."""
-        return self.recipe is not None and self.original.factory is not None
+        return not self.missing
 
     def work(self, method: Method, models: int = 1) -> float:
         """The work of a method on so many models; see `untrain.core.progress`."""
@@ -202,8 +208,12 @@ def check_request(
     subjects: Iterable[str] | None = None,
     with_copies: bool = False,
     pretrained: str | None = None,
+    methods: Iterable[str] = (),
+    checkpoint: Checkpoint | None = None,
 ) -> Case:
     """Check a request before anything is computed; see `untrain.workflows.forget.forget` for the arguments.
+
+    What costs nothing is checked before the model is evaluated, the `methods` that will be used among it.
 
     Raises:
         InputError: see there; or the model does not fit its training examples, see `check_fit`; or the factory does not
@@ -231,6 +241,8 @@ def check_request(
         raise InputError("The model has no trainable parameters; call requires_grad_(True) on it.")
     _check_previous(models, history.chain)
     recipe = recipe or models.recipe
+    for spec in methods:
+        resolve_method(spec, missing_of(models.factory, recipe), recipe, checkpoint)
     request = Request(forget, retain, recipe or recipe_for(examples), validation)
     fitted = check_model(models, request.training_set)
     evaluation_set, measured_on = _evaluation_set(request)

@@ -93,7 +93,9 @@ def doctor(
     key: bytes | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Diagnosis:
-    """Check a model, its data and a request to forget. Nothing is changed, and what is wrong is reported, not raised.
+    """Check a model, its data and a request to forget. Nothing is changed.
+
+    What is wrong with the data, the model or the request is reported, not raised.
 
     Args:
         model: not changed; see `untrain.forget` for this and the other arguments.
@@ -114,7 +116,7 @@ def doctor(
     Cost: each method is tried on sixteen examples, with as many steps as it has epochs.
     """
     say = progress or (lambda _: None)
-    ids = ids if isinstance(ids, str) else list(ids)
+    ids = list(ids)
     subjects = None if subjects is None else tuple(subjects)
     problems = _Problems()
     plan(_STEPS + len(METHODS.names()))

@@ -42,7 +42,7 @@ def check_fit(models: Population, logits: npt.NDArray[np.floating], examples: Ex
     """
     sentences = misfit(logits, examples)
     if sentences is not None:
-        output = guarded("a model that can be called", lambda: _output(models, examples))
+        output = guarded("The model fails", lambda: _output(models, examples))
         raise InputError(f"{sentences}{output}")
 
 

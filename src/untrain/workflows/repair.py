@@ -23,7 +23,7 @@ from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.population import Population, Recipe, recipe_for
 from untrain.population.factories import check_builds_anew
-from untrain.workflows.choose import resolve_method
+from untrain.workflows.choose import missing_of, resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct, logits_of
 from untrain.workflows.fit import check_fit
 
@@ -155,14 +155,14 @@ def repair(
         recipe = recipe or recipe_for(examples)
     elif isinstance(model, Population):
         factory, recipe = factory or model.factory, recipe or model.recipe
-    can_retrain = model is None or (recipe is not None and factory is not None)
-    spec = method or ("retrain" if can_retrain else "ssse")
-    unlearning = resolve_method(spec, can_retrain, recipe)
+    missing = () if model is None else missing_of(factory, recipe)
+    spec = method or ("ssse" if missing else "retrain")
+    unlearning = resolve_method(spec, missing, recipe)
     case = _case(examples, validation, None if review is None else read_review(review, examples))
     if validation is None:
         case = _held_out(case, seed)
     network, scoring = work_of(model, case.examples, factory, recipe, scorer)
-    with_reference = case.same_noise and model is not None and unlearning.exact and can_retrain
+    with_reference = case.same_noise and model is not None and unlearning.exact and not missing
     plan(network + scoring + sum(_work(unlearning, recipe or recipe_for(case.examples), case, with_reference)))
     if model is None:
         say("training a network")
