@@ -438,17 +438,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
 
     def figures(self, arm: Arm, models: int) -> ArmFigures:
         """What was stored for the first models of an arm, whose jobs are done."""
-        files = [read_arrays(self.path(job))[0] for job in self._chunks(arm, models)]
-
-        def joined(name: str) -> Array:
-            return np.concatenate([file[name] for file in files])
-
-        return ArmFigures(
-            joined("confidences"),
-            {part: joined(f"accuracy/{part}") for part in PARTS},
-            joined("seconds"),
-            joined("epochs") if "epochs" in files[0] else None,
-        )
+        return ArmFigures.joined([read_arrays(self.path(job))[0] for job in self._chunks(arm, models)])
 
     def scores(self, forget: str, models: int) -> dict[str, Scores]:
         """The scores of every method at a forget setting and a number of models, once they are stored."""
