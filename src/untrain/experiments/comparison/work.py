@@ -152,11 +152,11 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
 
     @functools.cached_property
     def methods(self) -> dict[str, Method]:
-        """The methods by their names in the experiment, and both arms of retraining."""
+        """Both arms of retraining, and the methods by their names in the experiment between them, as they are run."""
         methods = {
             spec: build_method(spec, settings=self.experiment.settings[spec]) for spec in self.experiment.methods
         }
-        return {"reference": build_method("retrain"), "retrain": build_method("retrain"), **methods}
+        return {"reference": build_method("retrain"), **methods, "retrain": build_method("retrain")}
 
     def stages(self) -> list[list[ComparisonJob]]:
         """Models that learn everything, then the arms, which take turns, then their scores, then the rankings."""
