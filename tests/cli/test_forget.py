@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
@@ -97,6 +98,27 @@ def test_rows_are_verified_as_they_were_read(folder: Path, capsys: pytest.Captur
     assert "the 30 of them that are in the data have the inputs that they had" in capsys.readouterr().out
     columns = ",".join(f"p{number:02d}" for number in range(64))
     assert call("verify", "one", "--ids", "ids.txt", "--data", "train.parquet", *request, "--inputs", columns) == 0
+
+
+def test_several_persons_are_named_by_an_option_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last one alone would be a request that is not met."""
+    table = pq.read_table(folder / "train.parquet")
+    people = pa.array([f"person {row // 10}" for row in range(len(table))])
+    pq.write_table(table.append_column("person", people), folder / "train.parquet")
+    named = ["--subject-column", "person", "--subject", "person 1", "--subject=person 4"]
+    assert call("forget", *ASKED[:-2], *KNOWN[:2], *named, "--method", "finetune", "--out", "one") == 0
+    assert json.loads((folder / "one" / "record.json").read_text())["requested"]["forgotten"] == 20
+    capsys.readouterr()
+    assert call("verify", "--subject", "person 4", "one", "--subject", "person 1") == 0
+    assert "all 2 given subjects were named" in capsys.readouterr().out
+    assert call("verify", "one", "--data", "train.parquet", "--subject-column", "person") == 5
+    assert "20 of the 490 examples in the data have the inputs of a forgotten example" in capsys.readouterr().err
+
+
+def test_an_option_that_would_replace_another_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("forget", *ASKED, *KNOWN, "--ids", "more.txt") == 3
+    assert "--ids is given twice" in capsys.readouterr().err
+    assert not (folder / "forgotten").exists()
 
 
 def test_doctor_offers_and_counts_copies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

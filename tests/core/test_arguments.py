@@ -55,7 +55,7 @@ def test_what_fits_is_taken(right: dict[str, Any]) -> None:
         ({"epochs": 1.5}, "takes a whole number, got 1.5"),
         ({"epochs": True}, "takes a whole number, got True"),
         ({"rate": "0.1"}, "takes a number or None, got '0.1'"),
-        ({"rate": float("nan")}, "takes a number or None, got nan"),
+        ({"rate": False}, "takes a number or None, got False"),
         ({"strict": "yes"}, "takes True or False, got 'yes'"),
         ({"where": 3}, "takes a text, a Path or None, got 3"),
         ({"step": True}, "takes a function or None, got True"),
@@ -93,7 +93,7 @@ def test_a_pair_of_arrays_is_no_examples(call: Callable[[Any], object]) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "more"),
-    [(un.forget, [["0"]]), (un.audit, [["0"]]), (un.doctor, [["0"]]), (un.repair, []), (un.detect, [])],
+    [(un.forget, [["0"]]), (un.audit, [["0"]]), (un.repair, []), (un.detect, [])],
 )
 @pytest.mark.parametrize(
     "wrong", [{"recipe": {"epochs": 3}}, {"seed": 0.5}, {"progress": True}, {"recipe": "recipe.toml"}]
@@ -102,3 +102,10 @@ def test_verbs_check_their_arguments(verb: Callable[..., object], more: list[Any
     data = np.eye(4, dtype=np.float32), [0, 1, 0, 1]
     with pytest.raises(InputError, match=f"{next(iter(wrong))}=.* takes"):
         verb(torch.nn.Linear(4, 2), data, *more, **wrong)
+
+
+def test_doctor_reports_arguments_of_another_type() -> None:
+    data = np.eye(4, dtype=np.float32), [0, 1, 0, 1]
+    (problem,) = un.doctor(torch.nn.Linear(4, 2), data, "12").problems
+    assert "takes a list, got the single text '12'" in problem
+    assert un.doctor("net.pt", data, ["0"]).problems  # type: ignore[arg-type]

@@ -131,6 +131,23 @@ def test_wrong_tables_are_refused(tmp_path: Path, columns: dict[str, list[Any]],
         load(str(path))
 
 
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("label", "label of example b is missing"),
+        ("id", "column 'id', got none in row 1"),
+        ("group", "'group', got none"),
+    ],
+)
+def test_an_empty_cell_of_a_text_table_is_a_missing_value(tmp_path: Path, column: str, message: str) -> None:
+    rows = {"id": ["a", "b", "c"], "x": ["1", "2", "3"], "label": ["cat", "dog", "cat"], "group": ["p", "q", "p"]}
+    rows[column][1] = ""
+    lines = [",".join(rows), *map(",".join, zip(*rows.values(), strict=True))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "t.csv")
+
+
 def test_missing_or_broken_roots_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNTRAIN_DATA", raising=False)
     with pytest.raises(InputError, match="set UNTRAIN_DATA"):

@@ -247,7 +247,7 @@ def test_doctor_tells_all_that_is_wrong_at_once() -> None:
     wrong = un.doctor(nn.Linear(3, 3), EXAMPLES, ["nobody"], validation=EXAMPLES.select([0]))
     assert not wrong.ok
     assert len(wrong.problems) == 3
-    for part in ("'nobody'", "also in the training set", "for inputs of shape (1, 8, 8)"):
+    for part in ("'nobody'", "also in the training set", "on inputs of shape (1, 8, 8)"):
         assert any(part in problem for problem in wrong.problems)
     assert (wrong.choice, wrong.options) == (None, ())
     assert un.doctor(plain(), 3, ["1"]).problems

@@ -296,7 +296,7 @@ def never() -> nn.Module:
         ({"method": "retrain"}, NotSupportedError, "retrain trains .* pass factory= .* and recipe= "),
         ({"method": "retrain", "factory": never}, NotSupportedError, r"; pass recipe= \(--recipe\)"),
         ({"max_accuracy_drop": 2.0}, InputError, r"a share from 0 to 1, got 2.0"),
-        ({"model": "a"}, InputError, "str"),
+        ({"model": "a"}, InputError, "got 'a'"),
         ({"model": nn.Linear(3, 2)}, InputError, r"\(1, 8, 8\)"),
         ({"model": Own(9)}, InputError, "9 outputs, and the labels have 10 classes"),
         ({"examples": 3}, InputError, "int"),

@@ -284,7 +284,7 @@ def few(case: Case) -> un.Examples:
         ({"review": "/no/such.csv"}, InputError, "/no/such.csv"),
         ({"examples": un.Examples.of(np.zeros((8, 4)), np.zeros(8, dtype=int))}, InputError, "two classes"),
         ({"examples": un.Examples.of(np.zeros((4, 4)), [0, 0, 1, 1])}, InputError, "of 4 examples in 2 classes"),
-        ({"model": "model"}, InputError, "str"),
+        ({"model": "model"}, InputError, "got 'model'"),
         ({"examples": 3}, InputError, "int"),
     ],
 )

@@ -3,11 +3,10 @@
 import collections.abc
 import functools
 import inspect
-import math
 import numbers
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -40,8 +39,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse arguments of another type than the function's annotations say, in one sentence.
 
     Checked are classes, numbers, texts, paths, functions and lists of anything; unions of these too. `object`, and an
-    annotation written as a text, takes everything. A text is not taken for a list of its letters, a truth value
-    not for a number, and NaN for none.
+    annotation written as a text, takes everything. A text is not taken for a list of its letters, nor a truth
+    value for a number.
 
     >>> @checked
     ... def forget(model: object, ids: Iterable[str], *, epochs: int | None = None) -> None: ...
@@ -54,11 +53,6 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     untrain.errors.InputError: forget(epochs=...) takes a whole number or None, got '3'.
     """
     signature = inspect.signature(function)
-    order = [one.name for one in signature.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
-
-    @functools.cache
-    def kinds() -> dict[str, tuple[object, ...]]:
-        return {name: _members(hint) for name, hint in _hints(function).items()}
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -66,22 +60,32 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError:
             return function(*args, **kwargs)  # which says what is wrong
-        for name, value in given.items():
-            members = kinds().get(name)
-            if members is not None and not any(_fits(value, member) for member in members):
-                place = f"{function.__name__}({name}=...)"
-                others = [other for other in order if other != "self"]
-                advice = f" Its arguments are, in order, {', '.join(others)}." if name in others[:-1] else ""
-                raise InputError(f"{place} takes {_words(members)}, got {_described(value, members)}.{advice}")
+        check_arguments(function, given)
         return function(*args, **kwargs)
 
     return called
 
 
-def _hints(function: Callable[..., object]) -> dict[str, object]:
-    """The annotations of the parameters; those written as texts, whose modules may not be loaded, are left out."""
+def check_arguments(function: Callable[..., object], given: Mapping[str, object]) -> None:
+    """Check arguments by name against the annotations of a function; see `checked`.
+
+    Raises:
+        InputError: one is of another type.
+    """
+    for name, members in _kinds(function).items():
+        if name in given and not any(_fits(given[name], member) for member in members):
+            parameters = inspect.signature(function).parameters.values()
+            order = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.name != "self"]
+            advice = f" Its arguments are, in order, {', '.join(order)}." if name in order[:-1] else ""
+            place = f"{function.__name__}({name}=...)"
+            raise InputError(f"{place} takes {_words(members)}, got {_described(given[name], members)}.{advice}")
+
+
+@functools.cache
+def _kinds(function: Callable[..., object]) -> dict[str, tuple[object, ...]]:
+    """The kinds that each parameter takes. Annotations written as texts are left out: their modules may not be loaded."""
     hints = inspect.get_annotations(function).items()
-    return {name: hint for name, hint in hints if name != "return" and not isinstance(hint, str)}
+    return {name: _members(hint) for name, hint in hints if name != "return" and not isinstance(hint, str)}
 
 
 def _members(hint: object) -> tuple[object, ...]:
@@ -97,7 +101,7 @@ def _fits(value: object, member: object) -> bool:
     if kind is types.NoneType or member is None:
         return value is None
     if kind in _NUMBERS:
-        return isinstance(value, _NUMBERS[kind]) and not _is_no_number(value)
+        return isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
     if kind is bool:
         return isinstance(value, bool | np.bool_)
     if kind is collections.abc.Callable:
@@ -105,10 +109,6 @@ def _fits(value: object, member: object) -> bool:
     if kind in _LISTS:
         return isinstance(value, Iterable) and not isinstance(value, str | bytes)
     return not isinstance(kind, type) or getattr(kind, "_is_protocol", False) or isinstance(value, kind)
-
-
-def _is_no_number(value: Any) -> bool:  # noqa: ANN401 (a number of any library)
-    return isinstance(value, bool) or math.isnan(value)
 
 
 def _words(members: tuple[object, ...]) -> str:

@@ -248,10 +248,10 @@ def _explained(situation: Situation, candidate: Option, why: str) -> str:
     """Why a method is chosen; with a time budget, also what was measured."""
     if situation.time_budget is None:
         return why
-    budget = f"the time budget of {duration(situation.time_budget)}"
+    budget = duration(situation.time_budget)
     if candidate.seconds is None:
-        return f"{why}; how long it takes was not estimated, so {budget} may not be kept"
-    return f"{why}; it was estimated at {candidate.cost}, within {budget}"
+        return f"{why}; how long it takes was not estimated, so the time budget of {budget} may not be kept"
+    return f"{why}; it was estimated at {candidate.cost}, within the time budget of {budget}"
 
 
 def option(situation: Situation, spec: str) -> Option:

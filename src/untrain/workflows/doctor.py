@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from untrain.core.ambient import ordinary
-from untrain.core.arguments import checked
+from untrain.core.arguments import check_arguments
 from untrain.core.deprecation import renamed
 from untrain.core.progress import advance, part, plan
 from untrain.core.text import percent
@@ -75,7 +75,6 @@ class Diagnosis:
 
 @renamed(["validation"], forget="ids", seconds="time_budget")
 @ordinary
-@checked
 def doctor(
     model: nn.Module | Population,
     examples: object,
@@ -115,10 +114,14 @@ def doctor(
 
     Cost: each method is tried on sixteen examples, with as many steps as it has epochs.
     """
+    given = locals()
+    problems = _Problems()
+    problems.attempt(lambda: check_arguments(doctor, given))
+    if problems.sentences:
+        return Diagnosis(problems=problems.sentences)
     say = progress or (lambda _: None)
     ids = list(ids)
     subjects = None if subjects is None else tuple(subjects)
-    problems = _Problems()
     plan(_STEPS + len(METHODS.names()))
     say("checking the data")
     train = problems.attempt(lambda: as_examples(examples))
