@@ -19,19 +19,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Networks that a test or a fixture builds without a seed are the same each time, whatever ran before."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _same_networks() -> None:
-    """Networks that a test builds without a seed are the same each time, in whatever order and process it runs."""
-    import torch
-
-    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

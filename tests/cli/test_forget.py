@@ -100,6 +100,18 @@ def test_rows_are_verified_as_they_were_read(folder: Path, capsys: pytest.Captur
     assert call("verify", "one", "--ids", "ids.txt", "--data", "train.parquet", *request, "--inputs", columns) == 0
 
 
+def test_tables_of_one_name_in_two_folders_are_two_sets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, source in (("train", "train.parquet"), ("held", "val.parquet")):
+        (folder / name).mkdir()
+        table = pq.read_table(folder / source)
+        pq.write_table(table.drop_columns(["id"]), folder / name / "data.parquet")
+    (folder / "rows.txt").write_text("data/00003\ndata/00005\n")
+    asked = [*ASKED[:2], *KNOWN[:2], "--data", "train/data.parquet", "--ids", "rows.txt", "--method", "finetune"]
+    assert call("forget", *asked, "--validation", "held/data.parquet") == 0
+    assert call("forget", *asked, "--validation", "train/data.parquet", "--out", "other") == 3
+    assert "'data/00003' is to be forgotten and in the validation set" in capsys.readouterr().err
+
+
 def test_several_persons_are_named_by_an_option_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last one alone would be a request that is not met."""
     table = pq.read_table(folder / "train.parquet")

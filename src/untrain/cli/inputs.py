@@ -367,9 +367,12 @@ def _validation(source: str, inputs: Inputs, status: Status) -> "Examples":
     import numpy as np
 
     examples = dataclasses.replace(inputs, data=source, limit=None).examples(status)
-    if not Path(source).is_dir() and inputs.published is None:
+    path = Path(source)
+    numbered = examples.ids.tolist() == [f"{path.stem}/{row:05d}" for row in range(len(examples))]
+    if path.resolve() == Path(inputs.data).resolve() or not (path.is_dir() or numbered or inputs.published):
         return examples
-    # Ids are paths below the folder, or rows; the same path below two folders is not the same image.
+    # Ids are paths below the folder, or rows; the same path below two folders is not the same image, nor the same row
+    # of two tables of one name the same example.
     return dataclasses.replace(examples, ids=np.asarray([f"validation/{name}" for name in examples.ids]))
 
 

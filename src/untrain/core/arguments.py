@@ -83,7 +83,7 @@ def check_arguments(function: Callable[..., object], given: Mapping[str, object]
 
 @functools.cache
 def _kinds(function: Callable[..., object]) -> dict[str, tuple[object, ...]]:
-    """The kinds that each parameter takes. Annotations written as texts are left out: their modules may not be loaded."""
+    """The kinds that each parameter takes; annotations written as texts are left out."""
     hints = inspect.get_annotations(function).items()
     return {name: _members(hint) for name, hint in hints if name != "return" and not isinstance(hint, str)}
 

@@ -350,7 +350,10 @@ def _check_leaks(examples: Examples, wanted: list[str], validation: Examples, hi
     """Refuse validation examples that the model was trained on, now or before an earlier request."""
     leaks = np.intersect1d(np.asarray(wanted, dtype=np.str_), validation.ids)
     if len(leaks):
-        raise InputError(f"The example {str(leaks[0])!r} is to be forgotten and in the validation set; leave one out.")
+        raise InputError(
+            f"The example {str(leaks[0])!r} is to be forgotten and in the validation set: leave one out, or give the "
+            "rows ids of their own if they are two examples."
+        )
     check_validation(examples, validation)
     if forgotten := sorted(history.forgotten(validation)):
         raise InputError(

@@ -14,7 +14,7 @@ from untrain.core.arguments import checked
 from untrain.core.progress import advance, part, plan
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
-from untrain.data import Examples, as_examples
+from untrain.data import Examples, as_examples, find_copies
 from untrain.data.examples import Positions
 from untrain.detection import Scorer, Subject, Suspects, as_subject, check_question, inspect, read_review
 from untrain.detection.detect import work_of
@@ -195,7 +195,9 @@ def _case(examples: Examples, validation: Examples | None, confirmed: Positions 
     if validation is None:
         return _Case(examples, None, "", confirmed)
     check_validation(examples, validation)
-    return _Case(examples, validation, f"the {len(validation)} validation examples, labels as given", confirmed)
+    copies = int(find_copies(examples, validation).sum())
+    known = f", {copies} of them with exactly the inputs of a training example," if copies else ","
+    return _Case(examples, validation, f"the {len(validation)} validation examples{known} labels as given", confirmed)
 
 
 def _held_out(case: _Case, seed: int) -> _Case:
