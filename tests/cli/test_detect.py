@@ -49,6 +49,17 @@ def test_repair_needs_nothing_but_its_name(
     ]  # fmt: skip
 
 
+def test_repair_compares_on_validation_data(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = pq.read_table(table)
+    for name, part in (("train", whole[:450]), ("held-out", whole[450:])):
+        pq.write_table(part, tmp_path / f"{name}.parquet")
+    asked = ["repair", "--data", str(tmp_path / "train.parquet"), "--scorer", "linear", "--out", str(tmp_path / "out")]
+    assert call(*asked, "--validation", str(tmp_path / "held.parquet")) == 3
+    assert "did you mean 'held-out.parquet'?" in capsys.readouterr().err
+    assert call(*asked, "--validation", str(tmp_path / "held-out.parquet")) == 0
+    assert "on the 150 validation examples, labels as given" in capsys.readouterr().out
+
+
 NAMES = ("zero", "=two()", "<script>alert(1)</script>", *"3456789")
 
 

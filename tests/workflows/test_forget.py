@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,6 +296,11 @@ def never() -> nn.Module:
         ({"method": "amnesia"}, ConfigError, "'amnesia'"),
         ({"method": "retrain"}, NotSupportedError, "retrain trains .* pass factory= .* and recipe= "),
         ({"method": "retrain", "factory": never}, NotSupportedError, r"; pass recipe= \(--recipe\)"),
+        ({"audit": 19, "factory": Own}, NotSupportedError, r"; pass recipe= \(--recipe\)"),
+        ({"factory": Own(), "recipe": RECIPE, "method": "retrain"}, InputError, "a function that builds a new"),
+        ({"time_budget": 0.0}, InputError, "seconds above 0, got 0.0"),
+        ({"time_budget": math.nan}, InputError, "seconds above 0, got nan"),
+        ({"descendants": ["no.onnx"]}, InputError, "There is no file no.onnx"),
         ({"max_accuracy_drop": 2.0}, InputError, r"a share from 0 to 1, got 2.0"),
         ({"model": "a"}, InputError, "got 'a'"),
         ({"model": nn.Linear(3, 2)}, InputError, r"\(1, 8, 8\)"),

@@ -311,7 +311,6 @@ class RequestInputs:
             InputError: a file cannot be read.
         """
         from untrain.data import read_ids
-        from untrain.data.sources import check_source
         from untrain.records import read_key
         from untrain.records.directory import MODEL
 
@@ -323,13 +322,12 @@ class RequestInputs:
                 "The weights of a trained model are missing; pass --weights or --previous, or a published model."
             )
         inputs.check()
-        if self.validation is not None and inputs.published is None:
-            check_source(self.validation)
+        check_validation_source(self.validation, inputs)
         if self.ids is None and not self.subject:
             raise ConfigError("Nothing is named that is to be forgotten; pass --ids or --subject.")
         ids, key = [] if self.ids is None else read_ids(self.ids), None if self.key is None else read_key(self.key)
         examples = inputs.examples(status)
-        validation = None if self.validation is None else _validation(self.validation, inputs, status)
+        validation = read_validation(self.validation, inputs, status)
         module, training = inputs.network(examples, status)
         assert module is not None  # noqa: S101 (there are weights)
         return (
@@ -363,9 +361,24 @@ class RequestInputs:
         return inputs
 
 
-def _validation(source: str, inputs: Inputs, status: Status) -> "Examples":
+def check_validation_source(source: str | None, inputs: Inputs) -> None:
+    """Check the source of validation data, if there is one, before anything is read.
+
+    Raises:
+        InputError: there is no such source.
+    """
+    from untrain.data.sources import check_source
+
+    if source is not None and inputs.published is None:
+        check_source(source)
+
+
+def read_validation(source: str | None, inputs: Inputs, status: Status) -> "Examples | None":
+    """Read validation data, as the training data are read; None without a source."""
     import numpy as np
 
+    if source is None:
+        return None
     examples = dataclasses.replace(inputs, data=source, limit=None).examples(status)
     path = Path(source)
     numbered = examples.ids.tolist() == [f"{path.stem}/{row:05d}" for row in range(len(examples))]
