@@ -100,6 +100,20 @@ def test_rows_are_verified_as_they_were_read(folder: Path, capsys: pytest.Captur
     assert call("verify", "one", "--ids", "ids.txt", "--data", "train.parquet", *request, "--inputs", columns) == 0
 
 
+def test_classes_are_named_in_the_order_of_the_outputs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"digit {'jihgfedcba'[number]}" for number in range(10)]  # of which 0 is the last in the alphabet
+    for name in ("train.parquet", "val.parquet"):
+        table = pq.read_table(folder / name)
+        numbers = [int(str(label).removeprefix("digit ")) for label in table["label"].to_pylist()]
+        labels = pa.array([names[number] for number in numbers])
+        pq.write_table(table.set_column(table.column_names.index("label"), "label", labels), folder / name)
+    assert call("forget", *ASKED, *KNOWN, "--method", "finetune") == 3
+    assert "as_examples(data, classes=[...]), or --classes" in capsys.readouterr().err
+    assert call("forget", *ASKED, *KNOWN, "--method", "finetune", "--classes", ",".join(names)) == 0
+    assert call("forget", *ASKED, *KNOWN, "--classes", "a,b", "--out", "other") == 3
+    assert "the 2 classes a, b" in capsys.readouterr().err
+
+
 def test_tables_of_one_name_in_two_folders_are_two_sets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, source in (("train", "train.parquet"), ("held", "val.parquet")):
         (folder / name).mkdir()

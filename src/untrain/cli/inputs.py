@@ -67,6 +67,8 @@ class Inputs:
         limit: number of examples to draw at random; default: all
         group: group column of a table
         label: label column of a table; default: label, labels, or the only column of class labels
+        classes: class names in the order of the network's outputs, separated by commas; default: in alphabetical order,
+            or the class numbers
         inputs: input columns of a table, separated by commas; default: the pictures, the lists, or all numbers
         size: height and width that pictures are resized to, as HEIGHTxWIDTH or one number; default: as they are
         mean: mean to subtract, one number or one for each channel, separated by commas
@@ -86,6 +88,7 @@ class Inputs:
     data_dir: OptionalDirectory = None
     limit: OptionalCount = None
     label: Annotated[str | None, option("NAME")] = None
+    classes: Annotated[str | None, option("NAMES")] = None
     inputs: Annotated[str | None, option("NAMES")] = None
     size: Annotated[str | None, option("SIZE")] = None
     mean: Annotated[str | None, option("NUMBERS")] = None
@@ -105,12 +108,12 @@ class Inputs:
 
     def examples(self, status: Status) -> "Examples":
         """Read the data."""
-        from untrain.data import load
+        from untrain.data import as_examples, load
 
         status.show(f"reading {self.data}")
         if (published := self.published) is not None:
             return published.examples(self.rows(published), self.memory_limit)
-        return load(
+        examples = load(
             self.data,
             data_dir=self.data_dir,
             limit=self.limit,
@@ -121,6 +124,7 @@ class Inputs:
             memory_limit=self.memory_limit,
             seed=self.root,
         )
+        return examples if self.classes is None else as_examples(examples, classes=self.classes.split(","))
 
     def rows(self, published: "Published") -> "Rows":
         """The rows of the data set for a published model."""
@@ -160,6 +164,8 @@ class Inputs:
             check_source(self.data)
         elif preparation is not None:
             raise ConfigError(f"A published model prepares its inputs itself; leave out {preparation}.")
+        elif self.classes is not None:
+            raise ConfigError("A published model names its classes itself; leave out --classes.")
         if self.recipe is not None:
             read_recipe(self.recipe)
         if self.weights is not None and not self.weights.startswith("hf://"):

@@ -150,7 +150,7 @@ def class_numbers(
         if not 0 <= number < len(order):
             raise InputError(
                 f"Labels must be from 0 to {len(order) - 1}, got {number} for example {example}: name the classes in "
-                "the order of the model's outputs with classes=."
+                "the order of the model's outputs with classes= (--classes)."
             )
     return np.asarray(whole, dtype=np.int64), order
 

@@ -108,7 +108,7 @@ def _check_shape(shape: tuple[int, ...], examples: Examples) -> None:
     if len(shape) == 2 and shape[0] == count:
         raise InputError(
             f"The model has {shape[1]} outputs, and {labels}: pass the labels that it was trained on, or name the "
-            "classes in the order of its outputs with classes=."
+            "classes in the order of its outputs: as_examples(data, classes=[...]), or --classes."
         )
     raise InputError(
         f"The model must return one logit for each class, and {labels}; it returns the shape {shape} for {count} "

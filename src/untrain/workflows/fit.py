@@ -80,7 +80,8 @@ def misfit(logits: npt.NDArray[np.floating], examples: Examples) -> str | None:
     if (moved := _moved(table)) is not None:
         return (
             f"{accuracy}, since its classes stand in another order: it predicts output {moved[1]} for class "
-            f"{examples.classes[moved[0]]!r}. Pass classes= in the order of the model's outputs."
+            f"{examples.classes[moved[0]]!r}. Name the classes in the order of the model's outputs: "
+            "as_examples(data, classes=[...]), or --classes."
         )
     above = float(bdtrc(hits - 1, count, chance)) <= ALPHA
     if above and _order_level(table[np.ix_(present, present)]) <= ALPHA:
