@@ -593,6 +593,14 @@ def test_a_subject_without_examples_is_refused(case: Case, subject: str, message
         forget(case.module, owned(case), subjects=[subject], method="finetune")
 
 
+def test_a_single_text_is_no_list_of_subjects(case: Case) -> None:
+    """Its letters would be taken for subjects: here for those named 1 and 2."""
+    numbered = dataclasses.replace(case.train, groups=np.asarray([str(row % 50) for row in range(len(case.train))]))
+    with pytest.raises(InputError, match=r"the single text '12': pass \['12'\]"):
+        forget(case.module, numbered, subjects="12", method="finetune")
+    assert "the single text '12'" in un.doctor(case.module, numbered, subjects="12").problems[0]
+
+
 def test_subjects_of_examples_that_name_none_are_refused(case: Case) -> None:
     with pytest.raises(InputError, match="do not say which subject"):
         forget(case.module, case.train, subjects=["user 7"], method="finetune")

@@ -12,6 +12,7 @@ from torch import nn
 from untrain.core.estimate import Estimate
 from untrain.core.randomness import Streams
 from untrain.data import Examples, Nearness, Prepare, as_examples, contents, find_copies, forget_ids, ids_of_subjects
+from untrain.data.subjects import subject_names
 from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
@@ -221,7 +222,7 @@ def check_request(
     if isinstance(ids, str | bytes):
         raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
     wanted = [str(name) for name in examples.ids[examples.positions(ids)]]
-    named = () if subjects is None else tuple(map(str, subjects))
+    named = () if subjects is None else subject_names(subjects)
     if subjects is not None:
         wanted = list(dict.fromkeys([*wanted, *ids_of_subjects(examples, named)]))
     forget, retain = _split(examples, wanted, validation, history)
