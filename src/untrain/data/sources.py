@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -101,6 +101,10 @@ def load(
     selection = Selection(label, input_names(inputs), tuple(not_inputs), group, transform, memory_limit)
     path, name = Path(source), str(source)
     check_source(name)
+    if part not in get_args(Part):
+        raise InputError(f"The part must be train or test, got {part!r}.")
+    if part == "test" and (path.is_file() or name not in WITH_TEST_PART):
+        raise InputError(f"{name} comes without a test part: split it with `untrain.split`.")
     if path.is_file():
         columns = from_file(path, selection).read(selection).with_ids(f"{path.stem}/", digits=5)
     elif label not in (None, "label") or not_inputs or inputs is not None or group is not None:
@@ -135,8 +139,6 @@ def _read(source: str, part: Part, data_dir: str | Path | None, selection: Selec
         table = from_parquet(_parquet_files(source, part, data_dir), Selection(memory_limit=selection.memory_limit))
         columns = table.read(Selection("label")).with_ids(f"{source}/{part}/", digits=5)
         return replace(columns, classes=_CLASSES[source])
-    if part == "test":
-        raise InputError(f"{source} comes without a test part: split it with `untrain.split`.")
     if source == "digits":
         return _digits()
     if (root := find_surf(source, data_dir)) is not None:
