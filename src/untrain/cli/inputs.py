@@ -21,7 +21,7 @@ from untrain.cli.options import (
 )
 from untrain.cli.terminal import Status
 from untrain.core.text import nearest
-from untrain.errors import ConfigError, InputError
+from untrain.errors import ConfigError, InputError, field_reason
 
 if TYPE_CHECKING:
     from torch import nn
@@ -391,7 +391,7 @@ def read_recipe(path: Path) -> "Recipe":
             f"The recipe {path} cannot be read: {error.strerror or error}; see `untrain recipe`."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a recipe: {error}; `untrain recipe` writes one.") from error
+        raise ConfigError(f"{path} is not a recipe: {field_reason(error)}; `untrain recipe` writes one.") from error
 
 
 def _local(weights: str) -> Path:
@@ -422,8 +422,8 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
 def _built(factory: "Factory", examples: "Examples") -> "nn.Module":
     """A network, checked on two of the examples."""
     from untrain.population import Engine, Population, check_fits, guarded
+    from untrain.population.fitting import fitting_model
 
-    expected = f"a model for inputs of shape {examples.form} and {len(examples.classes)} classes"
-    models: Population = guarded(expected, lambda: Population.create(factory, 1, engine=Engine()))
+    models: Population = guarded(fitting_model(examples), lambda: Population.create(factory, 1, engine=Engine()))
     check_fits(models, examples)
     return models.module()
