@@ -145,6 +145,11 @@ class Case:
         """Whether factory and recipe of the original are known."""
         return self.recipe is not None and self.original.factory is not None
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the recipe of the original chooses among its states by the validation examples."""
+        return self.request.recipe != self.request.recipe.for_all_epochs()
+
     def work(self, method: Method, models: int = 1) -> float:
         """The work of a method on so many models; see `untrain.core.progress`."""
         passes = method.passes(self.request.recipe)
@@ -161,10 +166,10 @@ class Case:
         validation = self.request.validation
         if validation is None:
             return np.zeros(0, np.bool_)
-        return self._held_out_copies | find_copies(self.request.retain, validation)
+        return self.held_out_copies | find_copies(self.request.retain, validation)
 
     @cached_property
-    def _held_out_copies(self) -> npt.NDArray[np.bool_]:
+    def held_out_copies(self) -> npt.NDArray[np.bool_]:
         """Which validation examples, if there are any, have exactly the inputs of a forgotten example."""
         validation = self.request.validation
         return np.zeros(0, np.bool_) if validation is None else find_copies(self.request.forget, validation)
@@ -173,11 +178,11 @@ class Case:
     def copies(self) -> Copies:
         """Copies of the forgotten examples among the others, in numbers."""
         forget, retain, validation = self.request.forget, self.request.retain, self.request.validation
-        exact, exact_held_out = int(self.retained_copies.sum()), int(self._held_out_copies.sum())
+        exact, exact_held_out = int(self.retained_copies.sum()), int(self.held_out_copies.sum())
         near = int(self.nearness.find(forget, retain, self.retained_copies).sum())
         near_held_out = exact_held_out
         if validation is not None:
-            near_held_out = int(self.nearness.find(forget, validation, self._held_out_copies).sum())
+            near_held_out = int(self.nearness.find(forget, validation, self.held_out_copies).sum())
         return Copies(
             exact_taken=self.taken[0],
             near_taken=self.taken[1],
