@@ -28,8 +28,8 @@ from untrain.workflows.choose import _POLICY
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 STORED = (
-    "digits", "forget-sets-digits", "table1-cifar10-medium", "table1-cifar10-small", "table1-surf-small",
-    "forget-sets-surf",
+    "digits", "forget-sets-digits", "table1-cifar10-medium", "table1-cifar10-small", "table1-cifar10-5000",
+    "table1-surf-small", "forget-sets-surf",
 )  # fmt: skip
 SLACK = 1.2
 ERRORS = 2
@@ -138,15 +138,19 @@ def table_of_counts(runs: Iterable[str | Path]) -> list[list[str]]:
 
 
 def table_of_left(runs: Iterable[str | Path]) -> list[list[str]]:
-    """A line for each method of all settings: how often it leaves memory, and how much accuracy it costs."""
+    """How often a method leaves memory, and how much accuracy it costs.
+
+    A line for each method of all settings, and for each that `auto` takes.
+    """
     every = [{row.method: row for row in rows} for _, _, rows in settings(runs)]
     lines = []
-    for name in set.intersection(*map(set, every)):
-        counts = Counter(leaves(rows[name]) for rows in every)
-        lost = [rows["retrain"].test_accuracy - rows[name].test_accuracy for rows in every]
-        shown = [f"`{name}`", *(str(counts[kind]) for kind in LEAVES), extent(lost), f"{median(lost):.1f}"]
-        lines.append((-counts["none visible"], median(lost), shown))
-    return [["method", *LEAVES, "points below `retrain`", "median"], *(shown for *_, shown in sorted(lines))]
+    for name in set.intersection(*map(set, every)).union(NAMES) & set().union(*every):
+        those = [rows for rows in every if name in rows]
+        counts = Counter(leaves(rows[name]) for rows in those)
+        lost = [rows["retrain"].test_accuracy - rows[name].test_accuracy for rows in those]
+        cells = [str(len(those)), *(str(counts[kind]) for kind in LEAVES), extent(lost), f"{median(lost):.1f}"]
+        lines.append((-counts["none visible"] / len(those), median(lost), [f"`{name}`", *cells]))
+    return [["method", "settings", *LEAVES, "points below `retrain`", "median"], *(line for *_, line in sorted(lines))]
 
 
 def extent(values: Sequence[float]) -> str:

@@ -63,7 +63,7 @@ def main() -> None:
     experiment = read_experiment(arguments.experiment)
     if not isinstance(experiment, Experiment):
         parser.error(f"expected a comparison, got {arguments.experiment}")
-    experiment = msgspec.structs.replace(experiment, forget=(0.02,), methods=(), settings={})
+    experiment = msgspec.structs.replace(experiment, forget=(0.02,), methods=(), settings={}, originals=1)
     with tempfile.TemporaryDirectory() as folder, one_thread():
         work = ComparisonWork(experiment, Path(folder), arguments.data_dir)
         work.experiment = work.prepared()

@@ -34,12 +34,12 @@ def test_memory_is_counted_in_every_setting(
     settings: list[dict[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = printed("left", monkeypatch, capsys)
-    assert table.keys() == set.intersection(*map(set, settings))
-    for method, (none, unclear, visible, *_) in table.items():
-        left = [rows[method]["memory_left"] for rows in settings]
+    assert table.keys() >= set.intersection(*map(set, settings)) | {"short-retrain:half", "short-retrain:fifth"}
+    for method, (count, none, unclear, visible, *_) in table.items():
+        left = [rows[method]["memory_left"] for rows in settings if method in rows]
         above = sum(one["low"] > 0 for one in left)
         wide = sum(one["low"] <= 0 and one["high"] >= 0.5 for one in left)
-        assert [int(visible), int(unclear), int(none)] == [above, wide, len(settings) - above - wide]
+        assert [int(count), int(visible), int(unclear), int(none)] == [len(left), above, wide, len(left) - above - wide]
 
 
 def test_a_choice_is_behind_as_often_as_by_hand(
@@ -47,7 +47,8 @@ def test_a_choice_is_behind_as_often_as_by_hand(
 ) -> None:
     """For `short-retrain:half`, which may be replaced by any method."""
     name, behind = "short-retrain:half", []
-    for rows in settings:
+    those = [rows for rows in settings if name in rows]
+    for rows in those:
         mine = rows[name]
         clean = [
             row
@@ -65,5 +66,5 @@ def test_a_choice_is_behind_as_often_as_by_hand(
         if ahead > 2 * error**0.5:
             behind.append(ahead)
     cells = printed("counts", monkeypatch, capsys)[name]
-    assert (int(cells[0]), int(cells[3])) == (len(settings), len(behind))
+    assert (int(cells[0]), int(cells[3])) == (len(those), len(behind))
     assert cells[-1] == f"{min(behind):.1f} to {max(behind):.1f}"

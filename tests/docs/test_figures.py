@@ -8,7 +8,9 @@ import pytest
 
 from tests.docs.blocks import ROOT
 
-COMMAND = re.compile(r"^`python benchmarks/(markdown|auto)\.py((?: docs/figures/\S+| --\w+| \w+)*)`\n\n", re.MULTILINE)
+COMMAND = re.compile(
+    r"^`python benchmarks/(markdown|auto|unfinished)\.py((?: docs/figures/\S+| --\w+| \w+)*)`\n\n", re.MULTILINE
+)
 """Commands that read `docs/figures`; a run of the reader's own is in `runs`."""
 SHOWN = {
     f"{path.name}: {command[1]}{command[2]}": (command[1], command[2].split(), text[command.end() :])
@@ -25,6 +27,7 @@ def test_a_table_is_what_its_command_prints(
 ) -> None:
     script, words, after = SHOWN[place]
     monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend("benchmarks")
     monkeypatch.setattr(sys, "argv", [f"{script}.py", *words])
     runpy.run_path(f"benchmarks/{script}.py", run_name="__main__")
     assert after.startswith(capsys.readouterr().out.strip() + "\n\n")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 import numpy as np
@@ -30,6 +30,7 @@ from untrain.auditing import (
 from untrain.auditing.orders import Cost
 from untrain.auditing.rank_energy import GROUPS, varies
 from untrain.core.estimate import Estimate
+from untrain.core.files import Arrays
 from untrain.core.levels import ALPHA
 from untrain.core.registry import base_name
 from untrain.experiments.config import Experiment
@@ -69,6 +70,24 @@ class ArmFigures:
     accuracies: dict[str, Array]
     seconds: Array
     epochs: Array | None = None
+
+    @classmethod
+    def joined(cls, files: Sequence[Arrays]) -> Self:
+        """What the files of an arm hold together.
+
+        Args:
+            files: one for each chunk of models, in order, at least one.
+        """
+
+        def array(name: str) -> Array:
+            return np.concatenate([file[name] for file in files])
+
+        return cls(
+            array("confidences"),
+            {part: array(f"accuracy/{part}") for part in PARTS},
+            array("seconds"),
+            array("epochs") if "epochs" in files[0] else None,
+        )
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):

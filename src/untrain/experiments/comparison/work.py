@@ -152,11 +152,11 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
 
     @functools.cached_property
     def methods(self) -> dict[str, Method]:
-        """The methods by their names in the experiment, and both arms of retraining."""
+        """Both arms of retraining, and the methods by their names in the experiment between them, as they are run."""
         methods = {
             spec: build_method(spec, settings=self.experiment.settings[spec]) for spec in self.experiment.methods
         }
-        return {"reference": build_method("retrain"), "retrain": build_method("retrain"), **methods}
+        return {"reference": build_method("retrain"), **methods, "retrain": build_method("retrain")}
 
     def stages(self) -> list[list[ComparisonJob]]:
         """Models that learn everything, then the arms, which take turns, then their scores, then the rankings."""
@@ -438,17 +438,7 @@ class ComparisonWork(Work[Experiment, ComparisonJob]):
 
     def figures(self, arm: Arm, models: int) -> ArmFigures:
         """What was stored for the first models of an arm, whose jobs are done."""
-        files = [read_arrays(self.path(job))[0] for job in self._chunks(arm, models)]
-
-        def joined(name: str) -> Array:
-            return np.concatenate([file[name] for file in files])
-
-        return ArmFigures(
-            joined("confidences"),
-            {part: joined(f"accuracy/{part}") for part in PARTS},
-            joined("seconds"),
-            joined("epochs") if "epochs" in files[0] else None,
-        )
+        return ArmFigures.joined([read_arrays(self.path(job))[0] for job in self._chunks(arm, models)])
 
     def scores(self, forget: str, models: int) -> dict[str, Scores]:
         """The scores of every method at a forget setting and a number of models, once they are stored."""
