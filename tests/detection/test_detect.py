@@ -263,6 +263,14 @@ def test_the_recipe_of_a_population_is_used() -> None:
 NO_LINEAR_END = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
 
 
+def test_features_are_judged_without_a_network_by_an_instance_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = noisy().examples
+    expected = detect(features=examples.inputs, labels=examples.labels)
+    monkeypatch.setattr("untrain.population.train_suited", None)
+    found = detect(None, examples, features=examples.inputs, scorer=build_scorer("linear"))
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
 def test_a_network_without_a_linear_end_can_only_be_ranked() -> None:
     examples = noisy().examples
     with pytest.raises(NotSupportedError, match=r"loss only ranks .*linear layer.* Pass noise_ratio="):
