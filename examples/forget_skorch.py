@@ -1,4 +1,4 @@
-"""Make the network of a scikit-learn pipeline with skorch forget three examples."""
+"""Make the network of a scikit-learn pipeline with skorch forget two examples."""
 
 import numpy as np
 import torch
@@ -25,9 +25,6 @@ pipeline = make_pipeline(StandardScaler(), net).fit(flowers, species)
 scaled = pipeline[:-1].transform(flowers)  # everything before the network
 recipe = un.Recipe(optimizer=un.SGD(lr=0.1), epochs=40, batch_size=128)
 # With a seed, the outcome is the same each time; a real request leaves it out, so that nobody can guess it.
-done = un.forget(
-    net.module_, (scaled, species), ["3", "70", "120"],
-    method="retrain", factory=build, recipe=recipe, seed=0,
-)  # fmt: skip
+done = un.forget(net.module_, (scaled, species), ["3", "70"], method="retrain", factory=build, recipe=recipe, seed=0)
 net.module_.load_state_dict(done.model.state_dict())
 print(type(done.model).__name__, done.verdict, f"{pipeline.score(flowers, species):.2f}")

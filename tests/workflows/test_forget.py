@@ -281,7 +281,11 @@ def test_without_held_out_examples_nothing_is_claimed(case: Case) -> None:
 
 
 def test_auto_goes_on_where_a_method_spoils_the_model(case: Case, install: Callable[..., None]) -> None:
-    done = forget(case.module, case.train, case.ids, validation=case.validation, max_accuracy_drop=0.0)
+    said = list[str]()
+    done = forget(
+        case.module, case.train, case.ids, validation=case.validation, max_accuracy_drop=0.0, progress=said.append
+    )
+    assert sum("and at most 0.00 are accepted" in step for step in said) >= 1
     if done.record.applied.method != "prune-entropy:small":
         assert "prune-entropy:small was tried, outcome: " in done.record.applied.reason
 
@@ -305,6 +309,11 @@ def test_copies_of_forgotten_examples_are_told(case: Case) -> None:
     copied = un.Examples.of(inputs, case.train.labels, case.train.ids.tolist(), case.train.classes)
     done = forget(case.module, copied, case.ids, method="finetune")
     assert any(limit.startswith("2 retained examples have exactly the inputs") for limit in done.record.limits)
+
+
+def test_what_a_result_does_not_show_is_printed(case: Case) -> None:
+    done = forget(case.module, case.train, case.ids, method="finetune")
+    assert set(done.record.limits) <= set(str(done).splitlines())
 
 
 def never() -> nn.Module:

@@ -338,6 +338,8 @@ class _Attempts:
         seconds = time.perf_counter() - start
         self.say("checking the result")
         judgment = judge(self.case, spec, method, unlearned, self.max_accuracy_drop, self._evidence)
+        if judgment.verdict.outcome is Outcome.KEPT_ORIGINAL:
+            self.say(judgment.verdict.sentences[0])
         return _Attempt(spec, method, reason, unlearned, seconds, judgment)
 
     def auto(self, time_budget: float | None) -> _Attempt:
