@@ -48,7 +48,7 @@ def test_what_fits_is_taken(right: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"ids": "12"}, r"verb\(ids=...\) takes a list, got the single text '12'; write \['12'\]"),
+        ({"ids": "12"}, r"verb\(ids=...\) takes a list, got the single text '12': pass \['12'\]"),
         ({"ids": 3}, "takes a list, got 3"),
         ({"ids": None}, "takes a list, got None"),
         ({"columns": 3}, "takes a text or a list, got 3"),

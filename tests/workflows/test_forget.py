@@ -311,9 +311,13 @@ def test_copies_of_forgotten_examples_are_told(case: Case) -> None:
     assert any(limit.startswith("2 retained examples have exactly the inputs") for limit in done.record.limits)
 
 
-def test_what_a_result_does_not_show_is_printed(case: Case) -> None:
-    done = forget(case.module, case.train, case.ids, method="finetune")
-    assert set(done.record.limits) <= set(str(done).splitlines())
+def test_validation_examples_that_were_trained_on_are_counted(case: Case) -> None:
+    inputs, labels = case.validation.inputs.copy(), case.validation.labels.copy()
+    inputs[:30], labels[:30] = case.train.inputs[100:130], case.train.labels[100:130]
+    done = forget(case.module, case.train, case.ids, method="finetune", validation=(inputs, labels))
+    words = "validation examples, 30 of them with exactly the inputs of a training example"
+    assert done.record.utility.on == f"{len(labels)} {words}"
+    assert words in done.verdict.sentences[-1]
 
 
 def never() -> nn.Module:

@@ -87,6 +87,7 @@ def forget(
         return
     print_text(
         *str(forgotten).splitlines(),
+        *forgotten.record.limits,
         f"Keep {out / KEY} separately: with it, ids can be looked up in the record.",
     )
 

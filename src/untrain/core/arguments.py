@@ -47,7 +47,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     >>> forget(None, ["12"], epochs=3)
     >>> forget(None, "12")
     Traceback (most recent call last):
-    untrain.errors.InputError: forget(ids=...) takes a list, got the single text '12'; write ['12'].
+    untrain.errors.InputError: forget(ids=...) takes a list, got the single text '12': pass ['12'].
     >>> forget(None, ["12"], epochs="3")
     Traceback (most recent call last):
     untrain.errors.InputError: forget(epochs=...) takes a whole number or None, got '3'.
@@ -127,7 +127,7 @@ def _described(value: object, members: tuple[object, ...]) -> str:
     """What was given instead."""
     lists = any(typing.get_origin(member) in _LISTS for member in members)
     if lists and isinstance(value, str | bytes):
-        return f"the single text {value!r}; write [{value!r}]"
+        return f"the single text {value!r}: pass [{value!r}]"
     if isinstance(value, str | bytes | numbers.Number):
         return repr(value)
     return "None" if value is None else type(value).__name__

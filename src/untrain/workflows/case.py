@@ -406,6 +406,9 @@ def _evaluation_set(request: Request) -> tuple[Examples, str]:
     positions = np.flatnonzero(np.isin(examples.labels, request.retain.labels))
     if not len(positions):
         raise InputError("No validation example has a class that is retained; add some that do.")
-    if len(positions) == len(examples):
-        return examples, f"{len(examples)} {words}"
-    return examples.select(positions), f"{len(positions)} {words}, of the retained classes"
+    some = "" if len(positions) == len(examples) else ", of the retained classes"
+    if some:
+        examples = examples.select(positions)
+    if request.validation is not None and (copies := int(find_copies(request.training_set, examples).sum())):
+        words = f"validation examples, {copies} of them with exactly the inputs of a training example"
+    return examples, f"{len(examples)} {words}{some}"

@@ -80,13 +80,12 @@ class Forgotten:
         return self.record.verdict
 
     def __repr__(self) -> str:
-        """Outcome, sentences, what they do not show, and where it was saved, one a line."""
+        """Outcome, sentences, and where it was saved, one a line."""
         applied = self.record.applied
         return "\n".join(
             [
                 f"{self.verdict}: {applied.method} ({applied.reason})",
                 *self.verdict.sentences,
-                *self.record.limits,
                 "not saved; call save(directory)" if self.directory is None else f"saved in {self.directory}",
             ]
         )
