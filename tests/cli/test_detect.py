@@ -117,7 +117,7 @@ def test_suspects_are_found_reviewed_and_forgotten(
     assert "by ssse" in printed.out
     assert "training" not in printed.err
     done = json.loads((tmp_path / "second" / "repair.json").read_text())
-    assert done["evidence"]["note"].startswith("auto judged features at hand (linear)")
+    assert done["evidence"]["note"].startswith("auto used linear on features")
     assert done["examples"] == pytest.approx(400, abs=5)  # a fifth is held out
 
     before = weights.read_bytes()
