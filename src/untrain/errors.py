@@ -17,6 +17,11 @@ def first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
+def field_reason(error: Exception) -> str:
+    """What is wrong with a field, and its path, as a part of a sentence: the full stop of a refusal of ours goes."""
+    return str(error).replace(". - at ", " - at ").removesuffix(".")
+
+
 class UntrainWarning(UserWarning):
     """What a user has to know although the work goes on; the command line shows it as a sentence."""
 

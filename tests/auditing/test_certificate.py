@@ -214,9 +214,9 @@ def test_limits_are_johnsons_and_where_errors_are_few_clopper_and_pearsons() -> 
 @pytest.mark.parametrize(
     ("models", "options", "message"),
     [
-        (15, {}, r"N at least 16, got \(15, 2\) and \(15, 2\), for a certificate"),
-        (16, {"level": 1.0}, "expected a confidence level between 0 and 1, got 1.0, for a certificate"),
-        (16, {"delta": 1.0}, "expected delta from 0 to below 1, got 1.0, for a certificate"),
+        (15, {}, r"for a certificate .* at least 16 models .*got \(15, 2\) and \(15, 2\)"),
+        (16, {"level": 1.0}, r"level for a certificate must be between 0 and 1, such as 0\.95; got 1\.0"),
+        (16, {"delta": 1.0}, r"delta of a certificate must be from 0 to below 1, .*got 1\.0"),
     ],
 )
 def test_wrong_input_is_refused(models: int, options: dict[str, float], message: str) -> None:
@@ -225,5 +225,5 @@ def test_wrong_input_is_refused(models: int, options: dict[str, float], message:
 
 
 def test_confidences_must_be_finite() -> None:
-    with pytest.raises(InputError, match="expected finite confidences"):
+    with pytest.raises(InputError, match="for a certificate is NaN or infinite"):
         certificate(np.full((16, 1), np.inf), np.zeros((16, 1)))

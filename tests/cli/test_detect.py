@@ -151,8 +151,11 @@ def test_a_factory_beside_the_data_is_found(factories: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("my_factories:small", "a model for inputs of shape (1, 8, 8) and 10 classes, got: mat1 and mat2"),
-        ("my_factories:few", "got logits of shape (2, 9) for 2 examples"),
+        (
+            "my_factories:small",
+            "a model for inputs of shape (1, 8, 8) and 10 classes, but what was given fails: mat1 and mat2",
+        ),
+        ("my_factories:few", "logits of shape (2, 9) for 2 examples of 10 classes"),
         ("my_factories:nothing", "has no attribute 'nothing'"),
         ("json:loads", "loads() missing 1 required positional argument"),
         ("os:getcwd", "a torch module, got str"),

@@ -154,7 +154,7 @@ def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) 
         ([*ASKED, "--weights", "model.pt"], 3, "convert it first: untrain convert model.pt model.safetensors"),
         ([*ASKED, "--weights", "hf://nobody"], 3, "must be hf://OWNER/REPO[@REVISION]/FILE.safetensors, got 'hf://nobody'"),
         ([*ASKED, "--previous", "nothing"], 3, "There is no weights file nothing/model.safetensors"),
-        ([*ASKED, *KNOWN, "--model", "own_model:few"], 3, "got logits of shape (2, 9) for 2 examples"),
+        ([*ASKED, *KNOWN, "--model", "own_model:few"], 3, "logits of shape (2, 9) for 2 examples of 10 classes"),
         ([*ASKED, *KNOWN, "--method", "amnesia"], 3, "There is no method 'amnesia'"),
         ([*ASKED, *KNOWN, "--method", "transpose"], 3, "transpose changes convolutions, and Sequential has none"),
         ([*ASKED, *KNOWN[:2], "--method", "retrain"], 3, "takes a factory and a recipe"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.typed import call
-from untrain.cli.inputs import read_recipe
+from untrain.cli.inputs import Inputs, read_recipe
 from untrain.cli.terminal import Status
 from untrain.population import Adam, Cosine, Recipe
 
@@ -87,6 +87,22 @@ def test_preparation_is_in_the_record_and_columns_can_be_chosen(table: Path) -> 
     assert call(*words) == 0
     content = msgspec.json.decode(Path("detected/suspects.json").read_bytes())
     assert content["inputs"]["mean"] == "1,2"
+
+
+def test_names_are_no_paths_although_files_have_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `untrain detect` stores is read again by `untrain review`, also where a folder of data is named as a set."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("mnist", "label", "cnn"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "digits").write_text("not the embedded ones")
+    (tmp_path / "train.csv").write_text("label,x\n0,1\n")
+    assert Inputs(data="mnist", label="label", model="cnn").stored() == {
+        "data": "mnist", "label": "label", "model": "cnn"
+    }  # fmt: skip
+    assert Inputs(data="train.csv", inputs="label").stored() == {
+        "data": str(tmp_path / "train.csv"), "inputs": "label"
+    }  # fmt: skip
+    assert len(Inputs(limit=20).examples(Status())) == 20
 
 
 def test_a_recipe_file_is_written_and_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

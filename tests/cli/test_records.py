@@ -102,12 +102,15 @@ def test_neither_command_loads_torch(command: str, tmp_path: Path) -> None:
 
 
 def test_the_page_of_a_record_in_japanese_leaves_the_record_as_it_is(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = written(tmp_path / "forgotten")
     assert call("report", str(directory), "--language", "ja") == 0
     page = (tmp_path / "forgotten.ja.html").read_text()
     assert '<html lang="ja">' in page
     assert call("verify", str(directory)) == 0
+    monkeypatch.chdir(directory)
+    assert call("report", ".") == 0
+    assert (tmp_path / "forgotten.en.html").is_file()
     assert call("report", str(directory), "--out", str(directory / "page.html")) == 3
     assert "choose an --out elsewhere" in capsys.readouterr().err

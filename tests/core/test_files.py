@@ -22,7 +22,7 @@ def test_content_is_replaced_whole_or_not_at_all(name: str, tmp_path: Path, monk
     write_file(path, "old")
     with monkeypatch.context() as patch:
         patch.setattr(os, name, fail)
-        with pytest.raises(InputError, match=r"cannot write .*file\.json: No space left"):
+        with pytest.raises(InputError, match=r"file\.json cannot be written \(No space left.*make room"):
             write_file(path, "new")
     assert path.read_text() == "old"
     assert sorted(file.name for file in path.parent.iterdir()) == ["file.json"]
@@ -87,7 +87,7 @@ def test_what_a_sweeper_takes_before_it_is_locked_is_made_again(
 
 
 def test_a_name_that_no_file_can_have_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot write .*: embedded null byte"):
+    with pytest.raises(InputError, match=r"cannot be written \(embedded null byte"):
         write_file(tmp_path / "a\0b", "new")
 
 
@@ -132,5 +132,5 @@ def test_the_bytes_of_a_file_depend_on_what_is_written_alone(tmp_path: Path) -> 
 
 def test_a_file_without_a_digest_is_refused(tmp_path: Path) -> None:
     safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "x.safetensors")
-    with pytest.raises(IntegrityError, match="expected digest none, got"):
+    with pytest.raises(IntegrityError, match=r"changed after it was written: its digest is .* it says none"):
         read_arrays(tmp_path / "x.safetensors")

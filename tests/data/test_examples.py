@@ -36,12 +36,20 @@ def test_select_keeps_everything_together() -> None:
         ({"labels": [0.0, 1.0, 1.0, 0.5]}, "must be integers, got float64"),
         ({"ids": ["a", "b", "a", "d"]}, "got a 2 times"),
         ({"groups": ["x"]}, "4 groups"),
+        ({"classes": ["yes", "yes"]}, "Class names must be distinct, got 'yes' 2 times"),
         ({"inputs": np.array([[1.0], [2.0], [np.nan], [0.0]])}, "example c"),
     ],
 )
 def test_wrong_examples_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         some(**changes)
+
+
+def test_labels_are_stored_in_one_type() -> None:
+    examples = some()
+    narrow = Examples(examples.inputs, examples.labels.astype(np.int32), examples.ids, examples.classes)
+    assert narrow.labels.dtype == np.int64
+    assert narrow.digest() == examples.digest()
 
 
 def test_ids_must_be_known_and_asked_for_once() -> None:

@@ -164,8 +164,20 @@ def test_a_transform_makes_the_inputs() -> None:
     draw = np.random.default_rng(0)
     with pytest.raises(InputError, match="leave out random augmentation"):
         as_examples((ROWS, LABELS), transform=lambda row: row + draw.normal())
+    draw = np.random.default_rng(1)  # which spares the first example
+    with pytest.raises(InputError, match=r"that of example [1-5] changed: leave out random augmentation"):
+        as_examples((ROWS, LABELS), transform=lambda row: row[::-1] if draw.random() < 0.5 else row)
     with pytest.raises(InputError, match=r"transform fails for example 0 .*ZeroDivisionError"):
         as_examples((ROWS, LABELS), transform=lambda row: 1 / 0)
+
+
+@pytest.mark.parametrize("choice", [{"label": "a"}, {"inputs": "a"}])
+def test_columns_are_chosen_of_tables_alone(choice: dict[str, Any]) -> None:
+    for data in ((ROWS, LABELS), {"inputs": ROWS, "labels": LABELS}):
+        with pytest.raises(InputError, match="two arrays have none: leave them out"):
+            as_examples(data, **choice)
+    with pytest.raises(InputError, match="these are Examples already: leave them out"):
+        as_examples(as_examples((ROWS, LABELS)), **choice)
 
 
 def test_ids_are_read_from_numbers_tensors_series_and_masks() -> None:

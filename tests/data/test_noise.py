@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from untrain.data import Examples, human_noise, load, mislabel, pair_noise, symmetric_noise
+from untrain.data import Examples, human_noise, instance_noise, load, mislabel, pair_noise, symmetric_noise
 from untrain.errors import InputError
 
 SKEWED = np.array([[0.6, 0.3, 0.1], [0.0, 1.0, 0.0], [0.5, 0.05, 0.45]])
@@ -170,6 +170,11 @@ def test_human_labels_of_other_examples_are_refused(rows: list[int]) -> None:
     true = some([2, 2])
     with pytest.raises(InputError, match="same ids in the same order"):
         human_noise(true, true.select(rows))
+
+
+def test_noise_by_probabilities_that_are_none_is_refused() -> None:
+    with pytest.raises(InputError, match="probability is NaN or infinite"):
+        instance_noise(some([2, 2]), np.full((4, 2), np.nan), 0.5)
 
 
 def test_noise_prints_how_much_there_is() -> None:

@@ -139,6 +139,11 @@ def test_missing_or_broken_roots_are_refused(tmp_path: Path, monkeypatch: pytest
         load("mnist", data_dir=tmp_path)
     with pytest.raises(InputError, match=r"must be digits, mnist, .* got 'imagenet'"):
         load("imagenet")
+    with pytest.raises(InputError, match="part must be train or test, got 'validation'"):
+        load("digits", part="validation")  # type: ignore[arg-type]
+    table = write(tmp_path / "mine.parquet", age=[30, 40], label=["b", "a"])
+    with pytest.raises(InputError, match=r"mine\.parquet comes without a test part"):
+        load(table, part="test")
     with pytest.raises(InputError, match="without a test part"):
         load("digits", part="test")
     with pytest.raises(InputError, match="no images"):

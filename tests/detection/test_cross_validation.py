@@ -18,7 +18,7 @@ from untrain.detection.cross_validation import CrossValidation, cross_validate, 
 from untrain.detection.linear import FOLDS
 from untrain.errors import InputError
 from untrain.models import CNN, MLP, Factory, ResNet18, factory
-from untrain.population import SGD, Engine, Population, Recipe
+from untrain.population import SGD, Engine, Population, Recipe, UntilConverged
 from untrain.population.fitting import rule_of_thumb
 
 BRIEF = msgspec.structs.replace(RECIPE, epochs=4)
@@ -164,6 +164,12 @@ def test_the_error_is_that_of_what_is_kept() -> None:
     missed = [log_p[row].argmax() != asked.labels[row] for row in range(300) if KEEP[row]]
     assert model_error(log_p, asked.labels, KEEP) == pytest.approx(sum(missed) / len(missed))
     assert model_error(log_p, asked.labels, np.zeros(300, dtype=np.bool_)) == 0
+
+
+def test_models_are_not_judged_by_validation_examples_that_are_not_there() -> None:
+    examples = noisy().examples
+    judging = msgspec.structs.replace(BRIEF, until_converged=UntilConverged())
+    np.testing.assert_array_equal(judged(examples, judging).log_p, judged(examples).log_p)
 
 
 class Counting(nn.Module):

@@ -210,8 +210,8 @@ def with_labels(labels: Any, classes: list[str] | None = None) -> Examples:
         (lambda: (None, with_labels([0, 1] * 10, ["a", "b", "c"])), "two examples of each class, and class 'c' has 0"),
         (lambda: (None, with_labels([0, 1] * 10 + [2])), "two examples of each class, and class '2' has 1"),
         (lambda: (None, with_labels([0] * 20)), "at least two classes .* there is 1"),
-        (lambda: (nn.Linear(4, 5), noisy().examples), r"3 classes, got logits of shape \(2, 5\)"),
-        (lambda: (Squeezed(), noisy().examples), r"3 classes, got logits of shape \(2, 2\)"),
+        (lambda: (nn.Linear(4, 5), noisy().examples), r"logits of shape \(2, 5\) .* of 3 classes"),
+        (lambda: (Squeezed(), noisy().examples), r"logits of shape \(2, 2\) .* of 3 classes"),
         (lambda: (ruined(), noisy().examples), "blob .*diverged"),
         (lambda: (Population.create(build(noisy().examples), 2), noisy().examples), "2.*`select`"),
         (lambda: ("model.pt", noisy().examples), "torch module or a population.* str"),
@@ -261,6 +261,14 @@ def test_the_recipe_of_a_population_is_used() -> None:
 
 
 NO_LINEAR_END = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
+
+
+def test_features_are_judged_without_a_network_by_an_instance_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = noisy().examples
+    expected = detect(features=examples.inputs, labels=examples.labels)
+    monkeypatch.setattr("untrain.population.train_suited", None)
+    found = detect(None, examples, features=examples.inputs, scorer=build_scorer("linear"))
+    np.testing.assert_array_equal(found.scores, expected.scores)
 
 
 def test_a_network_without_a_linear_end_can_only_be_ranked() -> None:

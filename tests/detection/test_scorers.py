@@ -20,7 +20,7 @@ from untrain.detection.confident_learning import confident_joint, pruned
 from untrain.detection.cross_validation import cross_validate
 from untrain.influence import Curvature
 from untrain.models import CNN, factory
-from untrain.population import Engine, Population
+from untrain.population import Engine, Population, UntilConverged
 from untrain.population.recipe import batch_bounds
 
 BARS = {
@@ -157,6 +157,15 @@ def test_the_area_under_the_margin_is_that_of_an_ordinary_loop() -> None:
     np.testing.assert_allclose(found.scores, -np.array(totals) / 12, atol=1e-7)
     assert set(found.flagged.tolist()) == {row for row in range(300) if totals[row] < 0}
     assert found.noise_ratio == pytest.approx(sum(total < 0 for total in totals) / 300)
+
+
+def test_the_margin_is_that_of_all_epochs_where_a_recipe_would_end_earlier() -> None:
+    examples = noisy().examples
+    whole, ending = (
+        detect(trained(examples), examples, scorer="margin", recipe=recipe).scores
+        for recipe in (RECIPE, msgspec.structs.replace(RECIPE, until_converged=UntilConverged()))
+    )
+    np.testing.assert_array_equal(ending, whole)
 
 
 @pytest.mark.parametrize(("scorer", "prune"), [("confident", "both"), ("confident:cleanlab", "by-noise-rate")])

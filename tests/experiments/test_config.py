@@ -122,7 +122,7 @@ def test_faults_are_named_with_their_path(old: str, new: str, message: str) -> N
         ({"forget": [0.02, "0.02"]}, "forget settings .* not distinct"),
         ({"methods": ["finetune"], "settings": {"transpose": {}}}, "`settings` names 'transpose'"),
         ({"settings": {"transpose": {"recipe": {"epoch": 3}}}}, "unknown field `epoch`"),
-        ({"settings": {"transpose": {"recipe": {"keep_best_from_epoch": 9}}}}, "between 1 and 3"),
+        ({"settings": {"transpose": {"recipe": {"keep_best_from_epoch": 9}}}}, "from 1 to 3"),
         ({"models": 4, "originals": 5}, "5 originals for 4 models.*fewer originals"),
         ({"preset": "smal"}, "preset 'smal'.*untrain list"),
         ({"published": "table9"}, "'table9': choose mislabel or table1"),

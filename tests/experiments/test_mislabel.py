@@ -217,10 +217,18 @@ def test_faults_are_named_before_anything_is_done(tmp_path: Path, changes: dict[
     assert not (tmp_path / "run").exists()
 
 
+def test_a_recipe_that_judges_models_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    experiment = small()
+    judging = msgspec.structs.replace(experiment.recipe, keep_best_from_epoch=1)
+    with pytest.raises(ConfigError, match="leave `keep_best_from_epoch` and `until_converged` out"):
+        run_experiment(msgspec.structs.replace(experiment, recipe=judging), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_noise_must_say_what_its_kind_needs() -> None:
-    with pytest.raises(ConfigError, match=r"kind pair .* expected ratios, got none"):
+    with pytest.raises(ConfigError, match=r"kind pair .* nothing else, got none: set `ratios` alone"):
         Noise(kind="pair")
-    with pytest.raises(ConfigError, match=r"kind matrix .* expected matrix, got ratios"):
+    with pytest.raises(ConfigError, match=r"kind matrix .* got ratios: set `matrix` alone"):
         Noise(kind="matrix", ratios=(0.1,))
     with pytest.raises(ConfigError, match="square"):
         Noise(kind="matrix", matrix=((1.0, 0.0), (1.0,)))

@@ -214,19 +214,25 @@ def test_bad_input_is_refused() -> None:
     more = Examples.of(examples.inputs, examples.labels, classes=list("abcde"))
     with pytest.raises(InputError, match="a logit for each of 5 classes, got 3"):
         Curvature().fit(models, more)
+    fitted = Curvature().fit(models, examples)
+    for ask in (fitted.on, fitted.step):
+        with pytest.raises(InputError, match="a logit for each of 5 classes, got 3"):
+            ask(more)
+        with pytest.raises(InputError, match="no examples to take the influence on"):
+            ask(examples.select([]))
     with pytest.raises(InputError, match="at least two"):
         Curvature().fit(models, examples.select([0])).leave_one_out()
 
 
 @pytest.mark.parametrize("damping", [-1.0, float("nan"), float("inf")])
 def test_a_damping_that_is_none_is_refused(damping: float) -> None:
-    with pytest.raises(InputError, match="expected a damping of at least 0, got"):
+    with pytest.raises(InputError, match="damping must be at least 0 and finite, got"):
         Curvature().fit(*problem("mlp")).self_influence(damping)
 
 
 @pytest.mark.parametrize("solver", ["dense", "dual", "kronecker"])
 def test_a_damping_below_rounding_is_refused(solver: Any) -> None:
-    with pytest.raises(InputError, match=r"expected a damping of 0 or at least .*got 1e-18"):
+    with pytest.raises(InputError, match=r"damping of 1e-18 is lost .*choose 0 .*or at least"):
         Curvature(solver=solver, damping=1e-18).fit(*problem("mlp")).self_influence()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tests.methods.problems import RECIPE, copied, examples, population, request
 from untrain.core.randomness import Streams
 from untrain.data import forget_ratio
-from untrain.errors import InputError, NotSupportedError
+from untrain.errors import ConfigError, InputError, NotSupportedError
 from untrain.methods import Request, build_method
 from untrain.methods.base import learned, output_layer, reset
 from untrain.models import MLP, ResNet18, factory
@@ -84,3 +84,19 @@ def test_normalization_layers_are_known_by_their_kind() -> None:
     frozen = nn.Sequential(nn.Linear(4, 4), nn.GroupNorm(2, 4), nn.LayerNorm(4), nn.Linear(4, 2))
     frozen[0].requires_grad_(requires_grad=False)
     assert learned(Population.from_module(frozen)) == ["3.weight", "3.bias"]
+
+
+@pytest.mark.parametrize(
+    ("method", "recipe"),
+    [("kl-contrast", "repair"), ("random-layers", "recipe"), ("salun", "repair"), ("scrub", "follow")],
+)
+def test_a_part_of_an_epoch_is_refused_where_methods_train_epoch_by_epoch(method: str, recipe: str) -> None:
+    """Rounding would drop it, and with it what is done after the last epoch."""
+    with pytest.raises(ConfigError, match=f"{method} trains epoch by epoch; choose a whole number"):
+        build_method(method, settings={recipe: {"epochs": 2.4}})
+
+
+@pytest.mark.parametrize("rule", [{"keep_best_from_epoch": 1}, {"until_converged": {}}])
+def test_a_rule_that_random_layers_cannot_follow_is_refused(rule: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="leave out keep_best_from_epoch and until_converged"):
+        build_method("random-layers", settings={"recipe": rule})

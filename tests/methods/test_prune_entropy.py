@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from tests.methods.problems import population, request
 from untrain.methods.prune_entropy import PruneEntropy, entropy
-from untrain.models import CNN
+from untrain.models import CNN, MLP
 from untrain.population import Batch, Training
 
 
@@ -39,6 +39,17 @@ def test_pruning_rounds_to_float16_and_holds_the_entropy() -> None:
             torch.testing.assert_close(tensor, tensor.half().double(), rtol=0, atol=0)
     logits = torch.randn(2, 5, 4, dtype=torch.float64)
     torch.testing.assert_close(entropy(logits), torch.distributions.Categorical(logits=logits).entropy())
+
+
+def test_means_of_inputs_are_not_rounded() -> None:
+    """Float16 holds nothing above 65,504: a column of salaries would become infinite."""
+    models = population(MLP(widths=(8,), standardize=True))
+    for name, value in (("1.mean", 123_456.0), ("1.scale", 70_001.0)):
+        models.tensors[name].fill_(value)
+    after = PruneEntropy().forget(models, request())
+    assert float(after.tensors["1.mean"].min()) == 123_456
+    assert float(after.tensors["1.scale"].max()) == 70_001
+    assert torch.equal(after.tensors["2.weight"], after.tensors["2.weight"].half().double())
 
 
 def test_pruning_learns_from_the_teachers_entropy(monkeypatch: pytest.MonkeyPatch) -> None:

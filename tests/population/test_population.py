@@ -118,6 +118,15 @@ def test_saved_models_come_back(tmp_path: Path) -> None:
     torch.testing.assert_close(continued.tensors["0.weight"], expected.tensors["0.weight"])
 
 
+def test_models_in_bfloat16_come_back_in_float32(tmp_path: Path) -> None:
+    models = Population.create(BUILD, 2, dtype=torch.bfloat16)
+    models.save(tmp_path / "models.safetensors")
+    back = Population.load(tmp_path / "models.safetensors", BUILD)
+    for name, tensor in models.tensors.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(back.tensors[name], tensor.float(), rtol=0, atol=0)
+
+
 def test_any_changed_bit_is_found(tmp_path: Path) -> None:
     path = tmp_path / "models.safetensors"
     Population.create(factory(MLP(widths=(3,)), (4,), 2), 2).save(path)

@@ -94,6 +94,29 @@ def test_a_text_file_keeps_its_cells_and_its_separator(mark: str, end: str, tmp_
     assert table["width"].to_pylist() == [float(row[1]) for row in right[1:]]
 
 
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.string()])
+def test_a_label_may_become_a_class_of_which_there_is_no_example(kind: pa.DataType, tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    labels = pa.array([0, 2, 2, 0, 1, 0]).cast(kind)
+    pq.write_table(pa.table({"id": list("abcdef"), "x": np.arange(6.0), "label": labels}), path)
+    table, few = SourceTable.read(path, Selection()), load(path).select([0, 1, 2, 3])
+    changed = table.corrected(few, {"a": "1"}, set())
+    assert isinstance(changed, pa.Table)
+    assert changed["label"].cast(pa.int64()).to_pylist() == [1, 2, 2, 0, 1, 0]
+    assert changed.schema.field("label").type == kind
+
+
+def test_a_label_may_become_a_named_class_of_which_there_is_no_example(tmp_path: Path) -> None:
+    features = {"label": {"_type": "ClassLabel", "names": ["cat", "dog", "owl"]}}
+    schema = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.table({"id": ["a", "b"], "x": [1.0, 2.0], "label": [0, 1]}).replace_schema_metadata(schema)
+    pq.write_table(table, tmp_path / "table.parquet")
+    source = SourceTable.read(tmp_path / "table.parquet", Selection())
+    changed = source.corrected(load(tmp_path / "table.parquet"), {"a": "owl"}, set())
+    assert isinstance(changed, pa.Table)
+    assert changed["label"].to_pylist() == [2, 1]
+
+
 def test_a_text_file_is_written_with_the_separator_that_it_was_read_with(tmp_path: Path) -> None:
     source = tmp_path / "table.csv"
     source.write_text("label;width, cm\npos;1\nneg;2\n")

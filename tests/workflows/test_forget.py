@@ -137,6 +137,30 @@ def test_retraining_equals_training_without_them(case: Case) -> None:
         torch.testing.assert_close(done.model.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(("keep", "outcome"), [(None, Outcome.FORGOTTEN), (1, Outcome.NOT_SHOWN)])
+def test_a_recipe_that_chooses_by_copies_of_the_forgotten_shows_nothing(
+    case: Case, keep: int | None, outcome: Outcome
+) -> None:
+    recipe = msgspec.structs.replace(RECIPE, keep_best_from_epoch=keep)
+    forgotten = un.forget_ids(case.train, case.ids).forget
+    names = np.array([f"copy {name}" for name in forgotten.ids])
+    copies = un.Examples(forgotten.inputs, forgotten.labels, names, forgotten.classes)
+    held_out = un.Examples.concatenate([case.validation, copies])
+    done = forget(
+        case.module,
+        case.train,
+        case.ids,
+        method="retrain",
+        validation=held_out,
+        factory=Own,
+        recipe=recipe,
+        max_accuracy_drop=1,
+    )
+    assert done.verdict.outcome is outcome
+    assert ("leave them out of the validation examples" in str(done.verdict.sentences)) is (keep is not None)
+    assert any(limit.startswith("The recipe chooses a state") for limit in done.record.limits) is (keep is not None)
+
+
 def test_without_recipe_auto_starts_from_the_model(case: Case) -> None:
     done = forget(case.module, case.train, case.ids, validation=case.validation)
     assert not METHODS.of(base_name(done.record.applied.method)).needs_factory
@@ -591,6 +615,14 @@ def test_all_examples_of_a_subject_are_forgotten(case: Case, tmp_path: Path) -> 
 def test_a_subject_without_examples_is_refused(case: Case, subject: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         forget(case.module, owned(case), subjects=[subject], method="finetune")
+
+
+def test_a_single_text_is_no_list_of_subjects(case: Case) -> None:
+    """Its letters would be taken for subjects: here for those named 1 and 2."""
+    numbered = dataclasses.replace(case.train, groups=np.asarray([str(row % 50) for row in range(len(case.train))]))
+    with pytest.raises(InputError, match=r"the single text '12': pass \['12'\]"):
+        forget(case.module, numbered, subjects="12", method="finetune")
+    assert "the single text '12'" in un.doctor(case.module, numbered, subjects="12").problems[0]
 
 
 def test_subjects_of_examples_that_name_none_are_refused(case: Case) -> None:

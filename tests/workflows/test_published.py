@@ -165,11 +165,28 @@ class Hub:
         return f"https://hub/{repo_id}/commit/1"
 
 
+@pytest.mark.parametrize("label", [-1, None])
+def test_rows_without_a_label_are_refused(home: Path, label: int | None) -> None:
+    """The number -1 says so; read from the end, it would be the last class."""
+    file = home / "data" / "train-00000-of-00001.parquet"
+    sentences, labels = texts()
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["positive", "negative"])}
+    )
+    table = {"text": sentences, "label": [label, *labels[1:]]}
+    datasets.Dataset.from_dict(table, features=features).to_parquet(file)
+    published = Published.read(str(home / "model"))
+    with pytest.raises(InputError, match=rf"1 rows of .*data have no label \({label}\): leave these rows out"):
+        published.examples(published.rows(str(home / "data")))
+
+
 def test_a_repaired_snapshot_is_pushed_without_what_names_examples(
     repaired: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client = Hub()
     monkeypatch.setattr(push, "extra", lambda *_: client)
+    for name in ("suspects.html", "suspects.json", "pictures.sqlite"):  # of a review that was put beside it
+        (repaired / name).write_text("who")
     assert call("push", "repaired", "me/better", "--public") == 0
     assert "commit: https://hub/me/better/commit/1" in capsys.readouterr().out
     assert client.created == [("me/better", False)]

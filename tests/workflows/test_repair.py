@@ -335,6 +335,13 @@ def test_a_part_is_held_out_before_detection_and_the_noise_in_it_is_corrected(ca
     assert accuracy(repaired.model, case.parts.test) > case.original.accuracy(case.parts.test)[0]
 
 
+def test_both_networks_of_a_comparison_keep_their_best_state(case: Case) -> None:
+    best = msgspec.structs.replace(RECIPE, epochs=3, keep_best_from_epoch=1)
+    first = Told(positions=tuple(range(10)))
+    repaired = un.repair(case.module, case.examples, factory=Own, recipe=best, scorer=first)
+    assert "one with the flagged labels and one without" in repaired.verdict
+
+
 def test_forgetting_clean_labels_is_not_accepted_without_validation(case: Case) -> None:
     clean = un.mislabel(case.parts.train, un.symmetric_noise(10, 0)).examples
     original = Population.create(Own, 1).train(clean, RECIPE)

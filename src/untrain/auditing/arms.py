@@ -23,10 +23,11 @@ def two_arms(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, models: int, pu
     u, r = np.asarray(unlearned, dtype=np.float64), np.asarray(retrained, dtype=np.float64)
     if u.ndim != 2 or u.shape != r.shape or u.shape[0] < models or u.shape[1] < 1:
         raise InputError(
-            f"expected two arrays [N, S] of one shape with N at least {models}, got {u.shape} and {r.shape}, {purpose}"
+            f"The confidences {purpose} must be two arrays [models, examples] of one shape, with at least {models} "
+            f"models and 1 example; got {u.shape} and {r.shape}."
         )
     if not (np.isfinite(u).all() and np.isfinite(r).all()):
-        raise InputError(f"expected finite confidences, got NaN or infinity, {purpose}")
+        raise InputError(f"A confidence {purpose} is NaN or infinite: check whether a training diverged.")
     return u, r
 
 
@@ -37,4 +38,4 @@ def check_level(level: float, purpose: str) -> None:
         InputError: the level is not between 0 and 1.
     """
     if not 0 < level < 1:
-        raise InputError(f"expected a confidence level between 0 and 1, got {level}, {purpose}")
+        raise InputError(f"The confidence level {purpose} must be between 0 and 1, such as 0.95; got {level}.")

@@ -111,7 +111,7 @@ def certificate(
     u, r = two_arms(unlearned, retrained, FEWEST_MODELS, "for a certificate")
     check_level(level, "for a certificate")
     if not 0 <= delta < 1:
-        raise InputError(f"expected delta from 0 to below 1, got {delta}, for a certificate")
+        raise InputError(f"The delta of a certificate must be from 0 to below 1, such as 1e-5; got {delta}.")
     error = (1 - level) / 2
     train_u, train_r = u[1::2], r[1::2]
     attack = _Attack.fit(train_u, train_r)

@@ -84,7 +84,8 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
         scorer, has epsilon NaN and is left out of the mean.
 
     Raises:
-        InputError: the shapes differ, N is below 2, S is 0, or a confidence is not finite.
+        InputError: the shapes differ, N is below 2, S is 0, a confidence is not finite, or delta is not from 0 to
+            below 1.
 
     Warns:
         RuntimeWarning: some examples have no answer.
@@ -98,7 +99,7 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
     """
     u, r = two_arms(unlearned, retrained, 2, "for a forgetting quality")
     if not 0 <= delta < 1:
-        raise InputError(f"expected delta from 0 to below 1, got {delta}")
+        raise InputError(f"The delta of a forgetting quality must be from 0 to below 1, such as 1e-5; got {delta}.")
     epsilon = np.asarray([_epsilon(u[:, s], r[:, s], delta) for s in range(u.shape[1])])
     if missing := int(np.isnan(epsilon).sum()):
         warnings.warn(
@@ -190,7 +191,10 @@ def final_score(
     retain = _mean(retrained_retain_accuracy)
     test = _mean(retrained_test_accuracy)
     if not retain > 0 or not test > 0:
-        raise InputError(f"expected retrained models of an accuracy above 0, got {retain} (retain) and {test} (test)")
+        raise InputError(
+            f"A final score needs retrained models of accuracy above 0, and theirs is {retain:g} on the retain set and "
+            f"{test:g} on the test set: check whether their training diverged."
+        )
     ratio = _mean(unlearned_retain_accuracy) / retain * (_mean(unlearned_test_accuracy) / test)
     return quality * ratio
 

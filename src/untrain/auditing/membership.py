@@ -260,12 +260,15 @@ def _labeled(confidences: npt.ArrayLike, labels: npt.ArrayLike, name: str) -> tu
     values, numbers = np.asarray(confidences, dtype=np.float64), np.asarray(labels)
     if values.ndim != 1 or numbers.shape != values.shape:
         raise InputError(
-            f"expected confidences [n] and labels [n], got shapes {values.shape} and {numbers.shape}, of the {name}"
+            f"The {name} needs one confidence and one label for each example, got shapes {values.shape} and "
+            f"{numbers.shape}."
         )
     if not np.isfinite(values).all():
-        raise InputError(f"expected finite confidences, got NaN or infinity, of the {name}")
+        raise InputError(f"A confidence of the {name} is NaN or infinite: check whether a training diverged.")
     if numbers.size and numbers.dtype.kind not in "iu":
-        raise InputError(f"expected whole numbers as labels, got {numbers.dtype}, of the {name}")
+        raise InputError(
+            f"The labels of the {name} must be class numbers, got {numbers.dtype}: convert them to integers."
+        )
     return values, numbers
 
 

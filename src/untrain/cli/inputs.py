@@ -21,7 +21,7 @@ from untrain.cli.options import (
 )
 from untrain.cli.terminal import Status
 from untrain.core.text import nearest
-from untrain.errors import ConfigError, InputError
+from untrain.errors import ConfigError, InputError, field_reason
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 KNOWN = ("mlp", "cnn", "resnet18")
 """Networks that have a name."""
+
+
+_PLACES = ("data", "data_dir", "model", "weights", "recipe")
+"""Options that may name a file or a folder."""
 
 
 class Training(TypedDict):
@@ -169,7 +173,9 @@ class Inputs:
     def stored(self) -> dict[str, object]:
         """The options that are not at their defaults, as plain values; paths that exist are absolute."""
         values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
-        return {name: _plain(value) for name, (value, default) in values.items() if value != default or name == "data"}
+        return {
+            name: _plain(name, value) for name, (value, default) in values.items() if value != default or name == "data"
+        }
 
     @classmethod
     def restored(cls, values: Mapping[str, object]) -> "Inputs":
@@ -270,11 +276,14 @@ def _check_model(name: str) -> None:
         )
 
 
-def _plain(value: object) -> object:
-    """A path, or the name of one that exists, as an absolute path; other plain values as they are."""
-    if isinstance(value, str | Path) and os.path.lexists(value):
-        return os.path.abspath(value)
-    return str(value) if isinstance(value, Path) else value
+def _plain(option: str, value: object) -> object:
+    """The value of an option as a plain one; a file or folder that it names, and that exists, as an absolute path."""
+    from untrain.data.sources import is_named
+
+    text = str(value)
+    if option in _PLACES and not is_named(text) and text not in KNOWN and os.path.lexists(text):
+        return os.path.abspath(text)
+    return text if isinstance(value, Path) else value
 
 
 InputOptions = Annotated[Inputs, tyro.conf.arg(name="data and network")]
@@ -391,7 +400,7 @@ def read_recipe(path: Path) -> "Recipe":
             f"The recipe {path} cannot be read: {error.strerror or error}; see `untrain recipe`."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a recipe: {error}; `untrain recipe` writes one.") from error
+        raise ConfigError(f"{path} is not a recipe: {field_reason(error)}; `untrain recipe` writes one.") from error
 
 
 def _local(weights: str) -> Path:
@@ -422,8 +431,8 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
 def _built(factory: "Factory", examples: "Examples") -> "nn.Module":
     """A network, checked on two of the examples."""
     from untrain.population import Engine, Population, check_fits, guarded
+    from untrain.population.fitting import fitting_model
 
-    expected = f"a model for inputs of shape {examples.form} and {len(examples.classes)} classes"
-    models: Population = guarded(expected, lambda: Population.create(factory, 1, engine=Engine()))
+    models: Population = guarded(fitting_model(examples), lambda: Population.create(factory, 1, engine=Engine()))
     check_fits(models, examples)
     return models.module()

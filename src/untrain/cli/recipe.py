@@ -4,7 +4,7 @@ import sys
 from typing import Annotated, Literal
 
 from untrain.cli.options import OptionalCount, option
-from untrain.errors import ConfigError
+from untrain.errors import ConfigError, field_reason
 
 
 def recipe(
@@ -54,5 +54,5 @@ def recipe(
     try:
         checked = msgspec.convert(fields, Recipe)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"This is no recipe: {error}.") from error
+        raise ConfigError(f"This is no recipe: {field_reason(error)}.") from error
     sys.stdout.write(toml_text(msgspec.to_builtins(checked)))

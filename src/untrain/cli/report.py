@@ -30,7 +30,8 @@ def report(
         out: file of the page; default report.html in the directory of a run, DIR.LANGUAGE.html beside that of a record
     """
     if (directory / "record.json").is_file():
-        path = out or directory.with_name(f"{directory.absolute().name}.{language}.html")
+        place = directory.resolve()
+        path = out or place.with_name(f"{place.name}.{language}.html")
         _write_record_page(directory, path, language)
     else:
         from untrain.report import read_results, write_report

@@ -61,7 +61,13 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False) -> No
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError | ValueError) -> InputError:
+    """The error to raise where the file system refused, with its reason."""
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{path} cannot be written ({reason}): make room, or choose another place.")
 
 
 def look_again(paths: Iterable[Path]) -> None:
@@ -211,5 +217,5 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
         raise IntegrityError(f"{path} is not a complete safetensors file that NumPy can read: {error}") from error
     expected = metadata.pop("sha256", "none")
     if (computed := digest(arrays, metadata)) != expected:
-        raise IntegrityError(f"{path} changed after it was written: expected digest {expected}, got {computed}")
+        raise IntegrityError(f"{path} changed after it was written: its digest is {computed}, and it says {expected}.")
     return arrays, metadata

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from untrain.core.text import nearest
-from untrain.errors import ConfigError, first_line
+from untrain.errors import ConfigError, field_reason, first_line
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -133,7 +133,7 @@ class Registry(Generic[T]):
         try:
             return msgspec.convert(fields, kind)
         except msgspec.ValidationError as error:
-            raise ConfigError(f"The settings of {spec} are wrong: {error}.") from error
+            raise ConfigError(f"The settings of {spec} are wrong: {field_reason(error)}.") from error
 
 
 def _merged(fields: Mapping[str, object], changes: Mapping[str, object]) -> Mapping[str, object]:

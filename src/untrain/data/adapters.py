@@ -10,7 +10,7 @@ import numpy as np
 from untrain.data.arrays import scalar, scalars, some, stacked, to_array, without_torch
 from untrain.data.columns import Columns, InputSource, texts
 from untrain.data.examples import Array, Examples, name_array
-from untrain.data.images import Pictures, Transform, Transformed, is_picture
+from untrain.data.images import Pictures, Transform, Transformed, is_picture, read_again
 from untrain.data.memory import MEMORY_LIMIT
 from untrain.data.prepare import noted
 from untrain.data.selection import Selection, input_names
@@ -24,8 +24,6 @@ _FORMS = (
 )
 _ARRAYS = {"inputs", "labels"}
 _NAMES = {"ids", "groups", "classes"}
-_READ_AGAIN = 32
-"""Items of a dataset that are read twice."""
 
 
 @runtime_checkable
@@ -98,10 +96,12 @@ def as_examples(
     order, column, names = _order(classes), None if label is None else str(label), input_names(inputs)
     if isinstance(data, str | Path):
         data = load(data, label=column, inputs=names or None, transform=transform, memory_limit=memory_limit)
-        transform = None
+        column, names, transform = None, (), None
     if isinstance(data, Examples):
-        if transform is not None:
-            raise InputError("A transform applies to data that are read, and these are Examples already: leave it out.")
+        if transform is not None or column is not None or names:
+            raise InputError(
+                "transform=, label= and inputs= say how data are read, and these are Examples already: leave them out."
+            )
         given = data if ids is None else replace(data, ids=name_array(texts(ids, "id")))
         return given if order is None else _with_classes(given, order)
     columns = _read(data, Selection(column, names, transform=transform, memory_limit=memory_limit))
@@ -152,6 +152,8 @@ def _read(data: object, selection: Selection) -> Columns:
     if isinstance(data, tuple):
         if len(data) != 2:
             raise InputError(f"{_FORMS}; got a tuple of {len(data)}.")
+        if selection.label is not None or selection.inputs:
+            raise InputError("label= and inputs= choose columns, and two arrays have none: leave them out.")
         inputs = data[0]
         named = isinstance(inputs, Mapping)
         arrays = {str(name): to_array(array, f"inputs {name!r}") for name, array in inputs.items()} if named else None
@@ -181,7 +183,7 @@ def _read_samples(data: _Dataset, selection: Selection) -> Columns:
         samples = [_parts(data, position) for position in range(len(data))]
         columns = {name: [sample.get(name) for sample in samples] for name in samples[0]}
         read = from_columns(columns, "the dataset").read(selection)
-        few = _spread(len(data))
+        few = read_again(len(data))
         pair = [[samples[position] for position in few], [_parts(data, position) for position in few]]
         first, again = (
             from_columns({name: [part.get(name) for part in parts] for name in samples[0]}, "").read(selection).inputs
@@ -196,7 +198,7 @@ def _read_samples(data: _Dataset, selection: Selection) -> Columns:
     tuples = [_sample(data, position, count) for position in range(len(data))]
     inputs, labels = [sample[int(first)] for sample in tuples], [sample[int(second)] for sample in tuples]
     if selection.transform is None:
-        few = _spread(len(data))
+        few = read_again(len(data))
         again = [_sample(data, position, count)[int(first)] for position in few]
         _check_same(_inputs_of([inputs[position] for position in few]), _inputs_of(again), few)
         cells: Pictures | Cells = _inputs_of(inputs)
@@ -224,11 +226,6 @@ def _sample(data: _Dataset, position: int, count: int) -> Sequence[object]:
     if not isinstance(sample, tuple | list) or len(sample) != count:
         raise InputError(f"{_FORMS}; got {type(data).__name__} whose item {position} is a {type(sample).__name__}.")
     return sample
-
-
-def _spread(count: int) -> list[int]:
-    """Positions of the items that are read again: enough that a change of one item in ten is hardly ever missed."""
-    return [int(position) for position in np.unique(np.linspace(0, count - 1, min(count, _READ_AGAIN)).astype(int))]
 
 
 def _check_same(inputs: InputSource, again: InputSource, positions: list[int]) -> None:

@@ -29,14 +29,14 @@ class Examples:
             dictionary of such arrays, which the model takes by name, such as `input_ids` and `attention_mask`.
         labels: `[n]` class numbers, 0 to `len(classes) - 1`.
         ids: `[n]` distinct strings that name an example for good, wherever it stands.
-        classes: a name for each class.
+        classes: a name for each class, no two alike.
         groups: `[n]` strings such as the person on a photograph, or None.
         preparation: how the inputs were resized and normalized when they were read; None if they were not, or by a
             function of one's own. Records hold it.
 
     Raises:
-        InputError: lengths differ, a label is out of range or not an integer, an id occurs twice, an input is not
-            finite, or named inputs have no names.
+        InputError: lengths differ, a label is out of range or not an integer, an id or a class name occurs twice, an
+            input is not finite, or named inputs have no names.
 
     >>> Examples.of(np.zeros((2, 3)), [0, 1]).ids.tolist()
     ['0', '1']
@@ -63,12 +63,19 @@ class Examples:
                 raise InputError(f"There must be {count} {name}, one for each input, got shape {column.shape}.")
         if self.labels.dtype.kind not in "iu":
             raise InputError(f"Labels must be integers, got {self.labels.dtype}.")
+        object.__setattr__(self, "labels", self.labels.astype(np.int64, copy=False))
+        self._check_classes()
         outside = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.classes)))
         if len(outside):
             label, name = self.labels[outside[0]], self.ids[outside[0]]
             raise InputError(f"Labels must be from 0 to {len(self.classes) - 1}, got {label} for example {name}.")
         self._check_ids()
         self._check_inputs()
+
+    def _check_classes(self) -> None:
+        name, occurrences = next(iter(Counter(self.classes).most_common(1)), ("", 0))
+        if occurrences > 1:
+            raise InputError(f"Class names must be distinct, got {name!r} {occurrences} times.")
 
     def _check_ids(self) -> None:
         names, occurrences = np.unique(self.ids, return_counts=True)

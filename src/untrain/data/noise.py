@@ -134,7 +134,7 @@ def instance_noise(examples: Examples, probabilities: npt.ArrayLike, ratio: floa
         ratio: share of wrong labels, in 0..1.
 
     Raises:
-        InputError: the shape of the probabilities, or the ratio, does not fit.
+        InputError: the shape of the probabilities, or the ratio, does not fit; or a probability is not finite.
 
     Source: Chen, Ye, Chen, Zhao, Heng (2021), "Beyond Class-Conditional Assumption: A Primary Attempt to Combat
     Instance-Dependent Label Noise".
@@ -145,6 +145,8 @@ def instance_noise(examples: Examples, probabilities: npt.ArrayLike, ratio: floa
         raise InputError(
             f"The probabilities must have shape {(len(examples), len(examples.classes))}, got {others.shape}."
         )
+    if not np.isfinite(others).all():
+        raise InputError("A probability is NaN or infinite: check whether the model that gave them diverged.")
     rows = np.arange(len(examples))
     given = others[rows, examples.labels]
     others[rows, examples.labels] = -np.inf

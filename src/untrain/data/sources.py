@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -101,13 +101,22 @@ def load(
     selection = Selection(label, input_names(inputs), tuple(not_inputs), group, transform, memory_limit)
     path, name = Path(source), str(source)
     check_source(name)
-    if path.is_file():
+    if part not in get_args(Part):
+        raise InputError(f"The part must be train or test, got {part!r}.")
+    if part == "test" and name not in WITH_TEST_PART:
+        raise InputError(f"{name} comes without a test part: split it with `untrain.split`.")
+    if path.is_file() and not is_named(name):
         columns = from_file(path, selection).read(selection).with_ids(f"{path.stem}/", digits=5)
     elif label not in (None, "label") or not_inputs or inputs is not None or group is not None:
         raise InputError(f"Columns can be chosen of a table only (.parquet, .csv or .tsv), got {name!r}.")
     else:
         columns = _read(name, part, data_dir, selection)
     return noted(columns.transformed(transform, name).examples(choice.rows, memory_limit), transform)
+
+
+def is_named(source: str) -> bool:
+    """Whether a source is a data set by its name, whatever files there are."""
+    return source in (*NAMED, SURF)
 
 
 def check_source(source: str) -> None:
@@ -117,7 +126,7 @@ def check_source(source: str) -> None:
         InputError: there is none; the message says what is nearest.
     """
     path = Path(source)
-    if source in (*NAMED, SURF) or path.is_dir():
+    if is_named(source) or path.is_dir():
         return
     kinds = f"the data source must be {', '.join(NAMED)}, {SURF}, a folder of images, or a .parquet, .csv or .tsv file"
     if path.is_file():
@@ -135,8 +144,6 @@ def _read(source: str, part: Part, data_dir: str | Path | None, selection: Selec
         table = from_parquet(_parquet_files(source, part, data_dir), Selection(memory_limit=selection.memory_limit))
         columns = table.read(Selection("label")).with_ids(f"{source}/{part}/", digits=5)
         return replace(columns, classes=_CLASSES[source])
-    if part == "test":
-        raise InputError(f"{source} comes without a test part: split it with `untrain.split`.")
     if source == "digits":
         return _digits()
     if (root := find_surf(source, data_dir)) is not None:

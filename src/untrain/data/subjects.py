@@ -9,6 +9,17 @@ from untrain.data.examples import Examples
 from untrain.errors import InputError
 
 
+def subject_names(subjects: Iterable[str]) -> tuple[str, ...]:
+    """Names of subjects as texts.
+
+    Raises:
+        InputError: they are a single text, whose letters would be taken for names.
+    """
+    if isinstance(subjects, str):
+        raise InputError(f"subjects must be a list of names, not the single text {subjects!r}: pass [{subjects!r}].")
+    return tuple(map(str, subjects))
+
+
 def ids_of_subjects(examples: Examples, subjects: Iterable[str]) -> list[str]:
     """Ids of all examples of some subjects, in the order of the examples.
 
@@ -23,9 +34,7 @@ def ids_of_subjects(examples: Examples, subjects: Iterable[str]) -> list[str]:
     >>> ids_of_subjects(data, ["ann"])
     ['x', 'z']
     """
-    if isinstance(subjects, str):
-        raise InputError(f"subjects must be a list of names, not the single text {subjects!r}.")
-    wanted = [str(name) for name in subjects]
+    wanted = subject_names(subjects)
     if not wanted:
         raise InputError("The list of subjects is empty; name at least one.")
     if examples.groups is None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from untrain.data.examples import Labels
@@ -55,7 +54,8 @@ def cross_validate(subject: Subject, recipe: Recipe, name: str, keep: Mask | Non
 
     Args:
         subject: with a factory.
-        recipe: of the trainings. The last state is used, since no validation data could choose a best one.
+        recipe: of the trainings. All of its epochs are trained and the last state is used, since no validation examples
+            could choose one.
         name: of the random streams.
         keep: `[n]`, examples to train on; default all.
 
@@ -65,7 +65,7 @@ def cross_validate(subject: Subject, recipe: Recipe, name: str, keep: Mask | Non
     Cost: four trainings by this recipe on the kept examples, and a forward pass of five models for each epoch.
     """
     streams, folds = subject.streams.child(name), folds_of(subject)
-    recipe = msgspec.structs.replace(recipe, keep_best_from_epoch=None)
+    recipe = recipe.for_all_epochs()
     rows = [np.flatnonzero((folds != fold) & (True if keep is None else keep)) for fold in range(FOLDS)]
     # Models of one population train on equally many examples; the surplus is drawn at random.
     size = min(len(row) for row in rows)

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from untrain.models import Factory
     from untrain.population import Population, Recipe
 
-_FAST = ("auto", "linear")
-"""Scorers that judge features alone where there is no model."""
-
 
 @renamed(["scorer", "noise_ratio", "seed"])
 @ordinary
@@ -87,7 +84,7 @@ def detect(
         raise InputError("Examples bring their own labels; pass labels= and pred_probs= without examples.")
     examples = as_examples(examples)
     given = None if features is None else _rows("features", features, len(examples))
-    if given is not None and model is None and scorer in _FAST:
+    if given is not None and model is None and _is_fast(scorer):
         say("looking for wrong labels")
         return _inspect_features(examples, given, scorer, noise_ratio, seed)
     check_question(examples, scorer, noise_ratio)
@@ -138,9 +135,14 @@ def _inspect_features(
     seed: int,
 ) -> Suspects:
     """The answer for features without a model."""
-    scorer = Linear() if scorer in _FAST else scorer
+    scorer = Linear() if _is_fast(scorer) else scorer
     check_question(examples, scorer, noise_ratio)
     return inspect(Subject(None, examples, None, seed, features), scorer, noise_ratio)
+
+
+def _is_fast(scorer: str | Scorer) -> bool:
+    """Whether a scorer judges features alone where there is no model."""
+    return scorer in ("auto", "linear") or isinstance(scorer, Linear)
 
 
 def _labelled(inputs: npt.NDArray[np.floating], labels: npt.ArrayLike) -> Examples:

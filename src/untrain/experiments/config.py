@@ -11,7 +11,7 @@ from untrain.auditing import looks
 from untrain.core.files import toml_text
 from untrain.data.sources import WITH_TEST_PART
 from untrain.detection import build_scorer
-from untrain.errors import ConfigError
+from untrain.errors import ConfigError, field_reason
 from untrain.experiments.catalog import MODELS, SEEDS, check_published, packaged, packaged_text
 from untrain.methods import METHODS, build_method
 from untrain.models import Model
@@ -160,10 +160,11 @@ class Noise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def __post_init__(self) -> None:
         given = {"ratios": bool(self.ratios), "matrix": self.matrix is not None, "column": self.column is not None}
         needed = {"matrix": "matrix", "column": "column"}.get(self.kind, "ratios")
-        if [name for name, there in given.items() if there] != [needed]:
+        present = [name for name, there in given.items() if there]
+        if present != [needed]:
             raise ConfigError(
-                f"Noise of kind {self.kind} takes {needed} alone: expected {needed}, "
-                f"got {', '.join(name for name, there in given.items() if there) or 'none'}"
+                f"Noise of kind {self.kind} takes `{needed}` and nothing else, got {', '.join(present) or 'none'}: set "
+                f"`{needed}` alone."
             )
         if self.matrix is not None and any(len(row) != len(self.matrix) for row in self.matrix):
             raise ConfigError("The matrix of the noise is not square: it needs a row and a column for each class")
@@ -273,7 +274,7 @@ def parse(text: str, where: str) -> AnyExperiment:
         fields = msgspec.toml.decode(text, type=dict[str, object])
         return _converted({"kind": "comparison", **fields})
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"{where}: {field_reason(error)}.") from error
 
 
 def changed(experiment: AnyExperiment, changes: Mapping[str, object], where: str) -> AnyExperiment:
@@ -285,7 +286,7 @@ def changed(experiment: AnyExperiment, changes: Mapping[str, object], where: str
     try:
         return _converted({**msgspec.to_builtins(experiment), **changes})
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"{where}: {field_reason(error)}.") from error
 
 
 def _converted(fields: Mapping[str, object]) -> AnyExperiment:

@@ -16,8 +16,8 @@ import msgspec
 import torch
 
 from untrain.core.environment import processor_kind
-from untrain.core.files import check_writable, sweep, toml_text, write_file
-from untrain.errors import ConfigError, ContinuedWarning, InputError, InterruptedRunError
+from untrain.core.files import check_writable, sweep, toml_text, unwritable, write_file
+from untrain.errors import ConfigError, ContinuedWarning, InterruptedRunError
 from untrain.experiments.comparison.results import comparison_results
 from untrain.experiments.comparison.work import ComparisonWork
 from untrain.experiments.config import (
@@ -236,7 +236,7 @@ def _locked(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / ".lock").open("a")
     except OSError as error:
-        raise InputError(f"{directory} cannot be written to: {error.strerror or error}") from error
+        raise unwritable(directory, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

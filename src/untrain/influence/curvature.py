@@ -8,7 +8,7 @@ from torch import Tensor
 
 from untrain.data import Examples
 from untrain.errors import InputError, NotSupportedError
-from untrain.influence.derivatives import AllParameters, Derivatives, LastLayer
+from untrain.influence.derivatives import AllParameters, Derivatives, LastLayer, check_logits
 from untrain.influence.loss import DERIVATIVES, SUMS, LossAtLogits
 from untrain.influence.scores import Influence
 from untrain.influence.solvers import (
@@ -22,7 +22,7 @@ from untrain.influence.solvers import (
     written_out,
 )
 from untrain.population import Population
-from untrain.population.fitting import check_finite, check_one
+from untrain.population.fitting import check_one
 from untrain.population.recipe import NotNegative
 
 SMALL_DENSE, SMALL_DUAL, SMALL_ROWS = 1500, 3000, 2**26
@@ -74,7 +74,7 @@ class Curvature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         if not len(examples):
             raise InputError("There are no examples to take the curvature at.")
         derivatives = _derivatives(models, examples, self.parameters)
-        _check_logits(derivatives, examples)
+        check_logits(derivatives, examples)
         differentiate = DERIVATIVES[self.loss]
         loss = differentiate(derivatives.logits, derivatives.labels)
         product = _gauss_newton_product(derivatives, loss)
@@ -101,14 +101,6 @@ def _derivatives(models: Population, examples: Examples, which: Which) -> Deriva
     if which == "all":
         return AllParameters(models, examples)
     return LastLayer(models, examples, bias=which == "last")
-
-
-def _check_logits(derivatives: Derivatives, examples: Examples) -> None:
-    """Check that logits are finite and that every label has one."""
-    if len(examples.classes) > derivatives.logits.shape[1]:
-        outputs = derivatives.logits.shape[1]
-        raise InputError(f"The model must give a logit for each of {len(examples.classes)} classes, got {outputs}.")
-    check_finite(derivatives.logits.detach().cpu().numpy(), examples)
 
 
 def _gauss_newton_product(derivatives: Derivatives, loss: LossAtLogits) -> Product:

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.func import vjp, vmap
 
 from untrain.data import Examples
-from untrain.errors import NotSupportedError
+from untrain.errors import InputError, NotSupportedError
 from untrain.models.inputs import InputTensors
 from untrain.models.modules import call, two_classes
 from untrain.models.weights import Tensors
 from untrain.population import Population
 from untrain.population.engine import last_linear, uses
+from untrain.population.fitting import check_finite
 
 _BATCH = 256
 _ROWS, _PRODUCTS = 2**23, 2**27
@@ -307,6 +308,18 @@ class _Tape:
             incoming = _with_ones(_incoming(layer, inputs), bias is not None)
             found.append(LayerPart(f"{name}weight", bias, incoming, stacked))
         return found
+
+
+def check_logits(derivatives: Derivatives, examples: Examples) -> None:
+    """Check that the logits at examples are finite and that every label has one.
+
+    Raises:
+        InputError: one is not, or there are more classes than logits.
+    """
+    outputs = derivatives.logits.shape[1]
+    if len(examples.classes) > outputs:
+        raise InputError(f"The model must give a logit for each of {len(examples.classes)} classes, got {outputs}.")
+    check_finite(derivatives.logits.detach().cpu().numpy(), examples)
 
 
 def _is_matrix(layer: nn.Module) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from untrain.data import Examples
 from untrain.errors import InputError
-from untrain.influence.derivatives import Derivatives
+from untrain.influence.derivatives import Derivatives, check_logits
 from untrain.influence.loss import Differentiate
 from untrain.influence.solvers import Product, Solver
 from untrain.models.weights import Tensors
@@ -90,16 +90,22 @@ class Influence:
     def on(self, examples: Examples, damping: float | None = None) -> Scores:
         """Signed influence of each of the n training examples on the mean loss of other examples, `[n]`.
 
+        Raises:
+            InputError: there are no other examples, or the model does not fit them.
+
         Cost: one solve, whatever the number of examples.
         """
-        return self._along(self._derivatives.at(examples), damping)
+        return self._along(self._at(examples), damping)
 
     def step(self, examples: Examples, damping: float | None = None) -> Tensors:
         """`H^-1` times the sum of the examples' gradients, by name, each `[1, ...]` as in a population of one.
 
         Added with a factor 1/n, it takes the examples out of what was learned.
+
+        Raises:
+            InputError: there are no examples, or the model does not fit them.
         """
-        derivatives = self._derivatives.at(examples)
+        derivatives = self._at(examples)
         solved = self._solved(derivatives.pull(self._residuals(derivatives)), damping)
         return {name: tensor[None] for name, tensor in derivatives.named(solved).items()}
 
@@ -118,10 +124,18 @@ class Influence:
         smallest, largest = self._solver.extremes or (None, None)
         return SolveQuality(self.solver_name, self._derivatives.size, damping, residual, smallest, largest)
 
+    def _at(self, examples: Examples) -> Derivatives:
+        """Derivatives at other examples."""
+        if not len(examples):
+            raise InputError("There are no examples to take the influence on: give at least one.")
+        derivatives = self._derivatives.at(examples)
+        check_logits(derivatives, examples)
+        return derivatives
+
     def _damping(self, damping: float | None) -> float:
         chosen = self.damping if damping is None else damping
         if not 0 <= chosen < float("inf"):
-            raise InputError(f"expected a damping of at least 0, got {chosen}")
+            raise InputError(f"The damping must be at least 0 and finite, got {chosen:g}.")
         return chosen
 
     def _along(self, derivatives: Derivatives, damping: float | None) -> Scores:

@@ -322,6 +322,6 @@ def _inverses(values: Tensor, damping: float) -> Tensor:
         return torch.where(kept, 1 / torch.where(kept, values, 1.0), 0.0)
     if damping < cut:
         raise InputError(
-            f"expected a damping of 0 or at least {cut:.3g}, below which eigenvalues are rounding, got {damping:g}"
+            f"A damping of {damping:g} is lost in rounding: choose 0 for the pseudo-inverse, or at least {cut:.3g}."
         )
     return 1 / (values + damping)

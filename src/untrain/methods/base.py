@@ -201,14 +201,25 @@ def reset(models: Population, weight: str, purpose: str, rows: Tensor | slice = 
             tensor[rows] = fresh[rows]
 
 
+def check_whole(method: str, recipe: Recipe) -> None:
+    """Check the recipe of a method that trains epoch by epoch.
+
+    Raises:
+        InputError: its last epoch is a part of one.
+    """
+    if recipe.epochs != round(recipe.epochs):
+        raise InputError(f"{method} trains epoch by epoch; choose a whole number of them instead of {recipe.epochs:g}.")
+
+
 def check_turns(method: str, retain: Recipe, forget: Recipe) -> None:
     """Check recipes that take turns, an epoch on the retain set after each on the forget set.
 
     Raises:
         InputError: an epoch on the retain set is a part of one, or there are more on the forget set.
     """
-    if retain.epochs != round(retain.epochs) or forget.epochs > retain.epochs:
+    check_whole(method, retain)
+    if forget.epochs > retain.epochs:
         raise InputError(
-            f"{method} needs whole epochs on the retain set and at most as many on the forget set, "
-            f"got {retain.epochs:g} and {forget.epochs:g}"
+            f"{method} takes turns on the retain and on the forget set; choose at most the {retain.epochs:g} epochs on "
+            f"the retain set for the forget set, too, instead of {forget.epochs:g}."
         )

@@ -20,7 +20,7 @@ import math
 
 from torch import Tensor
 
-from untrain.methods.base import STUDY, Method, Request
+from untrain.methods.base import STUDY, Method, Request, check_whole
 from untrain.population import SGD, Batch, Cosine, Population, Recipe
 from untrain.population.recipe import Count, Positive
 
@@ -38,6 +38,9 @@ class KLContrast(Method, frozen=True, tag="kl-contrast"):
     contrast_batch_size: Count = 256
     temperature: Positive = 1.15
     repair: Recipe = Recipe(optimizer=SGD(lr=4e-3, momentum=0.9, weight_decay=1e-2), epochs=8, batch_size=256)
+
+    def __post_init__(self) -> None:
+        check_whole("kl-contrast", self.repair)
 
     def forget(self, models: Population, request: Request) -> Population:
         models.training(self.erase, loss=_divergence_from_uniform, purpose="erase").run(request.forget)

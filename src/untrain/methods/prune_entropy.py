@@ -10,7 +10,8 @@ unlearning?", and Cadet et al. (2024), "Deep Unlearn" (PRMQ). Shibata et al. lea
 
 Departures: the original's entropies are computed once, since it is frozen and sees no augmentation; the
 numbers are the same and the time is less. Of the pruned weights, those of zero size before count as pruned,
-too.
+too. What training does not change is not rounded: a network that standardizes its inputs holds their means, which
+float16 may not hold.
 
 The preset `small`, for small data, has the learning rate that `benchmarks/tune.py` chose on validation data.
 """
@@ -39,13 +40,12 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
     recipe: Recipe = Recipe(optimizer=SGD(lr=5e-4, momentum=0.9, weight_decay=5e-4), epochs=3.2, class_balance=0.1)
 
     def forget(self, models: Population, request: Request) -> Population:
-        wanted = entropy(models.logits(request.retain))  # [N, n]
+        original, wanted = models.clone(), entropy(models.logits(request.retain))  # [N, n]
         self.prune(models)
         training = models.training(self.recipe, loss=self._loss, purpose="finetune")
         training.run(request.retain, validation=request.validation, targets=wanted)
-        fixed = frozen(models)
         for name, tensor in models.tensors.items():
-            if tensor.is_floating_point() and name not in fixed:
+            if tensor.is_floating_point() and not torch.equal(tensor, original.tensors[name]):
                 tensor.copy_(tensor.half())
         return models
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from untrain.errors import InputError
-from untrain.methods.base import Method, Request, learned, output_layer, reset
+from untrain.methods.base import Method, Request, check_whole, learned, output_layer, reset
 from untrain.models.weights import Tensors
 from untrain.population import SGD, EpochFactors, Population, Recipe
 from untrain.population.recipe import Count, NotNegative
@@ -48,10 +48,11 @@ class RandomLayers(Method, frozen=True, tag="random-layers"):
     )
 
     def __post_init__(self) -> None:
-        if self.recipe.keep_best_from_epoch is not None:
+        check_whole("random-layers", self.recipe)
+        if self.recipe != self.recipe.for_all_epochs():
             raise InputError(
-                "random-layers trains each epoch by itself and cannot keep the best state: leave out "
-                f"keep_best_from_epoch (here {self.recipe.keep_best_from_epoch})."
+                "random-layers trains each epoch by itself and cannot judge its models in between: leave out "
+                "keep_best_from_epoch and until_converged."
             )
 
     def forget(self, models: Population, request: Request) -> Population:

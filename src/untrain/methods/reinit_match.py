@@ -57,8 +57,8 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
     def __post_init__(self) -> None:
         if sum(self.cycles) != self.recipe.epochs:
             raise InputError(
-                f"expected cycles that add up to the recipe's {self.recipe.epochs:g} epochs for reinit-match, "
-                f"got {list(self.cycles)}"
+                f"The cycles of reinit-match must add up to the {self.recipe.epochs:g} epochs of its recipe, and "
+                f"{list(self.cycles)} are {sum(self.cycles)}: change either."
             )
 
     def forget(self, models: Population, request: Request) -> Population:

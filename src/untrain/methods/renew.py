@@ -34,7 +34,7 @@ class Renew(Method, frozen=True, tag="renew"):
 
     def shortened(self, recipe: Recipe) -> Recipe:
         """The recipe in `share` of its epochs and one cycle; the last state is kept."""
-        return msgspec.structs.replace(recipe.compressed(self.share), schedule=OneCycle(), keep_best_from_epoch=None)
+        return msgspec.structs.replace(recipe.compressed(self.share).for_all_epochs(), schedule=OneCycle())
 
     def passes(self, recipe: Recipe) -> float:
         return self.shortened(recipe).epochs

@@ -72,6 +72,11 @@ def rule_of_thumb(models: Population, examples: Examples) -> Engine:
     return Engine(1 if alone else len(models))
 
 
+def fitting_model(examples: Examples) -> str:
+    """The kind of model that examples need, in words."""
+    return f"a model for inputs of shape {examples.form} and {len(examples.classes)} classes"
+
+
 def check_fits(models: Population, examples: Examples) -> None:
     """Check that the models turn two examples into one logit for each class.
 
@@ -79,10 +84,12 @@ def check_fits(models: Population, examples: Examples) -> None:
         InputError: they do not, or their code fails.
     """
     classes, few = len(examples.classes), examples.select(range(min(2, len(examples))))
-    expected = f"a model for inputs of shape {examples.form} and {classes} classes"
-    shape = guarded(expected, lambda: tuple(models.logits(few).shape))[1:]
+    shape = guarded(fitting_model(examples), lambda: tuple(models.logits(few).shape))[1:]
     if shape != (len(few), classes):
-        raise InputError(f"expected {expected}, got logits of shape {shape} for {len(few)} examples")
+        raise InputError(
+            f"The model gives logits of shape {shape} for {len(few)} examples of {classes} classes: pass one with an "
+            "output for each class."
+        )
 
 
 def check_logits(logits: npt.NDArray[np.floating], examples: Examples) -> None:
@@ -113,16 +120,15 @@ def check_finite(logits: npt.NDArray[np.floating], examples: Examples) -> None:
         )
 
 
-def guarded(expected: str, made: Callable[[], T]) -> T:
-    """The result of a user's own code; any error in it becomes one sentence.
+def guarded(needed: str, made: Callable[[], T]) -> T:
+    """The result of a user's own code or files; any error in it becomes one sentence.
 
     Raises:
-        InputError: it failed; the message says what was `expected`.
+        InputError: it failed; the message says what is `needed`, and the reason.
     """
     try:
         return made()
     except UntrainError:
         raise
     except Exception as error:
-        reason = first_line(error)
-        raise InputError(f"expected {expected}, got: {reason}") from error
+        raise InputError(f"This needs {needed}, but what was given fails: {first_line(error)}") from error

@@ -19,7 +19,7 @@ from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
 from untrain.models.inputs import InputTensors
 from untrain.models.modules import copied, unwrapped
-from untrain.models.weights import Tensors, check_tensors, state_of
+from untrain.models.weights import Tensors, as_arrays, check_tensors, state_of
 from untrain.population.ambient import seeded
 from untrain.population.choice import choose_on_gpu
 from untrain.population.engine import Chunk, Engine, attach, choose_engine, last_linear, uses
@@ -426,12 +426,18 @@ class Population:
     # Storing
 
     def save(self, path: str | Path) -> None:
-        """Write all models to one safetensors file with a digest, and with them streams, indices and recipe."""
+        """Write all models to one safetensors file with a digest, and with them streams, indices and recipe.
+
+        Models in bfloat16, which NumPy lacks, are written and read back in float32.
+
+        Raises:
+            InputError: the file system refused.
+        """
         write_arrays(Path(path), *self.contents())
 
     def contents(self) -> tuple[Arrays, dict[str, str]]:
         """The arrays and the metadata of the file that `save` writes."""
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self.tensors.items()}
+        arrays = as_arrays(self.tensors)
         metadata = {
             "format": "untrain.population.1",
             "root": json.dumps(self.streams.root),

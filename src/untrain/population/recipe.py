@@ -38,7 +38,7 @@ class SGD(
     def __post_init__(self) -> None:
         _check_rates(self.lr, self.weight_decay)
         if not 0 <= self.momentum < 1 or (self.nesterov and self.momentum == 0):
-            raise InputError(f"expected momentum from 0 to below 1, above 0 for nesterov, got {self.momentum}")
+            raise InputError(f"The momentum must be from 0 to below 1, and above 0 for nesterov; got {self.momentum}.")
 
     def build(self, parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
         """The optimizer over these tensors; on stacked tensors it is one optimizer for each model."""
@@ -185,17 +185,24 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_
             msgspec.structs.force_setattr(self, "best_from", msgspec.UNSET)
         if not (0 < self.epochs < math.inf) or self.batch_size < 1 or not 0 <= self.class_balance < math.inf:
             raise InputError(
-                "expected epochs above 0, a batch size of at least 1 and a class balance of at least 0, "
-                f"got {self.epochs}, {self.batch_size} and {self.class_balance}"
+                "A recipe needs epochs above 0, a batch size of at least 1 and a class balance of at least 0; got "
+                f"{self.epochs}, {self.batch_size} and {self.class_balance}."
             )
         first, last = self.keep_best_from_epoch, math.ceil(self.epochs)
         if first is not None and not 1 <= first <= last:
-            raise InputError(f"expected keep_best_from_epoch between 1 and {last}, the last epoch, got {first}")
+            raise InputError(f"keep_best_from_epoch must be from 1 to {last}, the last epoch; got {first}.")
         if first is not None and self.until_converged is not msgspec.UNSET:
             raise InputError(
                 "A recipe either keeps the best state (keep_best_from_epoch) or trains until accuracy has converged "
                 "(until_converged): leave out one of them."
             )
+
+    def for_all_epochs(self) -> "Recipe":
+        """The same recipe without a rule by which models are judged: it trains for all epochs and keeps the last state.
+
+        For trainings that have no validation examples.
+        """
+        return msgspec.structs.replace(self, keep_best_from_epoch=None, until_converged=msgspec.UNSET)
 
     def compressed(self, share: float) -> "Recipe":
         """The same recipe in `share` of its epochs, at least one: the schedule is compressed, not cut."""
@@ -217,8 +224,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_
 def _check_rates(lr: float, weight_decay: float, *betas: float) -> None:
     if not 0 < lr < math.inf or not 0 <= weight_decay < math.inf or not all(0 <= beta < 1 for beta in betas):
         raise InputError(
-            "expected a learning rate above 0, weight decay of at least 0 and betas from 0 to below 1, "
-            f"got {lr}, {weight_decay} and {list(betas)}"
+            "The learning rate must be above 0, the weight decay at least 0 and betas from 0 to below 1; got "
+            f"{lr}, {weight_decay} and {list(betas)}."
         )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from untrain.core.files import Arrays, check_writable, others_in, sweep, write_arrays, write_file
+from untrain.core.files import Arrays, check_writable, others_in, sweep, unwritable, write_arrays, write_file
 from untrain.errors import ConfigError, InputError, IntegrityError
 from untrain.records.commitment import What, held, key_check, write_key
 from untrain.records.record import Previous, Record
@@ -225,7 +225,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         place = os.open(directory, os.O_RDONLY)
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {directory}: {getattr(error, 'strerror', None) or error}") from error
+        raise unwritable(directory, error) from error
     try:
         try:
             fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,8 +12,8 @@ from untrain.records.verify import PAGE_CHECK, verify
 CARD, CONFIG, REPAIR = "README.md", "config.json", "repair.json"
 HEADING = "## Repaired with untrain"
 """Of the section that a repair adds to a model card."""
-_WITH_IDS = (REPAIR, "suspects.csv")
-"""Files of a repair that name examples; they are not uploaded."""
+_WITH_IDS = (REPAIR, "suspects.*", "pictures.sqlite*")
+"""Files of a repair, and of a review that was put beside it, that name or show examples; they are not uploaded."""
 
 
 def push_directory(directory: str | Path, repository: str, *, private: bool = True) -> str:

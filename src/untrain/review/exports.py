@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _task(workspace: Workspace, position: int, file: ReviewFile, source: Path) -
     data: dict[str, object] = {"id": suspect.id, "label": suspect.label, "score": suspect.score}
     kind = "image" if workspace.kind == "picture" else "text"
     if kind == "image" and _holds_files(source, suspect.id):
-        data["image"] = f"/data/local-files/?d={suspect.id}"
+        data["image"] = f"/data/local-files/?d={quote(suspect.id)}"
     elif content := workspace.picture(position, "large"):
         data["image"] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     else:

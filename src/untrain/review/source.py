@@ -128,7 +128,16 @@ class SourceTable:
             examples.classes[label]: cell_of_id[str(name)]
             for name, label in zip(examples.ids, examples.labels, strict=True)
         }
-        return [written[labels[name]] if name in labels else cell for name, cell in cell_of_id.items()]
+        return [
+            written.get(labels[name], self._cell_of_class(labels[name], cell)) if name in labels else cell
+            for name, cell in cell_of_id.items()
+        ]
+
+    def _cell_of_class(self, name: str, like: object) -> object:
+        """How the table writes a class that none of the examples has, beside a cell `like` it."""
+        if names := self.table.class_names.get(self.label):
+            return list(names).index(name)
+        return name if isinstance(like, str) else type(like)(name)  # type: ignore[call-arg]
 
 
 def _are_texts(cells: Sequence[object] | npt.NDArray[np.generic]) -> bool:

@@ -12,6 +12,7 @@ from torch import nn
 from untrain.core.estimate import Estimate
 from untrain.core.randomness import Streams
 from untrain.data import Examples, Nearness, Prepare, as_examples, contents, find_copies, forget_ids, ids_of_subjects
+from untrain.data.subjects import subject_names
 from untrain.errors import InputError
 from untrain.methods import Method, Request
 from untrain.models import Factory
@@ -144,6 +145,11 @@ class Case:
         """Whether factory and recipe of the original are known."""
         return self.recipe is not None and self.original.factory is not None
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the recipe of the original chooses among its states by the validation examples."""
+        return self.request.recipe != self.request.recipe.for_all_epochs()
+
     def work(self, method: Method, models: int = 1) -> float:
         """The work of a method on so many models; see `untrain.core.progress`."""
         passes = method.passes(self.request.recipe)
@@ -160,10 +166,10 @@ class Case:
         validation = self.request.validation
         if validation is None:
             return np.zeros(0, np.bool_)
-        return self._held_out_copies | find_copies(self.request.retain, validation)
+        return self.held_out_copies | find_copies(self.request.retain, validation)
 
     @cached_property
-    def _held_out_copies(self) -> npt.NDArray[np.bool_]:
+    def held_out_copies(self) -> npt.NDArray[np.bool_]:
         """Which validation examples, if there are any, have exactly the inputs of a forgotten example."""
         validation = self.request.validation
         return np.zeros(0, np.bool_) if validation is None else find_copies(self.request.forget, validation)
@@ -172,11 +178,11 @@ class Case:
     def copies(self) -> Copies:
         """Copies of the forgotten examples among the others, in numbers."""
         forget, retain, validation = self.request.forget, self.request.retain, self.request.validation
-        exact, exact_held_out = int(self.retained_copies.sum()), int(self._held_out_copies.sum())
+        exact, exact_held_out = int(self.retained_copies.sum()), int(self.held_out_copies.sum())
         near = int(self.nearness.find(forget, retain, self.retained_copies).sum())
         near_held_out = exact_held_out
         if validation is not None:
-            near_held_out = int(self.nearness.find(forget, validation, self._held_out_copies).sum())
+            near_held_out = int(self.nearness.find(forget, validation, self.held_out_copies).sum())
         return Copies(
             exact_taken=self.taken[0],
             near_taken=self.taken[1],
@@ -221,7 +227,7 @@ def check_request(
     if isinstance(ids, str | bytes):
         raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
     wanted = [str(name) for name in examples.ids[examples.positions(ids)]]
-    named = () if subjects is None else tuple(map(str, subjects))
+    named = () if subjects is None else subject_names(subjects)
     if subjects is not None:
         wanted = list(dict.fromkeys([*wanted, *ids_of_subjects(examples, named)]))
     forget, retain = _split(examples, wanted, validation, history)

@@ -113,7 +113,7 @@ def doctor(
     """
     say = progress or (lambda _: None)
     ids = ids if isinstance(ids, str) else list(ids)
-    subjects = None if subjects is None else tuple(subjects)
+    subjects = subjects if subjects is None or isinstance(subjects, str) else list(subjects)
     problems = _Problems()
     plan(_STEPS + len(METHODS.names()))
     say("checking the data")

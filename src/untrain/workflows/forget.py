@@ -457,6 +457,8 @@ def _limits(case: Case, attempt: _Attempt, about: _About) -> Iterator[str]:
             "No validation examples were given. Accuracy was measured on training examples, which says little about "
             "other data, and nothing was checked for whether the forgotten examples are still recognized."
         )
+    if case.chooses:
+        yield "The recipe chooses a state by the validation examples, so accuracy on them may be higher than elsewhere."
     if count := int(case.validation_copies.sum()):
         yield f"{count} validation examples have exactly the inputs of a training example, so they say little."
     gone = np.setdiff1d(request.forget.labels, request.retain.labels)

@@ -204,6 +204,10 @@ class Published:
         """Labels as numbers of the model's outputs: by name, unless the model's or the data's classes have none."""
         number_of = {str(name).casefold(): int(number) for number, name in self.config.id2label.items()}
         names = getattr(feature, "names", None)
+        if names and (missing := [value for value in labels if not isinstance(value, int) or value < 0]):
+            raise InputError(
+                f"{len(missing)} rows of {data} have no label ({missing[0]!r}): leave these rows out of the data."
+            )
         values = [names[value] if names else value for value in labels]
         if all(str(value).casefold() in number_of for value in values):
             return [number_of[str(value).casefold()] for value in values]

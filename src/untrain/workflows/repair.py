@@ -255,7 +255,9 @@ def _repair(
     if with_reference:
         say("training the same network with the flagged labels, to compare with")
         with part(training):
-            reference = subject.new_models(1, subject.streams.child("reference")).train(examples, recipe)
+            reference = subject.new_models(1, subject.streams.child("reference")).train(
+                examples, recipe, validation=evaluation_set
+            )
         words = " Both are networks trained without the held-out examples, one with the flagged labels and one without."
     elif case.same_noise and not trained_here:
         words = " The original was trained on the held-out examples, too, which favors it."

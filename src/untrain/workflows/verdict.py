@@ -156,6 +156,12 @@ def _by_construction(
         return _Finding(Outcome.REMEMBERED, reason)
     if copies := int(case.retained_copies.sum()):
         return _Finding(Outcome.NOT_SHOWN, _copies_sentence(copies))
+    if case.chooses and (copies := int(case.held_out_copies.sum())):
+        reason = (
+            f"{copies} validation examples have exactly the inputs of a forgotten one, and the recipe keeps the state "
+            "that does best on them; leave them out of the validation examples."
+        )
+        return _Finding(Outcome.NOT_SHOWN, reason)
     if _recognized(membership):
         reason = f"{spec} {construction}, and the forgotten ones are still recognized: look for near copies."
         return _Finding(Outcome.NOT_SHOWN, reason)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from untrain.core.files import unwritable
 from untrain.core.randomness import Streams
 from untrain.data.surf.draw import photographs as drawn
 from untrain.data.surf.read import AGES, CLASSES, COLOR, PHOTOGRAPHS
@@ -145,7 +146,7 @@ def _draft_of(directory: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 directory.rmdir()
         if isinstance(error, OSError):
-            raise InputError(f"Cannot write to {directory}: {error.strerror or error}") from error
+            raise unwritable(directory, error) from error
         raise
 
 

@@ -12,7 +12,6 @@ mislabeled if its area is below zero; the authors find the threshold by a second
 the label of an additional class.
 """
 
-import msgspec
 import numpy as np
 
 from untrain.detection.base import Finding, Scorer, Subject
@@ -27,7 +26,7 @@ class Margin(Scorer, frozen=True, tag="margin"):
 
     def score(self, subject: Subject) -> Finding:
         """Cost: one training, and a forward pass for each epoch."""
-        recipe = msgspec.structs.replace(subject.training_recipe("margin"), keep_best_from_epoch=None)
+        recipe = subject.training_recipe("margin").for_all_epochs()
         rows, labels = np.arange(len(subject.labels)), subject.labels
         model = subject.new_models(1, subject.streams.child("margin"))
         model.engine = Engine()

@@ -148,9 +148,15 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         """Check the experiment before anything is computed or written.
 
         Raises:
+            ConfigError: the recipe judges models by validation examples.
             InputError: the data are missing or cannot be used, or the model or the noise does not fit them.
             NotSupportedError: a method needs a layer that the model lacks.
         """
+        if self.experiment.recipe != self.experiment.recipe.for_all_epochs():
+            raise ConfigError(
+                "An experiment with wrong labels has no validation examples to judge models by: leave "
+                "`keep_best_from_epoch` and `until_converged` out of `recipe`."
+            )
         train, _ = self.parts
         for setting in self.settings:
             noisy = self.noisy(setting, 0)
