@@ -59,7 +59,7 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
         if not weights:
             raise NotSupportedError(
                 f"prune-entropy changes convolutions and linear layers, and {type(models.skeleton).__name__} has none "
-                "that train"
+                "that train: choose another method."
             )
         biases = {
             bias: models.tensors[bias]

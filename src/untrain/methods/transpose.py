@@ -34,6 +34,9 @@ class Transpose(Method, frozen=True, tag="transpose"):
         kernels = convolutions(models, "transpose")
         for name, kernel in kernels.items():
             if kernel.shape[-1] != kernel.shape[-2]:
-                raise NotSupportedError(f"transpose needs square kernels, got {tuple(kernel.shape[-2:])} in {name}")
+                raise NotSupportedError(
+                    f"transpose needs square kernels, and that of {name} is {tuple(kernel.shape[-2:])}: choose another "
+                    "method."
+                )
         for kernel in kernels.values():
             kernel.copy_(kernel.mT.clone())
