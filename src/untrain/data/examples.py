@@ -100,7 +100,18 @@ class Examples:
         classes: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
     ) -> "Examples":
-        """Make examples from anything array-like; ids default to the row numbers, class names to the class numbers."""
+        """Make examples from anything array-like.
+
+        Args:
+            inputs: `[n, ...]`, or a dictionary of such arrays by name.
+            labels: `[n]` class numbers, integers from 0.
+            ids: `[n]` distinct names; default the numbers of the rows.
+            classes: names of the classes in the order of their numbers; default the numbers, up to the highest label.
+            groups: `[n]` names such as that of the person on a photograph; default none.
+
+        Raises:
+            InputError: as for the class; or a name ends with a null character.
+        """
         labels = np.asarray(labels)
         named = {str(name): np.asarray(array) for name, array in _named(inputs).items()}
         if labels.dtype.kind not in "iu":

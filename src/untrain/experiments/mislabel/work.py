@@ -173,7 +173,11 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         return self.experiment
 
     def noisy(self, setting: Setting, seed: int) -> Noisy:
-        """The training examples with this noise."""
+        """The training examples with this noise.
+
+        Raises:
+            ConfigError: noise of another label column is asked for, and the data are cut.
+        """
         train, _ = self.parts
         noise, count = setting.noise, len(train.classes)
         if noise.kind == "column":
