@@ -1,5 +1,6 @@
 """Claims: held by one process at a time, kept while it lives, and taken over when it does not."""
 
+import errno
 import functools
 import json
 import os
@@ -137,6 +138,54 @@ def test_who_was_paused_neither_renews_nor_removes_the_claim_of_a_successor(
         before = claim.stat().st_mtime_ns
         time.sleep(0.1)
     assert claim.stat().st_mtime_ns == before
+
+
+def test_the_claim_of_a_successor_is_not_removed_for_an_abandoned_one(
+    result: Path, claim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several processes see at once that a claim is abandoned, and the first of them takes over."""
+
+    def is_unlocked(_: int) -> bool:
+        write(claim.with_name("new"), "the successor")
+        claim.with_name("new").replace(claim)
+        return True
+
+    write(claim, claims._machine())
+    monkeypatch.setattr(claims, "_is_unlocked", is_unlocked)
+    assert not is_taken_over(result)
+    assert "the successor" in claim.read_text()
+
+
+def test_a_claim_that_is_released_while_it_is_looked_at_is_free(
+    result: Path, claim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system has no content of a file that another machine removed, though it is open."""
+
+    def read(file: int, size: int) -> bytes:
+        claim.unlink()
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    write(claim, "another")
+    monkeypatch.setattr(os, "read", read)
+    assert is_taken_over(result)
+    assert not claim.exists()
+
+
+def test_who_lost_its_claim_ends_its_job_although_the_claim_cannot_be_written(
+    result: Path, claim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system writes what is in a file when it is closed, and says then that the file was removed."""
+    close = os.close
+
+    def close_removed(file: int) -> None:
+        close(file)
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with claimed(result) as ours:
+        claim.unlink()
+        monkeypatch.setattr(os, "close", close_removed)
+    monkeypatch.undo()
+    assert ours
 
 
 @pytest.mark.parametrize("content", ['{"machine": "another"}', "", "no JSON"])

@@ -6,6 +6,8 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
@@ -216,12 +218,49 @@ def test_results_say_which_processors_did_the_jobs(tmp_path: Path, monkeypatch: 
     assert "one kind &lt;b&gt; (" in write_report(tmp_path).read_text()
 
 
+def test_results_are_written_once_although_another_process_wrote_them_just_before_the_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_experiment(tiny(), tmp_path, workers=1)
+    (tmp_path / "report.html").unlink()
+
+    @contextmanager
+    def claimed_late(_: Path) -> Iterator[bool]:
+        (tmp_path / "report.html").write_text("of another process")
+        yield True
+
+    monkeypatch.setattr("untrain.experiments.run.claimed", claimed_late)
+    work_on(tmp_path)
+    assert (tmp_path / "report.html").read_text() == "of another process"
+
+
+def test_the_first_result_stays_although_a_network_file_system_remembers_that_there_was_none(
+    tmp_path: Path, serial: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks its server again when the directory is opened."""
+    work = Slow(tiny().resolved(), tmp_path)
+    path = work.path(work.jobs()[0])
+    path.parent.mkdir(parents=True)
+    path.write_bytes(serial[str(path.relative_to(tmp_path))])
+    asked: set[Path] = set()
+    open_file, is_file = os.open, Path.is_file
+
+    def open_and_ask(name: str | Path, flags: int, mode: int = 0o777) -> int:
+        asked.add(Path(name))
+        return open_file(name, flags, mode)
+
+    monkeypatch.setattr(os, "open", open_and_ask)
+    monkeypatch.setattr(Path, "is_file", lambda file: file.parent in asked and is_file(file))
+    work.keep(work.jobs()[0], b"of a process that was slower")
+    assert path.read_bytes() == serial[str(path.relative_to(tmp_path))]
+
+
 def test_results_are_written_once_although_jobs_were_done_by_a_clock_that_is_ahead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_experiment(tiny(), tmp_path, workers=1)
     for path in results(tmp_path):
-        os.utime(path, (time.time() + 3600,) * 2)
+        os.utime(path, (path.stat().st_mtime + 3600,) * 2)
     written: list[Path] = []
 
     def write(run: Path) -> None:

@@ -61,8 +61,9 @@ class Deadly(ComparisonWork):
 
 
 def files(run: Path) -> dict[str, bytes]:
-    """What a run left, hidden files included."""
-    paths = (path for path in run.rglob("*") if path.is_file() and path.name != ".lock")
+    """What a run left, hidden files included, but not what NFS keeps of removed files while they are open."""
+    ignored = (".lock", ".nfs*")
+    paths = (path for path in run.rglob("*") if path.is_file() and not any(map(path.match, ignored)))
     return {str(path.relative_to(run)): path.read_bytes() for path in paths}
 
 

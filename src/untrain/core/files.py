@@ -70,6 +70,16 @@ def unwritable(path: Path, error: OSError | ValueError) -> InputError:
     return InputError(f"{path} cannot be written ({reason}): make room, or choose another place.")
 
 
+def look_again(paths: Iterable[Path]) -> None:
+    """Make a network file system ask its server whether files are there, when they are looked at next.
+
+    It remembers for half a minute or more that a file was not there, unless the directory is opened and has changed.
+    """
+    for directory in {path.parent for path in paths}:
+        with contextlib.suppress(FileNotFoundError):
+            os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+
+
 def _temporary(path: Path, mode: int) -> BinaryIO:
     """A new file beside `path`, locked while it is open: so a sweeper knows that somebody writes it."""
     while True:

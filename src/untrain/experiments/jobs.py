@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from untrain.core.files import look_again
 from untrain.errors import ConfigError
 from untrain.experiments.executors.attempts import Executor, Outcome
 from untrain.experiments.work import Job, SomeWork
@@ -107,6 +108,7 @@ def _do(
                     clock.finish(job)
                 if outcome is not Outcome.NOT_YET:
                     report(job.title)
+            look_again(map(work.path, waiting))
             waiting = [job for job in waiting if not work.done(job)]
             if waiting:
                 report(f"waiting for {waiting[0].title}")

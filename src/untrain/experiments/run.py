@@ -153,7 +153,8 @@ def work_on(
         while (share is None or share.number == 1) and not _is_written(work):
             with claimed(directory / "results.json") as ours:
                 if ours:
-                    _write_results(work)
+                    if not _is_written(work):  # as another process may have done just before this claim
+                        _write_results(work)
                     return
             time.sleep(PAUSE)
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from untrain.core.environment import processor_kind, versions
-from untrain.core.files import Arrays, read_arrays, read_metadata, sealed, write_file
+from untrain.core.files import Arrays, look_again, read_arrays, read_metadata, sealed, write_file
 from untrain.core.version import __version__
 from untrain.data import Examples, load
 from untrain.data.sources import Part
@@ -117,6 +117,7 @@ class Work(abc.ABC, Generic[E, J]):
 
     def keep(self, job: J, content: bytes) -> None:
         """Store what `make` gave; the file of another process that was faster stays as it is."""
+        look_again([self.path(job)])
         if not self.done(job):
             write_file(self.path(job), content)
 

@@ -11,6 +11,7 @@ it is the same.
 """
 
 import contextlib
+import errno
 import fcntl
 import functools
 import json
@@ -30,6 +31,9 @@ EXPIRES = 120.0
 RENEWED = 15.0
 """Seconds between two renewals."""
 
+_RELEASED = (errno.ENOENT, errno.ESTALE)
+"""What a file system says of a file that another process removed a moment ago."""
+
 _seen: dict[Path, tuple[tuple[int, int], float]] = {}
 """The last renewal of each claim of others, and when this process saw it first by its own clock."""
 
@@ -47,8 +51,7 @@ def claimed(path: Path) -> Iterator[bool]:
     claim = path.with_name(f".{path.name}.claim")
     try:
         file = _created(claim)
-        if file is None and _is_abandoned(claim):
-            claim.unlink(missing_ok=True)
+        if file is None and not _is_held(claim):
             file = _created(claim)
     except OSError as error:
         raise InputError(f"{claim} cannot be created: {error.strerror or error}") from error
@@ -88,22 +91,50 @@ def _created(claim: Path) -> int | None:
     return file
 
 
-def _is_abandoned(claim: Path) -> bool:
+def _is_held(claim: Path) -> bool:
+    """Whether a process holds a claim; one that was abandoned is removed."""
     try:
-        file = os.open(claim, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:  # released a moment ago
+        with _opened(claim) as file:
+            if not _is_abandoned(claim, file):
+                return True
+            _remove(claim, file)
+    except OSError as error:
+        if error.errno not in _RELEASED:
+            raise
+    return False
+
+
+def _is_abandoned(claim: Path, file: int) -> bool:
+    if _machine() in os.read(file, 4096).decode(errors="replace") and _is_unlocked(file):
         return True
-    try:
-        state = os.fstat(file)  # of an open file, which a network file system asks its server for
-        if _machine() in os.read(file, 4096).decode(errors="replace") and _is_unlocked(file):
-            return True
-    finally:
-        os.close(file)
-    renewal, now = (state.st_ino, state.st_mtime_ns), time.monotonic()
+    renewal, now = _renewal(file), time.monotonic()
     last, since = _seen.get(claim, (None, now))
     if renewal != last:
         _seen[claim] = renewal, now
     return renewal == last and now - since > EXPIRES
+
+
+def _remove(claim: Path, file: int) -> None:
+    """Remove a claim if it is still the open file, and not already that of another process."""
+    with _opened(claim) as present:
+        if _renewal(present) == _renewal(file):
+            os.unlink(claim)
+
+
+@contextmanager
+def _opened(claim: Path) -> Iterator[int]:
+    """An open claim: a network file system asks its server for the times of a file when it is opened."""
+    file = os.open(claim, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _renewal(file: int) -> tuple[int, int]:
+    """Which file it is, and when it was renewed; a removed file's number may be given to the next one."""
+    state = os.fstat(file)
+    return state.st_ino, state.st_mtime_ns
 
 
 def _is_unlocked(file: int) -> bool:
@@ -122,10 +153,11 @@ def _renew(file: int, released: threading.Event) -> None:
 
 
 def _release(claim: Path, file: int) -> None:
-    with contextlib.suppress(OSError):
-        if os.path.samestat(os.stat(claim, follow_symlinks=False), os.fstat(file)):
-            os.unlink(claim)
-    os.close(file)
+    with contextlib.suppress(OSError):  # a network file system writes upon closing, to what may be removed
+        try:
+            _remove(claim, file)
+        finally:
+            os.close(file)
 
 
 @functools.cache
