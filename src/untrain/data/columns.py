@@ -128,7 +128,7 @@ def class_numbers(
             names in alphabetical order, or the numbers.
 
     Raises:
-        InputError: a label is neither, or no class; there are names and numbers.
+        InputError: a label is neither, empty, or no class; there are names and numbers.
     """
     values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
     names = [value for value in values if isinstance(value, str)]
@@ -156,6 +156,11 @@ def _numbered(names: Sequence[str], ids: Sequence[str], order: Sequence[str]) ->
     """Class numbers of class names."""
     number_of = {name: number for number, name in enumerate(order)}
     for name, example in zip(names, ids, strict=True):
+        if not name.strip():
+            raise InputError(
+                f"Every example needs a label, and that of example {example} is empty: fill it in, or leave the "
+                "example out."
+            )
         if name not in number_of:
             raise InputError(f"Labels must be among {some(order)}, got {name!r} for example {example}.")
     return np.asarray([number_of[name] for name in names], dtype=np.int64), tuple(order)
