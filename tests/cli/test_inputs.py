@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.typed import call
-from untrain.cli.inputs import Inputs, read_recipe
+from untrain.cli.inputs import Inputs, read_recipe, read_validation
 from untrain.cli.terminal import Status
 from untrain.population import Adam, Cosine, Recipe
 
@@ -130,3 +131,34 @@ def test_a_bar_with_the_time_left_is_shown_on_a_terminal(monkeypatch: pytest.Mon
         assert [(task.description, task.completed, task.total) for task in status._bar.tasks] == [("looking", 1, 4)]
     advance(2)
     assert status._bar.tasks[0].completed == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "source", "first"),
+    [
+        ("id,a,b", "other/train.csv", "0"),
+        ("id,a,b", "train.csv", "0"),
+        ("c,a,b", "other/train.csv", "validation/train/00000"),
+        ("c,a,b", "other/../train.csv", "train/00000"),
+    ],
+)
+def test_numbers_of_rows_of_two_tables_name_different_examples(
+    head: str, source: str, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("other").mkdir()
+    for name in ("train.csv", "other/train.csv"):
+        Path(name).write_text("\n".join([f"{head},label", *(f"{row},1,2,{row % 2}" for row in range(6))]))
+    assert read_validation(source, Inputs(data="train.csv", limit=4), Status()).ids[0] == first
+
+
+def test_a_folder_is_not_validation_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        for label in "ab":
+            Path(name, label).mkdir(parents=True)
+            for number in range(3):
+                Image.new("L", (4, 4), number).save(Path(name, label, f"{number}.png"))
+    inputs = Inputs(data="one")
+    assert read_validation("./one", inputs, Status()).ids[0] == "a/0.png"
+    assert read_validation("two", inputs, Status()).ids[0] == "validation/a/0.png"

@@ -42,7 +42,7 @@ def test_a_run_its_table_and_its_report(tmp_path: Path, capsys: pytest.CaptureFi
     assert "starting" in printed.err
     assert call(*asked, "--json") == 0
     results = msgspec.json.decode(capsys.readouterr().out)
-    assert [row["method"] for row in results["rows"]] == ["retrain", "transpose:kaggle", "finetune"] * 2
+    assert [row["method"] for row in results["rows"]] == ["transpose:kaggle", "finetune", "retrain"] * 2
     assert {row["models"] for row in results["rows"]} == {3}
     (tmp_path / "report.html").unlink()
     assert call("report", str(tmp_path)) == 0

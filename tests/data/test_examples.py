@@ -45,6 +45,29 @@ def test_wrong_examples_are_refused(changes: dict[str, Any], message: str) -> No
         some(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs": [[0.0], [1.0]]}, "The inputs must be an array of numpy, got list: `Examples.of` makes one"),
+        ({"inputs": {"tokens": [[0], [1]]}}, "The inputs must be an array of numpy, got list"),
+        ({"labels": [0, 1]}, "The labels must be an array of numpy, got list"),
+        ({"ids": None}, "The ids must be an array of numpy, got NoneType"),
+        ({"ids": np.array([4, 5])}, "The ids must be texts, got int64: `Examples.of` makes them texts"),
+        ({"groups": np.array([1, 1])}, "The groups must be texts, got int64"),
+    ],
+)
+def test_the_class_itself_takes_arrays_alone(changes: dict[str, Any], message: str) -> None:
+    fields: dict[str, Any] = {
+        "inputs": np.zeros((2, 1)),
+        "labels": np.array([0, 1]),
+        "ids": np.array(["a", "b"]),
+        "classes": ["no", "yes"],
+    }
+    assert Examples(**fields).classes == ("no", "yes")
+    with pytest.raises(InputError, match=message):
+        Examples(**(fields | changes))
+
+
 def test_labels_are_stored_in_one_type() -> None:
     examples = some()
     narrow = Examples(examples.inputs, examples.labels.astype(np.int32), examples.ids, examples.classes)

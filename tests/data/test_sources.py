@@ -112,7 +112,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
         ({"image": [{"bytes": png()}, {"bytes": png(size=(5, 5))}], "label": [1, 0]}, "images must have one shape"),
         ({"x": [1.0]}, "column 'label'"),
         ({"x": [1.0], "label": [-1]}, "got -1 for example t/00000"),
-        ({"x": [1.0, 2.0], "label": [1, None]}, "label of example t/00001 is missing"),
+        ({"x": [1.0, 2.0], "label": [1, None]}, "that of example t/00001 is empty"),
         ({"x": ["text"], "label": [1]}, "'x' .* neither pictures nor numbers"),
         ({"label": [1]}, "Inputs must be .* got \\(none\\)"),
         ({"x": [1.0, 2.0], "label": [1, 0], "id": ["a", "a"]}, "Ids must be distinct, got a 2 times"),
@@ -134,7 +134,7 @@ def test_wrong_tables_are_refused(tmp_path: Path, columns: dict[str, list[Any]],
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ("label", "label of example b is missing"),
+        ("label", "that of example b is empty"),
         ("id", "column 'id', got none in row 1"),
         ("group", "'group', got none"),
     ],

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from untrain.review.server import Session
 
 COUNT = 12
-HOSTILE = "<img src=x onerror=alert(1)>"
+HOSTILE = "<img src=x onerror=alert(1)>&a=%41+#"
 
 
 @dataclass(frozen=True)

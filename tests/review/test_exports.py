@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,6 +83,8 @@ def test_other_tools_read_scores_and_answers(answered: Detected, tmp_path: Path)
     assert table["wrong"].to_pylist()[:6] == ["yes", "yes", "yes", "no", "unsure", ""]
     content = json.loads(tasks.read_text())
     assert [len(task["annotations"]) for task in content[:6]] == [1, 1, 1, 1, 1, 0]
+    asked_for = [parse_qs(urlsplit(task["data"]["image"]).query)["d"] for task in content]
+    assert asked_for == [[name] for name in answered.ids]
     choice = content[0]["annotations"][0]["result"][0]
     assert choice["type"] == "choices"
     assert choice["value"] == {"choices": [answered.truth[answered.ids[0]]]}

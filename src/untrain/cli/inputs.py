@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -342,7 +343,7 @@ class RequestInputs:
             raise ConfigError("Nothing is named that is to be forgotten; pass --ids or --subject.")
         ids, key = [] if self.ids is None else read_ids(self.ids), None if self.key is None else read_key(self.key)
         examples = inputs.examples(status)
-        validation = read_validation(self.validation, inputs, status)
+        validation = None if self.validation is None else read_validation(self.validation, inputs, status)
         module, training = inputs.network(examples, status)
         assert module is not None  # noqa: S101 (there are weights)
         return (
@@ -388,19 +389,21 @@ def check_validation_source(source: str | None, inputs: Inputs) -> None:
         check_source(source)
 
 
-def read_validation(source: str | None, inputs: Inputs, status: Status) -> "Examples | None":
-    """Read validation data, as the training data are read; None without a source."""
+def read_validation(source: str, inputs: Inputs, status: Status) -> "Examples":
+    """Read validation data in the way of the training data, all of them.
+
+    Ids that are paths below a folder, or numbers of rows, begin with `validation/` unless the source is that of the
+    training data: the same path below two folders is not the same image.
+    """
     import numpy as np
 
-    if source is None:
-        return None
     examples = dataclasses.replace(inputs, data=source, limit=None).examples(status)
-    path = Path(source)
-    numbered = examples.ids.tolist() == [f"{path.stem}/{row:05d}" for row in range(len(examples))]
-    if path.resolve() == Path(inputs.data).resolve() or not (path.is_dir() or numbered or inputs.published):
+    path, data = Path(source), Path(inputs.data)
+    same = source == inputs.data or (path.exists() and data.exists() and path.samefile(data))
+    number = re.compile(rf"{re.escape(path.stem)}/\d{{5,}}")
+    by_place = inputs.published is not None or path.is_dir() or all(map(number.fullmatch, examples.ids.tolist()))
+    if same or not by_place:
         return examples
-    # Ids are paths below the folder, or rows; the same path below two folders is not the same image, nor the same row
-    # of two tables of one name the same example.
     return dataclasses.replace(examples, ids=np.asarray([f"validation/{name}" for name in examples.ids]))
 
 

@@ -75,7 +75,7 @@ def _repaired(
     inputs.check()
     check_validation_source(validation, inputs)
     examples = inputs.examples(status)
-    held_out = read_validation(validation, inputs, status)
+    held_out = None if validation is None else read_validation(validation, inputs, status)
     model, training = inputs.network(examples, status)
     return repair(
         model, examples,

@@ -87,7 +87,11 @@ def to_array(values: object, what: str) -> Array:
 
 
 def computable(array: Array) -> Array:
-    """The same numbers in a type that torch computes with."""
+    """The same numbers, of any shape, in a type that torch computes with.
+
+    Raises:
+        InputError: an integer is 2 ** 63 or more.
+    """
     kind = array.dtype.str[1:]
     if kind == "u8" and array.size and array.max() > np.iinfo(np.int64).max:
         raise InputError(f"Integers must be below 2 ** 63, got {array.max()}.")

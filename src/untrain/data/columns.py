@@ -128,12 +128,15 @@ def class_numbers(
             names in alphabetical order, or the numbers.
 
     Raises:
-        InputError: a label is missing, is neither, or is no class; there are names and numbers.
+        InputError: a label is missing or empty, is neither, or is no class; there are names and numbers.
     """
     values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
     for value, example in zip(values, ids, strict=True):
-        if value is None or value != value:
-            raise InputError(f"The label of example {example} is missing: give it one, or leave the example out.")
+        if value is None or value != value or (isinstance(value, str) and not value.strip()):
+            raise InputError(
+                f"Every example needs a label, and that of example {example} is empty: fill it in, or leave the "
+                "example out."
+            )
     names = [value for value in values if isinstance(value, str)]
     if names and len(names) == len(values):
         return _numbered(names, ids, sorted(set(names)) if classes is None else classes)

@@ -35,8 +35,8 @@ class Examples:
             function of one's own. Records hold it.
 
     Raises:
-        InputError: lengths differ, a label is out of range or not an integer, an id or a class name occurs twice, an
-            input is not finite, or named inputs have no names.
+        InputError: a column is no array, or of another type; lengths differ, a label is out of range or not an integer,
+            an id or a class name occurs twice, an input is not finite, or named inputs have no names.
 
     >>> Examples.of(np.zeros((2, 3)), [0, 1]).ids.tolist()
     ['0', '1']
@@ -54,6 +54,7 @@ class Examples:
     def __post_init__(self) -> None:
         if not self.arrays:
             raise InputError("Named inputs must be a dictionary of arrays by name, got an empty one.")
+        self._check_types()
         counts = {name: len(array) for name, array in self.arrays.items()}
         count = next(iter(counts.values()))
         if len(set(counts.values())) > 1:
@@ -64,6 +65,7 @@ class Examples:
         if self.labels.dtype.kind not in "iu":
             raise InputError(f"Labels must be integers, got {self.labels.dtype}.")
         object.__setattr__(self, "labels", self.labels.astype(np.int64, copy=False))
+        object.__setattr__(self, "classes", tuple(self.classes))
         self._check_classes()
         outside = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.classes)))
         if len(outside):
@@ -71,6 +73,18 @@ class Examples:
             raise InputError(f"Labels must be from 0 to {len(self.classes) - 1}, got {label} for example {name}.")
         self._check_ids()
         self._check_inputs()
+
+    def _check_types(self) -> None:
+        columns = {"labels": self.labels, "ids": self.ids, "groups": self.groups}
+        for name, column in [*(("inputs", array) for array in self.arrays.values()), *columns.items()]:
+            if isinstance(column, np.ndarray) or (name == "groups" and column is None):
+                continue
+            kind = type(column).__name__
+            raise InputError(f"The {name} must be an array of numpy, got {kind}: `Examples.of` makes one.")
+        for name in ("ids", "groups"):
+            column = columns[name]
+            if column is not None and column.size and column.dtype.kind != "U":
+                raise InputError(f"The {name} must be texts, got {column.dtype}: `Examples.of` makes them texts.")
 
     def _check_classes(self) -> None:
         name, occurrences = next(iter(Counter(self.classes).most_common(1)), ("", 0))
@@ -100,7 +114,18 @@ class Examples:
         classes: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
     ) -> "Examples":
-        """Make examples from anything array-like; ids default to the row numbers, class names to the class numbers."""
+        """Make examples from anything array-like.
+
+        Args:
+            inputs: `[n, ...]`, or a dictionary of such arrays by name.
+            labels: `[n]` class numbers, integers from 0.
+            ids: `[n]` distinct names; default the numbers of the rows.
+            classes: names of the classes in the order of their numbers; default the numbers, up to the highest label.
+            groups: `[n]` names such as that of the person on a photograph; default none.
+
+        Raises:
+            InputError: as for the class; or a name ends with a null character.
+        """
         labels = np.asarray(labels)
         named = {str(name): np.asarray(array) for name, array in _named(inputs).items()}
         if labels.dtype.kind not in "iu":

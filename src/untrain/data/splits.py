@@ -254,7 +254,9 @@ def forget_by(
             what, lowest = _RANKED[kind]
             ratio = float(value)
             if values is None:
-                raise InputError(f"the {what} of the examples is not known here.")
+                raise InputError(
+                    f"the {what} of the examples is not known here; pass values=, a function that gives it."
+                )
             return forget_ranked(examples, values(what), ratio, lowest=lowest)
         return forget_ratio(examples, float(request), seed)
     except InputError as error:

@@ -66,7 +66,8 @@ def principal_components(features: npt.NDArray[np.floating], most: int = _HEAD_C
         raise InputError(f"The features of example {row} are not finite; remove or impute what is missing.")
     center = columns.mean(0, dtype=np.float64)
     columns -= center.astype(np.float32)
-    spread = np.sqrt(np.mean(np.square(columns), axis=0, dtype=np.float64))
+    # In float64, since the squares of numbers above 1e19, or below 1e-23, are none in float32.
+    spread = np.sqrt(np.einsum("nd,nd->d", columns, columns, dtype=np.float64) / len(columns))
     alive = spread > 1e-6 * np.maximum(np.abs(center), np.finfo(np.float32).tiny)
     if not alive.any():
         raise InputError("All features are constant, so they tell nothing about the labels; pass features that vary.")

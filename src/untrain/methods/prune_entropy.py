@@ -54,12 +54,16 @@ class PruneEntropy(Method, frozen=True, tag="prune-entropy"):
         return cross_entropy(batch) + self.entropy_weight * apart.square().mean(1)
 
     def prune(self, models: Population) -> None:
-        """Re-initialize each model's smallest weights, uniform within `1 / sqrt(fan_in)`; biases become 0."""
+        """Re-initialize each model's smallest weights, uniform within `1 / sqrt(fan_in)`; biases become 0.
+
+        Raises:
+            NotSupportedError: no convolution or linear layer trains.
+        """
         weights, fixed = trainable_weights(models, nn.Conv2d, nn.Linear), frozen(models)
         if not weights:
             raise NotSupportedError(
                 f"prune-entropy changes convolutions and linear layers, and {type(models.skeleton).__name__} has none "
-                "that train"
+                "that train: choose another method."
             )
         biases = {
             bias: models.tensors[bias]

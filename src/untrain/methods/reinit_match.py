@@ -72,12 +72,17 @@ class ReinitMatch(Method, frozen=True, tag="reinit-match"):
         return models
 
     def reinitialize(self, models: Population, cycle: int) -> None:
-        """Draw `layers` convolutions of each model, with replacement, and re-initialize them."""
+        """Draw `layers` convolutions of each model, with replacement, and re-initialize them.
+
+        Raises:
+            NotSupportedError: the network has no convolution larger than 1x1.
+        """
         kernels = convolutions(models, "reinit-match")
         pool = [name for name, kernel in kernels.items() if kernel.shape[-2:] != (1, 1)]
         if not pool:
             raise NotSupportedError(
-                f"reinit-match needs a convolution larger than 1x1, and {type(models.skeleton).__name__} has none."
+                f"reinit-match needs a convolution larger than 1x1, and {type(models.skeleton).__name__} has none: "
+                "choose another method."
             )
         drawn = [
             models.streams.generator("layers", index, cycle).integers(len(pool), size=self.layers)

@@ -30,10 +30,17 @@ class Transpose(Method, frozen=True, tag="transpose"):
         return models.train(request.retain, self.recipe, validation=request.validation, purpose="finetune")
 
     def transpose(self, models: Population) -> None:
-        """Swap the spatial axes of every kernel; twice is the identity."""
+        """Swap the spatial axes of every kernel; twice is the identity.
+
+        Raises:
+            NotSupportedError: the network has no convolutions, or one whose kernel is not square.
+        """
         kernels = convolutions(models, "transpose")
         for name, kernel in kernels.items():
             if kernel.shape[-1] != kernel.shape[-2]:
-                raise NotSupportedError(f"transpose needs square kernels, got {tuple(kernel.shape[-2:])} in {name}")
+                raise NotSupportedError(
+                    f"transpose needs square kernels, and that of {name} is {tuple(kernel.shape[-2:])}: choose another "
+                    "method."
+                )
         for kernel in kernels.values():
             kernel.copy_(kernel.mT.clone())

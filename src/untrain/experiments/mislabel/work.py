@@ -173,7 +173,11 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         return self.experiment
 
     def noisy(self, setting: Setting, seed: int) -> Noisy:
-        """The training examples with this noise."""
+        """The training examples with this noise.
+
+        Raises:
+            ConfigError: noise of another label column is asked for, and the data are cut.
+        """
         train, _ = self.parts
         noise, count = setting.noise, len(train.classes)
         if noise.kind == "column":
@@ -240,7 +244,9 @@ class MislabelWork(Work[Mislabel, NoiseJob]):
         """Test accuracy and processor seconds of a method that forgets the examples at these positions."""
         chosen = np.isin(np.arange(len(noisy.examples)), positions)
         if chosen.all():
-            raise InputError("All training examples would be forgotten; nothing would be left")
+            raise InputError(
+                f"All training examples would be forgotten by {spec}; nothing would be left: lower the noise ratio."
+            )
         forget, retain = (noisy.examples.select(np.flatnonzero(part)) for part in (chosen, ~chosen))
         method = build_method(spec, settings=self.experiment.settings[spec])
         start = self._clock()
