@@ -161,7 +161,7 @@ SPARSE = SimpleNamespace(toarray=lambda: ROWS)
         ((np.zeros((2, 2)), np.eye(2)), "argmax"),
         (((np.zeros((2, 2)), np.zeros((2, 3))), [0, 1]), "2 arrays: pass a dictionary"),
         (torch.nn.Linear(2, 2), "must come after the model, got the model Linear"),
-        (ROWS, "pass a pair of both"),
+        (ROWS, "as the pair of both"),
         ([], "got an empty list"),
         ((ROWS, LABELS, LABELS), "got a tuple of 3"),
         ({"x": ROWS}, "no column 'label' or 'labels' in the dictionary, only x"),

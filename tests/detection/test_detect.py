@@ -215,7 +215,7 @@ def with_labels(labels: Any, classes: list[str] | None = None) -> Examples:
         (lambda: (ruined(), noisy().examples), "blob .*diverged"),
         (lambda: (Population.create(build(noisy().examples), 2), noisy().examples), "2.*`select`"),
         (lambda: ("model.pt", noisy().examples), "torch module or a population.* str"),
-        (lambda: (nn.Linear(4, 3), noisy().examples.inputs), "pass a pair of both"),
+        (lambda: (nn.Linear(4, 3), noisy().examples.inputs), "as the pair of both"),
     ],
 )
 def test_models_and_examples_that_do_not_fit_are_refused(make: Callable[[], Any], message: str) -> None:

@@ -167,9 +167,8 @@ def _read(data: object, selection: Selection) -> Columns:
         return Columns(to_array(inputs, "inputs") if arrays is None else arrays, scalars(data[1], "labels"))
     if isinstance(data, _Dataset) and not hasattr(data, "dtype"):
         return _read_samples(data, selection)
-    if hasattr(data, "dtype"):
-        raise InputError("Inputs and labels go together: pass a pair of both, (inputs, labels).")
-    raise InputError(f"{_FORMS}; got {type(data).__name__}.")
+    pair = " alone; inputs and labels go together, as the pair of both" if hasattr(data, "dtype") else ""
+    raise InputError(f"{_FORMS}; got {type(data).__name__}{pair}.")
 
 
 def _read_mapping(data: Mapping[str, object], selection: Selection) -> Columns:
