@@ -24,5 +24,6 @@ class Net(lightning.LightningModule):
 flowers, species = load_iris(return_X_y=True)
 recipe = un.Recipe(optimizer=un.AdamW(lr=1e-2), schedule=un.Cosine(), epochs=40, batch_size=16)
 net = un.Population.create(Net, 1).train(un.Examples.of(flowers, species), recipe).module()  # or your Trainer's
-done = un.forget(net, (flowers, species), ["3", "70", "120"], method="retrain", factory=Net, recipe=recipe)
+# With a seed, the outcome is the same each time; a real request leaves it out, so that nobody can guess it.
+done = un.forget(net, (flowers, species), ["3", "70", "120"], method="retrain", factory=Net, recipe=recipe, seed=0)
 print(type(done.model).__name__, done.verdict)

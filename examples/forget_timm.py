@@ -19,5 +19,6 @@ pictures = np.repeat(digits.images[:200, None] / 16, 3, axis=1).astype(np.float3
 labels = digits.target[:200]
 recipe = un.Recipe(optimizer=un.AdamW(lr=1e-3), schedule=un.Cosine(), epochs=10, batch_size=40)
 net = un.Population.create(build, 1).train(un.Examples.of(pictures, labels), recipe).module()  # or your own loop
-done = un.forget(net, (pictures, labels), ["3", "70", "120"], method="retrain", factory=build, recipe=recipe)
+# With a seed, the outcome is the same each time; a real request leaves it out, so that nobody can guess it.
+done = un.forget(net, (pictures, labels), ["3", "70", "120"], method="retrain", factory=build, recipe=recipe, seed=0)
 print(type(done.model).__name__, done.verdict)

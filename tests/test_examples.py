@@ -1,3 +1,4 @@
+import ast
 import inspect
 import os
 import re
@@ -161,6 +162,14 @@ def test_the_examples_of_picture_libraries_run_with_our_own_resnet(library: str,
     (tmp_path / library / "__init__.py").touch()
     (tmp_path / file).write_text(f"from untrain.models.resnet import resnet18 as network\n{function}\n")
     assert output_of_process(f"forget_{library}.py", beside=[tmp_path]) == "ResNet forgotten by construction\n"
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_examples_have_one_outcome(example: Path) -> None:
+    """A request without a seed draws one, and might keep the original on an unlucky day."""
+    calls = [node for node in ast.walk(ast.parse(example.read_text())) if isinstance(node, ast.Call)]
+    requests = [call for call in calls if ast.unparse(call.func) == "un.forget"]
+    assert all("seed" in {keyword.arg for keyword in call.keywords} for call in requests)
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("forget_*.py")), ids=lambda path: path.stem)

@@ -17,6 +17,13 @@ def call(*arguments: str) -> int:
     return stop.value.code
 
 
+def once(*arguments: str) -> list[str]:
+    """The arguments with the last value of each option that is repeated."""
+    places = {word: place for place, word in enumerate(arguments) if word.startswith("--")}
+    dropped = {place for place, word in enumerate(arguments) if place < places.get(word, place)}
+    return [word for place, word in enumerate(arguments) if not {place, place - 1} & dropped]
+
+
 def interrupt(*arguments: str, at: str, by: signal.Signals) -> None:
     """Type a command, send it a signal when it prints a line that begins with `at`, and see that it says so."""
     words = [sys.executable, "-m", "untrain", *arguments]

@@ -49,6 +49,17 @@ def test_repair_needs_nothing_but_its_name(
     ]  # fmt: skip
 
 
+def test_repair_compares_on_validation_data(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = pq.read_table(table)
+    for name, part in (("train", whole[:450]), ("held-out", whole[450:])):
+        pq.write_table(part, tmp_path / f"{name}.parquet")
+    asked = ["repair", "--data", str(tmp_path / "train.parquet"), "--scorer", "linear", "--out", str(tmp_path / "out")]
+    assert call(*asked, "--validation", str(tmp_path / "held.parquet")) == 3
+    assert "did you mean 'held-out.parquet'?" in capsys.readouterr().err
+    assert call(*asked, "--validation", str(tmp_path / "held-out.parquet")) == 0
+    assert "on the 150 validation examples, labels as given" in capsys.readouterr().out
+
+
 NAMES = ("zero", "=two()", "<script>alert(1)</script>", *"3456789")
 
 
@@ -106,7 +117,7 @@ def test_suspects_are_found_reviewed_and_forgotten(
     assert "by ssse" in printed.out
     assert "training" not in printed.err
     done = json.loads((tmp_path / "second" / "repair.json").read_text())
-    assert done["evidence"]["note"].startswith("auto judged features at hand (linear)")
+    assert done["evidence"]["note"].startswith("auto used linear on features")
     assert done["examples"] == pytest.approx(400, abs=5)  # a fifth is held out
 
     before = weights.read_bytes()
@@ -151,11 +162,8 @@ def test_a_factory_beside_the_data_is_found(factories: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (
-            "my_factories:small",
-            "a model for inputs of shape (1, 8, 8) and 10 classes, but what was given fails: mat1 and mat2",
-        ),
-        ("my_factories:few", "logits of shape (2, 9) for 2 examples of 10 classes"),
+        ("my_factories:small", "The model fails on inputs of shape (1, 8, 8): mat1 and mat2"),
+        ("my_factories:few", "9 outputs, and the labels have 10 classes"),
         ("my_factories:nothing", "has no attribute 'nothing'"),
         ("json:loads", "loads() missing 1 required positional argument"),
         ("os:getcwd", "a torch module, got str"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
@@ -20,7 +21,7 @@ import torch
 from torch import nn
 
 from tests.cli.conftest import build, write_table
-from tests.typed import call, interrupt
+from tests.typed import call, interrupt, once
 from untrain.data import load
 from untrain.errors import ConfigError, InputError, IntegrityError, NotSupportedError
 from untrain.models import convert as converting
@@ -58,7 +59,7 @@ def test_two_requests_from_the_shell(folder: Path, capsys: pytest.CaptureFixture
     assert verify("two", ids=[*ids, *(folder / "more.txt").read_text().split()]).ok
 
     assert call("forget", *more, "--out", "two") == 3
-    assert "two contains 'record.json', which is not from this command; choose another --out" in capsys.readouterr().err
+    assert "two holds the record of an earlier request; choose another --out" in capsys.readouterr().err
     key = folder / "one" / "request.key"
     key.rename(folder / "kept.key")
     assert call("forget", *more, "--out", "three") == 3
@@ -97,6 +98,53 @@ def test_rows_are_verified_as_they_were_read(folder: Path, capsys: pytest.Captur
     assert "the 30 of them that are in the data have the inputs that they had" in capsys.readouterr().out
     columns = ",".join(f"p{number:02d}" for number in range(64))
     assert call("verify", "one", "--ids", "ids.txt", "--data", "train.parquet", *request, "--inputs", columns) == 0
+
+
+def test_classes_are_named_in_the_order_of_the_outputs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"digit {'jihgfedcba'[number]}" for number in range(10)]  # of which 0 is the last in the alphabet
+    for name in ("train.parquet", "val.parquet"):
+        table = pq.read_table(folder / name)
+        numbers = [int(str(label).removeprefix("digit ")) for label in table["label"].to_pylist()]
+        labels = pa.array([names[number] for number in numbers])
+        pq.write_table(table.set_column(table.column_names.index("label"), "label", labels), folder / name)
+    assert call("forget", *ASKED, *KNOWN, "--method", "finetune") == 3
+    assert "as_examples(data, classes=[...]), or --classes" in capsys.readouterr().err
+    assert call("forget", *ASKED, *KNOWN, "--method", "finetune", "--classes", ",".join(names)) == 0
+    assert call("forget", *ASKED, *KNOWN, "--classes", "a,b", "--out", "other") == 3
+    assert "the 2 classes a, b" in capsys.readouterr().err
+
+
+def test_tables_of_one_name_in_two_folders_are_two_sets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, source in (("train", "train.parquet"), ("held", "val.parquet")):
+        (folder / name).mkdir()
+        table = pq.read_table(folder / source)
+        pq.write_table(table.drop_columns(["id"]), folder / name / "data.parquet")
+    (folder / "rows.txt").write_text("data/00003\ndata/00005\n")
+    asked = [*ASKED[:2], *KNOWN[:2], "--data", "train/data.parquet", "--ids", "rows.txt", "--method", "finetune"]
+    assert call("forget", *asked, "--validation", "held/data.parquet") == 0
+    assert call("forget", *asked, "--validation", "train/data.parquet", "--out", "other") == 3
+    assert "'data/00003' is to be forgotten and in the validation set" in capsys.readouterr().err
+
+
+def test_several_persons_are_named_by_an_option_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last one alone would be a request that is not met."""
+    table = pq.read_table(folder / "train.parquet")
+    people = pa.array([f"person {row // 10}" for row in range(len(table))])
+    pq.write_table(table.append_column("person", people), folder / "train.parquet")
+    named = ["--subject-column", "person", "--subject", "person 1", "--subject=person 4"]
+    assert call("forget", *ASKED[:-2], *KNOWN[:2], *named, "--method", "finetune", "--out", "one") == 0
+    assert json.loads((folder / "one" / "record.json").read_text())["requested"]["forgotten"] == 20
+    capsys.readouterr()
+    assert call("verify", "--subject", "person 4", "one", "--subject", "person 1") == 0
+    assert "all 2 given subjects were named" in capsys.readouterr().out
+    assert call("verify", "one", "--data", "train.parquet", "--subject-column", "person") == 5
+    assert "20 of the 490 examples in the data have the inputs of a forgotten example" in capsys.readouterr().err
+
+
+def test_an_option_that_would_replace_another_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("forget", *ASKED, *KNOWN, "--ids", "more.txt") == 3
+    assert "--ids is given twice" in capsys.readouterr().err
+    assert not (folder / "forgotten").exists()
 
 
 def test_doctor_offers_and_counts_copies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +191,7 @@ def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--checkpoint-dir", "kept") == 0
     assert call("audit", *ASKED, *KNOWN, "--method", "finetune", "--models", "8", "--checkpoint-dir", "kept") == 0
     assert len(list((folder / "kept").iterdir())) == 3
-    assert "retrain builds new models, which takes a factory and a recipe" in capsys.readouterr().err
+    assert "retrain trains new models; pass recipe= (--recipe)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -154,10 +202,10 @@ def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) 
         ([*ASKED, "--weights", "model.pt"], 3, "convert it first: untrain convert model.pt model.safetensors"),
         ([*ASKED, "--weights", "hf://nobody"], 3, "must be hf://OWNER/REPO[@REVISION]/FILE.safetensors, got 'hf://nobody'"),
         ([*ASKED, "--previous", "nothing"], 3, "There is no weights file nothing/model.safetensors"),
-        ([*ASKED, *KNOWN, "--model", "own_model:few"], 3, "logits of shape (2, 9) for 2 examples of 10 classes"),
+        ([*ASKED, *KNOWN, "--model", "own_model:few"], 3, "9 outputs, and the labels have 10 classes"),
         ([*ASKED, *KNOWN, "--method", "amnesia"], 3, "There is no method 'amnesia'"),
         ([*ASKED, *KNOWN, "--method", "transpose"], 3, "transpose changes convolutions, and Sequential has none"),
-        ([*ASKED, *KNOWN[:2], "--method", "retrain"], 3, "takes a factory and a recipe"),
+        ([*ASKED, *KNOWN[:2], "--method", "retrain"], 3, "trains new models; pass recipe= (--recipe)"),
         ([*ASKED, *KNOWN, "--recipe", "own_model.py"], 3, "own_model.py is not a recipe"),
         ([*ASKED, *KNOWN, "--recipe", "/no/such"], 3, "The recipe /no/such cannot be read: No such file"),
         ([*ASKED, *KNOWN, "--ids", "/no/such"], 3, "/no/such cannot be read as a text file with one id a line"),
@@ -173,7 +221,7 @@ def test_audit_from_the_shell(folder: Path, capsys: pytest.CaptureFixture[str]) 
 def test_mistakes_are_one_sentence_and_write_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
 ) -> None:
-    assert call("forget", *arguments) == code
+    assert call("forget", *once(*arguments)) == code
     error = capsys.readouterr().err
     assert "Traceback" not in error
     if message:

@@ -285,7 +285,11 @@ def test_a_group_column_of_any_name_is_read_as_it_is_written(
         )
     else:
         pq.write_table(pa.table(columns), path)
-    examples = load(str(path), group="user", inputs=inputs)
-    assert examples.groups is not None
-    assert examples.groups.tolist() == ["007", "7", "007", "8"]
-    assert examples.array.tolist() == [[1, 0.5], [2, 0.5], [3, 0.5], [4, 0.5]]
+    for examples in (
+        load(path, group="user", inputs=inputs),
+        as_examples(path, group="user", inputs=inputs),
+        as_examples(pa.table(columns), group="user", inputs=inputs),
+    ):
+        assert examples.groups is not None
+        assert examples.groups.tolist() == ["007", "7", "007", "8"]
+        assert examples.array.tolist() == [[1, 0.5], [2, 0.5], [3, 0.5], [4, 0.5]]

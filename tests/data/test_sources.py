@@ -112,7 +112,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
         ({"image": [{"bytes": png()}, {"bytes": png(size=(5, 5))}], "label": [1, 0]}, "images must have one shape"),
         ({"x": [1.0]}, "column 'label'"),
         ({"x": [1.0], "label": [-1]}, "got -1 for example t/00000"),
-        ({"x": [1.0, 2.0], "label": [1, None]}, "got None for example t/00001"),
+        ({"x": [1.0, 2.0], "label": [1, None]}, "that of example t/00001 is empty"),
         ({"x": ["text"], "label": [1]}, "'x' .* neither pictures nor numbers"),
         ({"label": [1]}, "Inputs must be .* got \\(none\\)"),
         ({"x": [1.0, 2.0], "label": [1, 0], "id": ["a", "a"]}, "Ids must be distinct, got a 2 times"),
@@ -129,6 +129,23 @@ def test_wrong_tables_are_refused(tmp_path: Path, columns: dict[str, list[Any]],
     path = write(tmp_path / "t.parquet", **columns)
     with pytest.raises(InputError, match=message):
         load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("label", "that of example b is empty"),
+        ("id", "column 'id', got none in row 1"),
+        ("group", "'group', got none"),
+    ],
+)
+def test_an_empty_cell_of_a_text_table_is_a_missing_value(tmp_path: Path, column: str, message: str) -> None:
+    rows = {"id": ["a", "b", "c"], "x": ["1", "2", "3"], "label": ["cat", "dog", "cat"], "group": ["p", "q", "p"]}
+    rows[column][1] = ""
+    lines = [",".join(rows), *map(",".join, zip(*rows.values(), strict=True))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "t.csv")
 
 
 def test_missing_or_broken_roots_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

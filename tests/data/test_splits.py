@@ -111,6 +111,12 @@ def test_wrong_ids_are_refused(ids: list[str], message: str) -> None:
         forget_ids(persons(), ids)
 
 
+def test_the_nearest_file_is_offered(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("a")
+    with pytest.raises(InputError, match=r"No such file or directory; did you mean 'ids.txt'\?"):
+        read_ids(tmp_path / "id.txt")
+
+
 @pytest.mark.parametrize("name", ["ids.txt", "a\0b", "none.txt", "."])
 def test_what_is_no_file_of_ids_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")

@@ -56,7 +56,7 @@ def test_auto_judges_features_at_hand_and_says_so(missing: str) -> None:
     make = build(examples) if missing == "recipe" else None
     found = detect(module, examples, factory=make, recipe=RECIPE if missing == "factory" else None)
     other = detect(module, examples, scorer=Linear())
-    assert found.evidence["note"].startswith("auto judged features at hand (linear)")
+    assert found.evidence["note"].startswith("auto used linear on features")
     assert found.scorer == "auto"
     np.testing.assert_array_equal(found.scores, other.scores)
     assert found.flagged.tolist() == other.flagged.tolist()

@@ -28,6 +28,7 @@ from untrain.experiments.comparison.results import RetrainingCurve, published_fi
 from untrain.experiments.comparison.work import ORIGINAL, Arm, ComparisonWork
 from untrain.experiments.config import Data, Experiment, differences, to_toml
 from untrain.experiments.mislabel.work import MislabelWork
+from untrain.experiments.run import prepare_run
 from untrain.models import PooledCNN
 from untrain.population import Engine, Population
 from untrain.report import ComparisonResults, Results, read_results, verdict
@@ -90,6 +91,13 @@ def stored(directory: Path, name: str) -> dict[str, np.ndarray[Any, Any]]:
     assert len(files) == 2
     arrays = [read_arrays(file)[0] for file in files]
     return {key: np.concatenate([part[key] for part in arrays]) for key in arrays[0]}
+
+
+def test_a_device_that_is_not_here_is_refused(tmp_path: Path) -> None:
+    for device in ("gpu", "cuda:99", "meta"):
+        with pytest.raises(ConfigError, match=f"no device '{device}' here; device .* is one of cpu"):
+            prepare_run(small(), tmp_path / "run", device=device)
+    assert not (tmp_path / "run").exists()
 
 
 def test_results_have_what_they_promise(finished: tuple[Path, ComparisonResults]) -> None:

@@ -136,9 +136,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "class numbers": (lambda: Returns(lambda logits: logits.argmax(1)), "class numbers instead of logits"),
     "dictionary without logits": (lambda: Returns(lambda logits: {"loss": logits}), "a dict of loss"),
     "returns nothing": (lambda: Returns(lambda _: None), "returns a NoneType"),
-    "another number of classes": (lambda: Net(5), r"\(2, 5\)"),
+    "probabilities": (lambda: nn.Sequential(nn.Linear(8, 3), nn.Softmax(1)), "without the softmax"),
+    "another number of classes": (lambda: Net(5), "5 outputs"),
     "other inputs": (lambda: nn.Linear(5, 3), r"inputs of shape \(8,\)"),
-    "no module": (lambda: "net.pt", "got str"),
+    "no module": (lambda: "net.pt", "got 'net.pt'"),
 }
 
 

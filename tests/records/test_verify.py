@@ -447,7 +447,7 @@ def test_an_empty_list_is_refused(what: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"The list of {what} is empty; name at least one"):
         verify(directory, **asked)
     asked[what] = "a"
-    with pytest.raises(InputError, match=f"{what} must be a list, not the single text 'a'"):
+    with pytest.raises(InputError, match=f"{what}=.* takes a list or None, got the single text 'a'"):
         verify(directory, **asked)
 
 
@@ -474,10 +474,25 @@ def test_rows_that_were_renumbered_are_found(tmp_path: Path) -> None:
         "1 of the 2 given ids that are in the data name other inputs than those that were forgotten: rows were "
         "renumbered or changed",
     )
-    with pytest.raises(InputError, match="pass ids as well"):
-        verify(directory, contents=today)
     old = Path(__file__).parent / "v0_2"
     assert "hold no contents" in check(verify(old, ids=["0"], contents=today), "ids")[1]
+    assert "hold no contents" in check(verify(old, contents=today), "ids")[1]
+
+
+def test_a_forgotten_row_that_comes_back_is_found(tmp_path: Path) -> None:
+    directory = written(tmp_path / "a")
+    today = {"x": digest_of("b"), "y": digest_of("y")}
+    assert check(verify(directory, contents=today), "ids") == (
+        False,
+        "1 of the 2 examples in the data have the inputs of a forgotten example, such as 'x': leave them out",
+    )
+    assert check(verify(directory, contents={"a": digest_of("y")}), "ids") == (
+        True,
+        "none of the 1 examples in the data has the inputs of a forgotten example",
+    )
+    (directory / "request.key").unlink()
+    with pytest.raises(InputError, match="pass the key of the request"):
+        verify(directory, contents=today)
 
 
 def test_subjects_are_looked_at(tmp_path: Path) -> None:

@@ -184,13 +184,16 @@ def test_models_of_half_precision_are_compared() -> None:
     ("changes", "error", "message"),
     [
         ({"models": 4}, InputError, "at least 8 models of each kind, got 4"),
-        ({"recipe": None}, NotSupportedError, "pass factory= and recipe="),
+        ({"recipe": None}, NotSupportedError, r"pass recipe= \(--recipe\), or"),
         ({"method": "amnesia"}, ConfigError, "'amnesia'"),
         ({"ids": ["nobody"]}, InputError, "'nobody'"),
         ({"previous": "/no/such"}, InputError, "/no/such"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_refused(changes: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_what_cannot_be_compared_is_refused_before_the_model_is_evaluated(
+    changes: dict[str, Any], error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("untrain.workflows.case.check_model", lambda *_: pytest.fail("the model was evaluated"))
     request: dict[str, Any] = {"ids": ["1/0"], "factory": build, "recipe": RECIPE}
     with pytest.raises(error, match=message):
         un.audit(build(), rows(60, 1), **(request | changes))

@@ -101,9 +101,9 @@ def test_a_checkpoint_that_never_saw_the_examples_is_taken_first(tmp_path: Path)
     seen = dataclasses.replace(asked, checkpoint=msgspec.structs.replace(clean, before_forgotten=False))
     assert chosen(seen)[0] == "retrain"
     with pytest.raises(NotSupportedError, match="pass recipe="):
-        resolve_method("rewind", False, None, clean)
+        resolve_method("rewind", ("factory", "recipe"), None, clean)
     with pytest.raises(NotSupportedError, match="pass checkpoint="):
-        resolve_method("rewind", False, RECIPE)
+        resolve_method("rewind", ("factory",), RECIPE)
 
 
 def test_no_choice_without_a_budget_looks_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_every_method_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
         if kind.needs_convolutions:
             assert option.why == "it changes convolutions, and Sequential has none"
         elif kind.needs_factory:
-            assert option.why == "it builds new models, which takes a factory and a recipe"
+            assert option.why == "it trains new models, which needs a factory and a recipe"
         elif name == "rewind":
             assert option.why == "rewind starts from a checkpoint of the model; pass checkpoint=."
         else:
@@ -178,12 +178,14 @@ def test_estimates_are_of_the_right_size(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_name_stands_for_a_method_that_can_work() -> None:
     expected = build_method("finetune", settings={"recipe": {"epochs": 8}}).__class__(recipe=RECIPE)
-    assert resolve_method("finetune", True, RECIPE) == expected
-    assert resolve_method("finetune", False, None) == build_method("finetune")
-    with pytest.raises(NotSupportedError, match=r"retrain builds new models.* pass factory= and recipe="):
-        resolve_method("retrain", False, None)
+    assert resolve_method("finetune", (), RECIPE) == expected
+    assert resolve_method("finetune", ("factory", "recipe"), None) == build_method("finetune")
+    with pytest.raises(NotSupportedError, match=r"retrain trains new models; pass factory= .* and recipe= "):
+        resolve_method("retrain", ("factory", "recipe"), None)
+    with pytest.raises(NotSupportedError, match=r"; pass recipe= \(--recipe\), or"):
+        resolve_method("retrain", ("recipe",), None)
     with pytest.raises(ConfigError, match="'amnesia'"):
-        resolve_method("amnesia", True, RECIPE)
+        resolve_method("amnesia", (), RECIPE)
 
 
 def test_doctor_tells_what_fits() -> None:
@@ -245,7 +247,7 @@ def test_doctor_tells_all_that_is_wrong_at_once() -> None:
     wrong = un.doctor(nn.Linear(3, 3), EXAMPLES, ["nobody"], validation=EXAMPLES.select([0]))
     assert not wrong.ok
     assert len(wrong.problems) == 3
-    for part in ("'nobody'", "also in the training set", "for inputs of shape (1, 8, 8)"):
+    for part in ("'nobody'", "also in the training set", "on inputs of shape (1, 8, 8)"):
         assert any(part in problem for problem in wrong.problems)
     assert (wrong.choice, wrong.options) == (None, ())
     assert un.doctor(plain(), 3, ["1"]).problems

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,9 +281,13 @@ def test_without_held_out_examples_nothing_is_claimed(case: Case) -> None:
 
 
 def test_auto_goes_on_where_a_method_spoils_the_model(case: Case, install: Callable[..., None]) -> None:
-    done = forget(case.module, case.train, case.ids, validation=case.validation, max_accuracy_drop=0.0)
+    said = list[str]()
+    done = forget(
+        case.module, case.train, case.ids, validation=case.validation, max_accuracy_drop=0.0, progress=said.append
+    )
+    assert sum("and at most 0.00 are accepted" in step for step in said) >= 1
     if done.record.applied.method != "prune-entropy:small":
-        assert "prune-entropy:small was tried and is " in done.record.applied.reason
+        assert "prune-entropy:small was tried, outcome: " in done.record.applied.reason
 
 
 def test_a_class_can_be_forgotten(case: Case) -> None:
@@ -306,6 +311,15 @@ def test_copies_of_forgotten_examples_are_told(case: Case) -> None:
     assert any(limit.startswith("2 retained examples have exactly the inputs") for limit in done.record.limits)
 
 
+def test_validation_examples_that_were_trained_on_are_counted(case: Case) -> None:
+    inputs, labels = case.validation.inputs.copy(), case.validation.labels.copy()
+    inputs[:30], labels[:30] = case.train.inputs[100:130], case.train.labels[100:130]
+    done = forget(case.module, case.train, case.ids, method="finetune", validation=(inputs, labels))
+    words = "validation examples, 30 of them with exactly the inputs of a training example"
+    assert done.record.utility.on == f"{len(labels)} {words}"
+    assert words in done.verdict.sentences[-1]
+
+
 def never() -> nn.Module:
     raise AssertionError("something was computed")
 
@@ -314,15 +328,20 @@ def never() -> nn.Module:
     ("changes", "error", "message"),
     [
         ({"ids": ["nobody"]}, InputError, "'nobody'"),
-        ({"ids": "nobody"}, InputError, "a list of ids, not the single text 'nobody'"),
+        ({"ids": "nobody"}, InputError, "a list, got the single text 'nobody'"),
         ({"ids": []}, InputError, "name at least one"),
         ({"method": "amnesia"}, ConfigError, "'amnesia'"),
-        ({"method": "retrain"}, NotSupportedError, "retrain builds .* pass factory= and recipe="),
-        ({"method": "retrain", "factory": never}, NotSupportedError, "pass factory= and recipe="),
+        ({"method": "retrain"}, NotSupportedError, "retrain trains .* pass factory= .* and recipe= "),
+        ({"method": "retrain", "factory": never}, NotSupportedError, r"; pass recipe= \(--recipe\)"),
+        ({"audit": 19, "factory": Own}, NotSupportedError, r"; pass recipe= \(--recipe\)"),
+        ({"factory": Own(), "recipe": RECIPE, "method": "retrain"}, InputError, "a function that builds a new"),
+        ({"time_budget": 0.0}, InputError, "seconds above 0, got 0.0"),
+        ({"time_budget": math.nan}, InputError, "seconds above 0, got nan"),
+        ({"descendants": ["no.onnx"]}, InputError, "There is no file no.onnx"),
         ({"max_accuracy_drop": 2.0}, InputError, r"a share from 0 to 1, got 2.0"),
-        ({"model": "a"}, InputError, "str"),
-        ({"model": nn.Linear(3, 2)}, InputError, r"\(1, 8, 8\) and 10 classes"),
-        ({"model": Own(9)}, InputError, r"\(2, 9\)"),
+        ({"model": "a"}, InputError, "got 'a'"),
+        ({"model": nn.Linear(3, 2)}, InputError, r"\(1, 8, 8\)"),
+        ({"model": Own(9)}, InputError, "9 outputs, and the labels have 10 classes"),
         ({"examples": 3}, InputError, "int"),
         ({"key": b"short"}, InputError, "32 bytes"),
         ({"previous": "/no/such"}, InputError, "record.json in /no/such"),

@@ -118,7 +118,7 @@ def test_the_method_follows_from_what_is_known(case: Case) -> None:
     assert un.repair(without_recipe, some, scorer=told, recipe=RECIPE).method == "retrain"
     assert un.repair(case.original, some, scorer=told).method == "retrain"  # a population knows its recipe
     assert un.repair(without_recipe, some, scorer=told).method == "ssse"
-    with pytest.raises(NotSupportedError, match=r"short-retrain:half builds new models.* pass factory= and recipe="):
+    with pytest.raises(NotSupportedError, match=r"short-retrain:half trains new models; pass .*recipe= "):
         un.repair(without_recipe, some, scorer=told, method="short-retrain:half")
 
 
@@ -284,7 +284,7 @@ def few(case: Case) -> un.Examples:
         ({"review": "/no/such.csv"}, InputError, "/no/such.csv"),
         ({"examples": un.Examples.of(np.zeros((8, 4)), np.zeros(8, dtype=int))}, InputError, "two classes"),
         ({"examples": un.Examples.of(np.zeros((4, 4)), [0, 0, 1, 1])}, InputError, "of 4 examples in 2 classes"),
-        ({"model": "model"}, InputError, "str"),
+        ({"model": "model"}, InputError, "got 'model'"),
         ({"examples": 3}, InputError, "int"),
     ],
 )

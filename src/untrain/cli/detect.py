@@ -34,7 +34,7 @@ def detect(
         untrain detect --data train.parquet --label species --model my_model:build --out suspects
 
     Args:
-        inputs: Without --weights, a network is trained first. With --weights but no --recipe, `auto` uses neighbours.
+        inputs: Without --weights, a network is trained first. With --weights but no --recipe, `auto` uses `linear`.
         scorer: scorer, NAME or NAME:PRESET (see `untrain list`)
         noise_ratio: share of mislabeled examples, if known
         out: output directory, new or empty

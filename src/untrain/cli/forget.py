@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from untrain.cli.inputs import InputOptions, Inputs, RequestInputs
-from untrain.cli.options import Directory, Flag, OptionalCount, OptionalDirectory, OptionalFile, Spec, option
+from untrain.cli.options import Directory, Files, Flag, OptionalCount, OptionalDirectory, OptionalFile, Spec, option
 from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError
 
@@ -28,7 +28,7 @@ def forget(
     with_copies: Flag = False,
     basis: Annotated[str | None, option("TEXT")] = None,
     retraining_due: Annotated[str | None, option("YYYY-MM-DD")] = None,
-    descendant: Annotated[tuple[Path, ...], option("FILE")] = (),
+    descendant: Files = (),
     out: Directory = Path("forgotten"),
     json: Flag = False,
 ) -> None:
@@ -58,7 +58,7 @@ def forget(
         with_copies: forget copies and near copies of the examples as well; they are counted in any case
         basis: why the examples are to be forgotten, such as a legal basis; it is published and should name nobody
         retraining_due: day of the next training from nothing
-        descendant: files of models that were derived from the original; the record lists their digests
+        descendant: file of a model that was derived from the original, one option each; the record lists their digests
         out: output directory, new or empty
         json: print record.json instead of the verdict
     """
@@ -129,5 +129,7 @@ def _check_out(out: Path) -> None:
     from untrain.records.directory import KEY, MODEL, PAGE, PREVIOUS, RECORD, check_unclaimed
 
     sweep(out, [RECORD])
+    if (out / RECORD).exists():
+        raise ConfigError(f"{out} holds the record of an earlier request; choose another --out.")
     check_directory(out, (MODEL, PAGE, KEY, PREVIOUS))
     check_unclaimed(out)

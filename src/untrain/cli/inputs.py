@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import tyro
 
 from untrain.cli.options import (
+    Names,
     OptionalCount,
     OptionalDirectory,
     OptionalFile,
@@ -21,7 +22,7 @@ from untrain.cli.options import (
     option,
 )
 from untrain.cli.terminal import Status
-from untrain.core.text import nearest
+from untrain.core.text import nearest, nearest_file
 from untrain.errors import ConfigError, InputError, field_reason
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Inputs:
         limit: number of examples to draw at random; default: all
         group: group column of a table
         label: label column of a table; default: label, labels, or the only column of class labels
+        classes: class names in the order of the network's outputs, separated by commas; default: in alphabetical order,
+            or the class numbers
         inputs: input columns of a table, separated by commas; default: the pictures, the lists, or all numbers
         size: height and width that pictures are resized to, as HEIGHTxWIDTH or one number; default: as they are
         mean: mean to subtract, one number or one for each channel, separated by commas
@@ -90,6 +93,7 @@ class Inputs:
     data_dir: OptionalDirectory = None
     limit: OptionalCount = None
     label: Annotated[str | None, option("NAME")] = None
+    classes: Annotated[str | None, option("NAMES")] = None
     inputs: Annotated[str | None, option("NAMES")] = None
     size: Annotated[str | None, option("SIZE")] = None
     mean: Annotated[str | None, option("NUMBERS")] = None
@@ -109,12 +113,12 @@ class Inputs:
 
     def examples(self, status: Status) -> "Examples":
         """Read the data."""
-        from untrain.data import load
+        from untrain.data import as_examples, load
 
         status.show(f"reading {self.data}")
         if (published := self.published) is not None:
             return published.examples(self.rows(published), self.memory_limit)
-        return load(
+        examples = load(
             self.data,
             data_dir=self.data_dir,
             limit=self.limit,
@@ -125,6 +129,7 @@ class Inputs:
             memory_limit=self.memory_limit,
             seed=self.root,
         )
+        return examples if self.classes is None else as_examples(examples, classes=self.classes.split(","))
 
     def rows(self, published: "Published") -> "Rows":
         """The rows of the data set for a published model."""
@@ -164,6 +169,8 @@ class Inputs:
             check_source(self.data)
         elif preparation is not None:
             raise ConfigError(f"A published model prepares its inputs itself; leave out {preparation}.")
+        elif self.classes is not None:
+            raise ConfigError("A published model names its classes itself; leave out --classes.")
         if self.recipe is not None:
             read_recipe(self.recipe)
         if self.weights is not None and not self.weights.startswith("hf://"):
@@ -250,8 +257,7 @@ def _check_weights(path: Path) -> None:
     from untrain.models.weights import PICKLES
 
     if not path.is_file():
-        near = nearest(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else ())
-        raise InputError(f"There is no weights file {path}{near or '; pass a .safetensors file.'}")
+        raise InputError(f"There is no weights file {path}{nearest_file(path) or '; pass a .safetensors file.'}")
     if path.suffix in PICKLES:
         raise InputError(
             f"{path} was written by torch.save; convert it first: untrain convert {path} {path.stem}.safetensors"
@@ -270,7 +276,7 @@ def _check_model(name: str) -> None:
     if ":" in name:
         if os.getcwd() not in sys.path:  # as `python -m` does, so that a module next to the data is found
             sys.path.insert(0, os.getcwd())
-        guarded("a factory that can be imported", lambda: import_factory(name))
+        guarded(f"The module of {name!r} fails when it is imported", lambda: import_factory(name))
     elif name not in KNOWN:
         raise InputError(
             f"--model must be {', '.join(KNOWN)} or PACKAGE.MODULE:FACTORY, got {name!r}{nearest(name, KNOWN) or '.'}"
@@ -297,7 +303,7 @@ class RequestInputs:
     Attributes:
         ids: text file with the ids of the examples to forget, one per line
         subject_column: column of the table that says whom or what a row belongs to; default: group
-        subject: persons or things all of whose rows are to be forgotten, besides those in --ids
+        subject: person or thing all of whose rows are to be forgotten, one option each, besides those in --ids
         validation: validation data outside the training set, given like --data
         previous: directory of the previous request, whose model is to forget more
         key: request.key of the previous requests, if it is not in their directory
@@ -307,7 +313,7 @@ class RequestInputs:
 
     ids: OptionalFile = None
     subject_column: Annotated[str | None, option("NAME")] = None
-    subject: Annotated[tuple[str, ...], option("NAME")] = ()
+    subject: Names = ()
     validation: OptionalSource = None
     previous: OptionalDirectory = None
     key: OptionalFile = None
@@ -321,7 +327,6 @@ class RequestInputs:
             InputError: a file cannot be read.
         """
         from untrain.data import read_ids
-        from untrain.data.sources import check_source
         from untrain.records import read_key
         from untrain.records.directory import MODEL
 
@@ -333,8 +338,7 @@ class RequestInputs:
                 "The weights of a trained model are missing; pass --weights or --previous, or a published model."
             )
         inputs.check()
-        if self.validation is not None and inputs.published is None:
-            check_source(self.validation)
+        check_validation_source(self.validation, inputs)
         if self.ids is None and not self.subject:
             raise ConfigError("Nothing is named that is to be forgotten; pass --ids or --subject.")
         ids, key = [] if self.ids is None else read_ids(self.ids), None if self.key is None else read_key(self.key)
@@ -371,6 +375,18 @@ class RequestInputs:
         inputs = dataclasses.replace(inputs, size=size, mean=mean, std=std)
         status.show(f"inputs are prepared as in the previous request: {inputs.preparation}")
         return inputs
+
+
+def check_validation_source(source: str | None, inputs: Inputs) -> None:
+    """Check the source of validation data, if there is one, before anything is read.
+
+    Raises:
+        InputError: there is no such source.
+    """
+    from untrain.data.sources import check_source
+
+    if source is not None and inputs.published is None:
+        check_source(source)
 
 
 def read_validation(source: str, inputs: Inputs, status: Status) -> "Examples":
@@ -423,12 +439,12 @@ def _local(weights: str) -> Path:
 
 def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]":
     from untrain.models import CNN, MLP, Model, ResNet18, import_factory
-    from untrain.population import guarded, recipe_for, suited, suited_factory, suited_recipe
+    from untrain.population import recipe_for, suited, suited_factory, suited_recipe
 
     known: dict[str, Model] = {"mlp": MLP(), "cnn": CNN(), "resnet18": ResNet18()}
     if name is not None and ":" in name:
         _check_model(name)
-        return guarded("a factory that can be imported", lambda: import_factory(name)), recipe_for(examples)
+        return import_factory(name), recipe_for(examples)
     if name is None:
         model, recipe = suited(examples)
     else:
@@ -440,8 +456,8 @@ def _factory(name: str | None, examples: "Examples") -> "tuple[Factory, Recipe]"
 def _built(factory: "Factory", examples: "Examples") -> "nn.Module":
     """A network, checked on two of the examples."""
     from untrain.population import Engine, Population, check_fits, guarded
-    from untrain.population.fitting import fitting_model
 
-    models: Population = guarded(fitting_model(examples), lambda: Population.create(factory, 1, engine=Engine()))
+    failure = "--model fails when it is called without arguments, to build a new network"
+    models: Population = guarded(failure, lambda: Population.create(factory, 1, engine=Engine()))
     check_fits(models, examples)
     return models.module()

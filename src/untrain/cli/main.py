@@ -18,7 +18,7 @@ from untrain.cli.detect import detect
 from untrain.cli.doctor import doctor
 from untrain.cli.forget import forget
 from untrain.cli.list import list_
-from untrain.cli.options import current
+from untrain.cli.options import check_repeated, current
 from untrain.cli.push import push
 from untrain.cli.recipe import recipe
 from untrain.cli.repair import repair
@@ -102,6 +102,7 @@ def _run(arguments: Sequence[str]) -> None:
         sys.stdout.write(f"untrain {__version__}\n")
         return
     arguments = list(current(arguments))
+    check_repeated(arguments)
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,

@@ -1,11 +1,14 @@
 """How options look in the help of a command, and the names that some of them had before."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from untrain.errors import ConfigError
 
 RENAMED = {
     "--forget": "--ids",
@@ -23,6 +26,9 @@ def option(metavar: str) -> object:
     )
 
 
+REPEATED = ("--subject", "--descendant")
+"""Options that may be given several times."""
+
 File = Annotated[Path, option("FILE")]
 OptionalFile = Annotated[Path | None, option("FILE")]
 Directory = Annotated[Path, option("DIR")]
@@ -33,6 +39,8 @@ OptionalSpec = Annotated[str | None, option("NAME[:PRESET]")]
 Source = Annotated[str, option("SOURCE")]
 OptionalSource = Annotated[str | None, option("SOURCE")]
 Language = Annotated[Literal["en", "ja"], option("LANGUAGE")]
+Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, option("NAME")]
+Files = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, option("FILE")]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 
 
@@ -44,3 +52,20 @@ def current(arguments: Sequence[str]) -> Iterator[str]:
             sys.stderr.write(f"untrain: {name} is now {RENAMED[name]}; the old name will be removed.\n")
             name = RENAMED[name]
         yield name + equals + value
+
+
+def check_repeated(arguments: Sequence[str]) -> None:
+    """Refuse an option that is given twice, of which only the last would count.
+
+    Raises:
+        ConfigError: there is one.
+
+    >>> check_repeated(["forget", "--subject", "ann", "--subject", "bob"])
+    >>> check_repeated(["forget", "--ids=a.txt", "--ids", "b.txt"])
+    Traceback (most recent call last):
+    untrain.errors.ConfigError: --ids is given twice, and only the last one would count; give it once.
+    """
+    names = Counter(argument.partition("=")[0].replace("_", "-") for argument in arguments if argument[:2] == "--")
+    for name, count in names.items():
+        if count > 1 and name not in REPEATED:
+            raise ConfigError(f"{name} is given twice, and only the last one would count; give it once.")

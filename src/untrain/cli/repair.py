@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from untrain.cli.inputs import InputOptions, Inputs
-from untrain.cli.options import Directory, OptionalFile, OptionalSpec, Spec, option
+from untrain.cli.inputs import InputOptions, Inputs, check_validation_source, read_validation
+from untrain.cli.options import Directory, OptionalFile, OptionalSource, OptionalSpec, Spec, option
 from untrain.cli.terminal import Status, print_text
 from untrain.errors import ConfigError
 
@@ -20,6 +20,7 @@ def repair(
     scorer: Spec = "auto",
     noise_ratio: Annotated[float | None, option("SHARE")] = None,
     review: OptionalFile = None,
+    validation: OptionalSource = None,
     out: Directory = Path("repaired"),
 ) -> None:
     """Find mislabeled examples, make the model forget them, and keep the result unless it is worse.
@@ -39,6 +40,7 @@ def repair(
         scorer: scorer, NAME or NAME:PRESET (see `untrain list`)
         noise_ratio: share of mislabeled examples, if known
         review: filled-in suspects.csv of the same data, limit and seed; exactly the confirmed examples are forgotten
+        validation: other data to compare accuracy on, given like --data; default: a fifth of the data, held out
         out: output directory, new or empty
     """
     from untrain.cli.outputs import check_directory, check_unanswered
@@ -52,7 +54,7 @@ def repair(
     if review is None:
         check_unanswered(out / REVIEW)
     with Status() as status:
-        repaired = _repaired(inputs, method, scorer, noise_ratio, review, status)
+        repaired = _repaired(inputs, method, scorer, noise_ratio, review, validation, status)
     if published is not None:
         published.write(out, repaired, inputs.data)
     _write(repaired, inputs, review, out)
@@ -60,14 +62,25 @@ def repair(
 
 
 def _repaired(
-    inputs: Inputs, method: str | None, scorer: str, noise_ratio: float | None, review: Path | None, status: Status
+    inputs: Inputs,
+    method: str | None,
+    scorer: str,
+    noise_ratio: float | None,
+    review: Path | None,
+    validation: str | None,
+    status: Status,
 ) -> "Repaired":
     from untrain.workflows.repair import repair
 
     inputs.check()
+    check_validation_source(validation, inputs)
     examples = inputs.examples(status)
+    held_out = None if validation is None else read_validation(validation, inputs, status)
     model, training = inputs.network(examples, status)
-    return repair(model, examples, method=method, scorer=scorer, noise_ratio=noise_ratio, review=review, **training)
+    return repair(
+        model, examples,
+        method=method, validation=held_out, scorer=scorer, noise_ratio=noise_ratio, review=review, **training,
+    )  # fmt: skip
 
 
 def _write(repaired: "Repaired", inputs: Inputs, review: Path | None, out: Path) -> None:

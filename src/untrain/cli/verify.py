@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from untrain.cli.options import OptionalFile, option
+from untrain.cli.options import Names, OptionalFile, option
 from untrain.cli.terminal import print_text
 
 
@@ -17,7 +17,7 @@ def verify(
     label: Annotated[str | None, option("NAME")] = None,
     inputs: Annotated[str | None, option("NAMES")] = None,
     subject_column: Annotated[str | None, option("NAME")] = None,
-    subject: Annotated[tuple[str, ...], option("NAME")] = (),
+    subject: Names = (),
     public_key: OptionalFile = None,
 ) -> None:
     """Verify that a record, its model and the earlier records are unchanged.
@@ -26,18 +26,19 @@ def verify(
         untrain verify forgotten
         untrain verify forgotten --ids ids.txt --key request.key
         untrain verify forgotten --ids ids.txt --data train.parquet
+        untrain verify forgotten --data next-training.parquet
         untrain verify forgotten --public-key public.pem
 
     Args:
         directory: directory that `untrain forget` wrote
         key: request.key of the request; default: the one in the directory
         ids: text file with ids, one per line, that should have been requested
-        data: today's training data, to check that the ids still name what was forgotten; inputs are resized and
-            normalized as the record says
+        data: today's training data, to check that --ids still name what was forgotten or, without --ids, that nothing
+            forgotten is in them; inputs are resized and normalized as the record says
         label: label column of a table, as the request read it
         inputs: input columns of a table, separated by commas, as the request read them
         subject_column: column that says whom a row belongs to, as the request read it
-        subject: persons or things that should have been named in a request
+        subject: person or thing that should have been named in a request, one option each
         public_key: PEM file with the ed25519 public key of the expected signer; needs the `sign` extra
     """
     from untrain.records import read_key, verify

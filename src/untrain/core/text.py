@@ -1,7 +1,9 @@
 """How texts, shares and times are shown to people, on a terminal, in a table or on a page."""
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def printable(text: str) -> str:
@@ -50,3 +52,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(name, list(names), 1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def nearest_file(path: Path) -> str:
+    """A question that names the file beside `path` with the nearest name, or nothing where none is near."""
+    try:
+        return nearest(path.name, sorted(os.listdir(path.parent)))
+    except (OSError, ValueError):  # there is no such folder, or it cannot be read
+        return ""

@@ -40,6 +40,7 @@ def as_examples(
     prefix: str = "",
     label: str | int | None = None,
     inputs: str | int | Sequence[str] | None = None,
+    group: str | None = None,
     transform: Transform | None = None,
     memory_limit: float = MEMORY_LIMIT,
 ) -> Examples:
@@ -80,6 +81,7 @@ def as_examples(
         prefix: put before row numbers that serve as ids, so that two sets without ids of their own differ.
         label: the label column; of samples that are tuples, its position.
         inputs: the input column or columns; of samples that are tuples, its position.
+        group: the group column, of the person or thing that a row belongs to; default `group`.
         transform: makes the input of one example from its picture (of Pillow, upright), its row or its value; returns a
             picture, numbers, or a dictionary of numbers. It must not be random. `Prepare` resizes and normalizes.
         memory_limit: largest size of the decoded examples in GB (10 ** 9 bytes).
@@ -93,18 +95,23 @@ def as_examples(
     >>> as_examples((np.zeros((2, 3)), ["no", "yes"])).classes
     ('no', 'yes')
     """
+    if hasattr(data, "state_dict") and hasattr(data, "forward"):
+        raise InputError(f"Data must come after the model, got the model {type(data).__name__} in their place.")
     order, column, names = _order(classes), None if label is None else str(label), input_names(inputs)
     if isinstance(data, str | Path):
-        data = load(data, label=column, inputs=names or None, transform=transform, memory_limit=memory_limit)
-        column, names, transform = None, (), None
+        data = load(
+            data, label=column, inputs=names or None, group=group, transform=transform, memory_limit=memory_limit
+        )
+        column, names, group, transform = None, (), None, None
     if isinstance(data, Examples):
-        if transform is not None or column is not None or names:
+        if names or any(given is not None for given in (transform, column, group)):
             raise InputError(
-                "transform=, label= and inputs= say how data are read, and these are Examples already: leave them out."
+                "transform=, label=, inputs= and group= say how data are read, and these are Examples already: leave "
+                "them out."
             )
         given = data if ids is None else replace(data, ids=name_array(texts(ids, "id")))
         return given if order is None else _with_classes(given, order)
-    columns = _read(data, Selection(column, names, transform=transform, memory_limit=memory_limit))
+    columns = _read(data, Selection(column, names, group=group, transform=transform, memory_limit=memory_limit))
     columns = replace(
         columns.transformed(transform, "the data"),
         ids=columns.ids if ids is None else scalars(ids, "ids"),
@@ -160,7 +167,8 @@ def _read(data: object, selection: Selection) -> Columns:
         return Columns(to_array(inputs, "inputs") if arrays is None else arrays, scalars(data[1], "labels"))
     if isinstance(data, _Dataset) and not hasattr(data, "dtype"):
         return _read_samples(data, selection)
-    raise InputError(f"{_FORMS}; got {type(data).__name__}.")
+    pair = " alone; inputs and labels go together, as the pair of both" if hasattr(data, "dtype") else ""
+    raise InputError(f"{_FORMS}; got {type(data).__name__}{pair}.")
 
 
 def _read_mapping(data: Mapping[str, object], selection: Selection) -> Columns:

@@ -76,6 +76,10 @@ def to_array(values: object, what: str) -> Array:
     try:
         array = np.asarray(without_torch(values))
     except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(values, tuple | list) and all(getattr(value, "ndim", 0) > 1 for value in values):
+            raise InputError(
+                f"{what} are {len(values)} arrays: pass a dictionary of them, by the names that the model takes."
+            ) from error
         raise InputError(f"{what} must hold numbers in the shape of an array: {error}") from error
     if array.dtype.kind not in "biuf":
         raise InputError(f"{what} must hold numbers, got {array.dtype}: convert texts and categories to numbers first.")

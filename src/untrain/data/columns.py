@@ -128,9 +128,15 @@ def class_numbers(
             names in alphabetical order, or the numbers.
 
     Raises:
-        InputError: a label is neither, empty, or no class; there are names and numbers.
+        InputError: a label is missing or empty, is neither, or is no class; there are names and numbers.
     """
     values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
+    for value, example in zip(values, ids, strict=True):
+        if value is None or value != value or (isinstance(value, str) and not value.strip()):
+            raise InputError(
+                f"Every example needs a label, and that of example {example} is empty: fill it in, or leave the "
+                "example out."
+            )
     names = [value for value in values if isinstance(value, str)]
     if names and len(names) == len(values):
         return _numbered(names, ids, sorted(set(names)) if classes is None else classes)
@@ -147,7 +153,7 @@ def class_numbers(
         if not 0 <= number < len(order):
             raise InputError(
                 f"Labels must be from 0 to {len(order) - 1}, got {number} for example {example}: name the classes in "
-                "the order of the model's outputs with classes=."
+                "the order of the model's outputs with classes= (--classes)."
             )
     return np.asarray(whole, dtype=np.int64), order
 
@@ -156,11 +162,6 @@ def _numbered(names: Sequence[str], ids: Sequence[str], order: Sequence[str]) ->
     """Class numbers of class names."""
     number_of = {name: number for number, name in enumerate(order)}
     for name, example in zip(names, ids, strict=True):
-        if not name.strip():
-            raise InputError(
-                f"Every example needs a label, and that of example {example} is empty: fill it in, or leave the "
-                "example out."
-            )
         if name not in number_of:
             raise InputError(f"Labels must be among {some(order)}, got {name!r} for example {example}.")
     return np.asarray([number_of[name] for name in names], dtype=np.int64), tuple(order)

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,8 +137,9 @@ def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
     """The table that a text file holds, with names in its first line.
 
     Columns are separated by commas, semicolons, tabs or bars, whichever the first line has most of. Ids and groups are
-    kept as they are written; labels are numbers where all of them are. Where semicolons separate, numbers may have
-    decimal commas. A first column without a name is an index, as pandas and R write it.
+    kept as they are written; labels are numbers where all of them are. An empty cell for a label, an id or a group is a
+    missing value. Where semicolons separate, numbers may have decimal commas. A first column without a name is an
+    index, as pandas and R write it.
 
     Raises:
         InputError: the file cannot be read, has no such column, or takes too much memory.
@@ -165,7 +166,20 @@ def from_delimited(file: Path, selection: Selection = DEFAULT) -> Table:
         raise InputError(f"The table {file} is no text in UTF-8 ({error}): save it as UTF-8.") from error
     except (pa.ArrowException, OSError, csv.Error) as error:
         raise InputError(f"The table {file} cannot be read: {first_line(error)}") from error
-    return from_arrow(_with_labels(table, label), str(file), file.parent)
+    special = selection.special | {label}
+    return from_arrow(_with_labels(_with_missing(table, special), label), str(file), file.parent)
+
+
+def _with_missing(table: "pa.Table", names: Iterable[str]) -> "pa.Table":
+    """The table with a missing value for each empty cell of these columns of texts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name in sorted(set(names).intersection(table.column_names)):
+        position, cells = table.column_names.index(name), table.column(table.column_names.index(name))
+        if pa.types.is_string(cells.type):
+            table = table.set_column(position, name, pc.if_else(pc.equal(cells, ""), None, cells))
+    return table
 
 
 def _with_labels(table: "pa.Table", label: str) -> "pa.Table":

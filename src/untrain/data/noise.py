@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from untrain.core.arguments import checked
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
 from untrain.data.examples import Examples, Labels
@@ -77,6 +78,7 @@ def _check(classes: int, ratio: float) -> None:
         raise InputError(f"There must be at least two classes and a noise ratio in 0..1, got {classes} and {ratio}.")
 
 
+@checked
 def mislabel(examples: Examples, transition: npt.ArrayLike, *, exact: bool = False, seed: int = 0) -> Noisy:
     """Change labels at random by a transition matrix.
 

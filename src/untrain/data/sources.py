@@ -10,8 +10,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from untrain.core.arguments import checked
 from untrain.core.randomness import Streams
-from untrain.core.text import nearest
+from untrain.core.text import nearest, nearest_file
 from untrain.data.arrays import some
 from untrain.data.columns import Columns
 from untrain.data.examples import Examples, Labels, Positions
@@ -39,6 +40,7 @@ WITH_TEST_PART = tuple(_CLASSES)
 """Sources that come with a test part of their own."""
 
 
+@checked
 def load(
     source: str | Path = "digits",
     *,
@@ -133,7 +135,7 @@ def check_source(source: str) -> None:
         if path.suffix.lower() not in (PARQUET, *DELIMITED):
             raise InputError(f"{source} is not a table that can be read: {kinds}.")
         return
-    near = nearest(source, NAMED) or nearest(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else ())
+    near = nearest(source, NAMED) or nearest_file(path)
     if path.suffix or len(path.parts) > 1:
         raise InputError(f"There is no file or folder {source}{near or f'; {kinds}.'}")
     raise InputError(f"{kinds[0].upper()}{kinds[1:]}, got {source!r}{near or '.'}")

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from untrain.core.arguments import checked
 from untrain.core.randomness import Streams
-from untrain.core.text import printable
+from untrain.core.text import nearest_file, printable
 from untrain.data.examples import Examples
 from untrain.errors import InputError
 
@@ -50,6 +51,7 @@ class ForgetSplit:
         return f"ForgetSplit: {len(self.forget):,} examples to forget, {len(self.retain):,} to retain"
 
 
+@checked
 def split(examples: Examples, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Splits:
     """Divide examples at random into train, validation and test parts.
 
@@ -83,6 +85,7 @@ def _divide(examples: Examples, chosen: npt.NDArray[np.bool_]) -> ForgetSplit:
     return ForgetSplit(examples.select(np.flatnonzero(chosen)), examples.select(np.flatnonzero(~chosen)))
 
 
+@checked
 def forget_ratio(examples: Examples, ratio: float, seed: int = 0) -> ForgetSplit:
     """Forget a share of the examples, drawn at random; `round(ratio * n)` of them.
 
@@ -97,6 +100,7 @@ def forget_ratio(examples: Examples, ratio: float, seed: int = 0) -> ForgetSplit
     return _divide(examples, chosen)
 
 
+@checked
 def forget_groups(examples: Examples, count: float, seed: int = 0) -> ForgetSplit:
     """Forget every example of some groups drawn at random, for example of 15 persons.
 
@@ -122,6 +126,7 @@ def forget_groups(examples: Examples, count: float, seed: int = 0) -> ForgetSpli
     return _divide(examples, np.isin(examples.groups, groups[order[: int(count)]]))
 
 
+@checked
 def forget_ids(examples: Examples, ids: Iterable[object]) -> ForgetSplit:
     """Forget the examples with these ids.
 
@@ -133,6 +138,7 @@ def forget_ids(examples: Examples, ids: Iterable[object]) -> ForgetSplit:
     return _divide(examples, chosen)
 
 
+@checked
 def forget_class(examples: Examples, name: str) -> ForgetSplit:
     """Forget every example of one class.
 
@@ -145,6 +151,7 @@ def forget_class(examples: Examples, name: str) -> ForgetSplit:
     return _divide(examples, examples.labels == examples.classes.index(name))
 
 
+@checked
 def forget_subjects(examples: Examples, subjects: Sequence[str]) -> ForgetSplit:
     """Forget every example of the groups with these names, for example of a person.
 
@@ -159,6 +166,7 @@ def forget_subjects(examples: Examples, subjects: Sequence[str]) -> ForgetSplit:
     return _divide(examples, np.isin(examples.groups, np.asarray(subjects, dtype=np.str_)))
 
 
+@checked
 def forget_ranked(examples: Examples, values: npt.ArrayLike, ratio: float, *, lowest: bool = False) -> ForgetSplit:
     """Forget the share of the examples with the highest, or lowest, values; `round(ratio * n)` of them.
 
@@ -197,8 +205,9 @@ def read_ids(path: str | Path) -> list[str]:
     try:
         lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, ValueError) as error:  # the latter of bytes that are no text, or of a name that no file can have
-        advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
-        raise InputError(f"{path} cannot be read as a text file with one id a line: {error}{advice}") from error
+        reason = getattr(error, "strerror", None) or error
+        advice = "; save it as UTF-8." if isinstance(error, UnicodeDecodeError) else nearest_file(Path(path)) or "."
+        raise InputError(f"{path} cannot be read as a text file with one id a line: {reason}{advice}") from error
     return [name for line in lines if (name := line.removesuffix("\r"))]
 
 

@@ -123,8 +123,8 @@ class Table:
         array = np.asarray(cells)
         if array.dtype.kind not in "biuf":
             raise InputError(
-                f"Column {name!r} of {self.source} holds neither pictures nor numbers: convert it to numbers, or name "
-                "the input columns with inputs= (--inputs)."
+                f"Column {name!r} of {self.source} holds neither pictures nor numbers: convert it to numbers, name the "
+                "input columns with inputs= (--inputs), or the column of persons with group=."
             )
         return array
 

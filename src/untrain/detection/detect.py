@@ -9,9 +9,11 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.deprecation import renamed
 from untrain.core.progress import part, plan
 from untrain.data import Examples, as_examples
+from untrain.data.arrays import scalars
 from untrain.data.examples import Positions
 from untrain.detection.base import Finding, Scorer, Scores, Subject, check_classes
 from untrain.detection.beside import BESIDE, sentences
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 @renamed(["scorer", "noise_ratio", "seed"])
 @ordinary
+@checked
 def detect(
     model: "nn.Module | Population | None" = None,
     examples: object | None = None,
@@ -110,11 +113,11 @@ def _detect_in_arrays(
 ) -> Suspects:
     """The answer for labels with features or with probabilities."""
     if labels is None or (features is None) == (pred_probs is None):
-        raise InputError("Pass examples, or labels= with either features= or pred_probs=.")
+        raise InputError("Pass a model and its examples, or labels= with either features= or pred_probs=.")
     if pred_probs is not None:
         if scorer != "auto":
             raise InputError("With pred_probs= there is one way to judge labels; leave out scorer=.")
-        probabilities = _rows("pred_probs", pred_probs, np.size(np.asarray(labels)))
+        probabilities = _rows("pred_probs", pred_probs, len(scalars(labels, "labels")))
         examples = _labelled(probabilities, labels)
         check_noise_ratio(noise_ratio)
         check_classes(examples)
@@ -123,7 +126,7 @@ def _detect_in_arrays(
         return conclude(
             judge_predictions(probabilities.astype(np.float64), examples.labels), subject, "pred_probs", noise_ratio
         )
-    array = _rows("features", features, np.size(np.asarray(labels)))
+    array = _rows("features", features, len(scalars(labels, "labels")))
     return _inspect_features(_labelled(array, labels), array, scorer, noise_ratio, seed)
 
 
@@ -227,8 +230,10 @@ def work_of(
     scorer: str | Scorer,
 ) -> tuple[float, float]:
     """The work of training a network, where there is no model, and of a scorer; see `untrain.core.progress`."""
-    from untrain.population import Population, recipe_for
+    from untrain.population import Population, Recipe, recipe_for
 
+    if not isinstance(recipe, Recipe | None):
+        raise InputError(f"detect(recipe=...) takes a Recipe or None, got {type(recipe).__name__}.")
     if isinstance(model, Population):
         factory, recipe = factory or model.factory, recipe or model.recipe
     if model is None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from untrain.core.files import write_file
+from untrain.core.text import nearest_file
 from untrain.data import Examples
 from untrain.data.examples import Positions
 from untrain.data.files import separator
@@ -251,7 +252,8 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:  # a ValueError comes from a name that no file can have
-        raise InputError(f"The review file {path} cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"The review file {path} cannot be read: {reason}{nearest_file(path) or '.'}") from error
     try:
         return data.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
     except UnicodeDecodeError as error:

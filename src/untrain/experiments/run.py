@@ -207,10 +207,23 @@ def _is_written(work: SomeWork) -> bool:
     return report.is_file() and report.stat().st_mtime_ns >= newest
 
 
+def _device(name: str | None) -> str:
+    """The device of this name, if it is here; without a name a GPU if there is one.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    known = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{number}" for number in range(gpus))]
+    if name is not None and name not in known:
+        raise ConfigError(f"There is no device {name!r} here; device (--device) is one of {', '.join(known)}.")
+    return name or ("cuda" if gpus else "cpu")
+
+
 def _work(
     experiment: AnyExperiment, directory: Path, data_dir: str | Path | None, device: str | None
 ) -> ComparisonWork | MislabelWork:
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device(device)
     data_dir = None if data_dir is None else str(data_dir)
     if isinstance(experiment, Experiment):
         return ComparisonWork(experiment.resolved(), directory, data_dir, device)

@@ -11,6 +11,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from untrain.core.text import nearest
 from untrain.errors import InputError
 from untrain.models.resnet import resnet18
 
@@ -153,9 +154,26 @@ def import_factory(path: str) -> Factory:
     """
     module, _, name = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{path!r} cannot be imported as PACKAGE.MODULE:FACTORY: {error}") from error
-    if not callable(found):
-        raise InputError(f"{path} must be a function that builds a module, got {type(found).__name__}.")
-    return found  # type: ignore[no-any-return]  # what it builds is checked when it is called
+        imported = importlib.import_module(module)
+        factory = getattr(imported, name)
+    except (ImportError, ValueError) as error:
+        advice = f"; did you mean '{module.removesuffix('.py')}:{name}'?" if module.endswith(".py") else "."
+        raise InputError(f"{path!r} cannot be imported as PACKAGE.MODULE:FACTORY: {error}{advice}") from error
+    except AttributeError as error:
+        near = nearest(name, [known for known in dir(imported) if known[0] != "_"])
+        raise InputError(f"{path!r} cannot be imported as PACKAGE.MODULE:FACTORY: {error}{near or '.'}") from error
+    check_is_function(factory)
+    return factory  # type: ignore[no-any-return]  # what it builds is checked when it is called
+
+
+def check_is_function(factory: object) -> None:
+    """Check that a factory is a function, not a network.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise InputError(
+            f"The factory must be a function that builds a new network, such as the network's class, got "
+            f"{type(factory).__name__}."
+        )

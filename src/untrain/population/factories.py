@@ -99,7 +99,7 @@ def _build(original: Population, number: int) -> Population:
     """A new network, built as retraining builds it."""
     streams = original.streams.child("factory")
     network = guarded(
-        "a factory that builds a new network when called without arguments",
+        "The factory fails when it is called without arguments, to build a new network",
         lambda: original.repeat(1, streams=streams, first=number).fresh(),
     )
     network.engine = Engine()

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from torch import nn
 
 from untrain.data import Examples
+from untrain.data.arrays import some
 from untrain.errors import InputError, UntrainError, first_line
 from untrain.models import Factory
 from untrain.population.engine import Engine, why_not_vectorized
@@ -72,38 +73,47 @@ def rule_of_thumb(models: Population, examples: Examples) -> Engine:
     return Engine(1 if alone else len(models))
 
 
-def fitting_model(examples: Examples) -> str:
-    """The kind of model that examples need, in words."""
-    return f"a model for inputs of shape {examples.form} and {len(examples.classes)} classes"
-
-
 def check_fits(models: Population, examples: Examples) -> None:
     """Check that the models turn two examples into one logit for each class.
 
     Raises:
         InputError: they do not, or their code fails.
     """
-    classes, few = len(examples.classes), examples.select(range(min(2, len(examples))))
-    shape = guarded(fitting_model(examples), lambda: tuple(models.logits(few).shape))[1:]
-    if shape != (len(few), classes):
-        raise InputError(
-            f"The model gives logits of shape {shape} for {len(few)} examples of {classes} classes: pass one with an "
-            "output for each class."
-        )
+    few = examples.select(range(min(2, len(examples))))
+    logits = guarded(f"The model fails on inputs of shape {examples.form}", lambda: models.logits(few)[0])
+    _check_shape(tuple(logits.shape), few)
 
 
 def check_logits(logits: npt.NDArray[np.floating], examples: Examples) -> None:
     """Check the logits `[n, C]` of the examples.
 
     Raises:
-        InputError: there is not one for each class, or one is not finite.
+        InputError: there is not one for each class, one is not finite, or they are probabilities.
     """
-    if logits.shape[1:] != (len(examples.classes),):
-        raise InputError(
-            f"The model must give {len(examples.classes)} logits, one for each class, "
-            f"got shape {logits.shape[1:]} for each example."
-        )
+    _check_shape(logits.shape, examples)
     check_finite(logits, examples)
+    if (logits >= 0).all() and len(logits) and np.allclose(logits.sum(axis=1), 1, atol=1e-2):
+        raise InputError(
+            "The model returns probabilities, since its outputs for each example sum to 1: return the logits, without "
+            "the softmax."
+        )
+
+
+def _check_shape(shape: tuple[int, ...], examples: Examples) -> None:
+    """Refuse other logits than one for each class of each example."""
+    count, classes = len(examples), examples.classes
+    if shape == (count, len(classes)):
+        return
+    labels = f"the labels have {len(classes)} classes ({some(classes)})"
+    if len(shape) == 2 and shape[0] == count:
+        raise InputError(
+            f"The model has {shape[1]} outputs, and {labels}: pass the labels that it was trained on, or name the "
+            "classes in the order of its outputs: as_examples(data, classes=[...]), or --classes."
+        )
+    raise InputError(
+        f"The model must return one logit for each class, and {labels}; it returns the shape {shape} for {count} "
+        "examples."
+    )
 
 
 def check_finite(logits: npt.NDArray[np.floating], examples: Examples) -> None:
@@ -120,15 +130,19 @@ def check_finite(logits: npt.NDArray[np.floating], examples: Examples) -> None:
         )
 
 
-def guarded(needed: str, made: Callable[[], T]) -> T:
-    """The result of a user's own code or files; any error in it becomes one sentence.
+def guarded(failure: str, made: Callable[[], T]) -> T:
+    """The result of a user's own code; any error in it becomes one sentence.
+
+    Args:
+        failure: beginning of the sentence, which the error completes.
+        made: calls the code.
 
     Raises:
-        InputError: it failed; the message says what is `needed`, and the reason.
+        InputError: it failed.
     """
     try:
         return made()
     except UntrainError:
         raise
     except Exception as error:
-        raise InputError(f"This needs {needed}, but what was given fails: {first_line(error)}") from error
+        raise InputError(f"{failure}: {first_line(error)}") from error

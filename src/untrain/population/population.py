@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from untrain.auditing import confidence
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.files import Arrays, read_arrays, write_arrays
 from untrain.core.randomness import Streams
 from untrain.data import Examples
@@ -19,6 +20,7 @@ from untrain.errors import InputError, NotSupportedError
 from untrain.models import Factory
 from untrain.models.inputs import InputTensors
 from untrain.models.modules import copied, unwrapped
+from untrain.models.specs import check_is_function
 from untrain.models.weights import Tensors, as_arrays, check_tensors, state_of
 from untrain.population.ambient import seeded
 from untrain.population.choice import choose_on_gpu
@@ -72,6 +74,7 @@ class Population:
 
     @classmethod
     @ordinary
+    @checked
     def create(
         cls,
         factory: Factory,
@@ -117,6 +120,7 @@ class Population:
         recipe: Recipe | None,
     ) -> "Population":
         """Build the models with these indices, one after another."""
+        check_is_function(factory)
         skeleton: nn.Module | None = None
         stacked: Tensors = {}
         for row, index in enumerate(indices):
@@ -137,6 +141,7 @@ class Population:
 
     @classmethod
     @ordinary
+    @checked
     def from_module(
         cls, module: nn.Module, *, seed: int = 0, factory: Factory | None = None, recipe: Recipe | None = None
     ) -> "Population":
@@ -297,6 +302,7 @@ class Population:
     # Training and evaluating
 
     @ordinary
+    @checked
     def train(
         self,
         examples: Examples,
@@ -329,14 +335,17 @@ class Population:
         """A training of these models that can be run in parts and beside others; see `Training`."""
         return Training(self, recipe, loss=loss, purpose=purpose, masks=masks)
 
+    @checked
     def logits(self, examples: Examples) -> Tensor:
         """Logits `[N, n, C]` in evaluation mode, one model after another; memory for them and for one batch."""
         return torch.stack([self._logits_of(row, examples) for row in range(len(self))])
 
+    @checked
     def accuracy(self, examples: Examples) -> npt.NDArray[np.float64]:
         """Share of examples that each model classifies rightly, `[N]` in 0..1."""
         return self.accuracies(range(len(self)), examples).cpu().numpy()
 
+    @checked
     def confidences(self, examples: Examples) -> npt.NDArray[np.float64]:
         """Logit-scaled confidence of each example's label under each model, `[N, n]`.
 

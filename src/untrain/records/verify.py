@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from untrain.core.arguments import checked
 from untrain.core.files import read_arrays
 from untrain.core.version import __version__
 from untrain.errors import InputError, IntegrityError
@@ -87,6 +88,7 @@ class Verification:
                 raise IntegrityError(f"{check.what}: {check.words}")
 
 
+@checked
 def verify(
     directory: str | Path,
     *,
@@ -106,23 +108,24 @@ def verify(
         key: key of the request; default: `request.key` in the directory.
         ids: ids that this request or an earlier one should name.
         contents: SHA-256 of the inputs of each example by id, as `untrain.data.contents` gives them for today's
-            training data. It is checked that each of `ids` still names what was forgotten.
+            training data. It is checked that each of `ids` still names what was forgotten; without `ids`, that none of
+            the data was forgotten.
         subjects: persons or things that this request or an earlier one should name.
         public_key: PEM file with the ed25519 public key of the expected signer.
 
     Raises:
-        InputError: the directory or the public key does not exist; ids or subjects are an empty list, or are given
-            without a key; or contents without ids.
+        InputError: the directory or the public key does not exist; ids or subjects are an empty list; or they or
+            contents are given without a key.
         NotSupportedError: the record has a later schema; or a signature cannot be checked without the extra.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"{directory} is not a directory; pass the directory that `untrain forget` wrote.")
     names, persons = _names(ids, "ids"), _names(subjects, "subjects")
-    if names is None and contents is not None:
-        raise InputError("Contents are compared for ids; pass ids as well.")
-    if (names or persons) and key is None and not (directory / KEY).exists():
-        raise InputError(f"There is no {KEY} in {directory}; pass the key of the request to look for ids or subjects.")
+    if (names or persons or contents) and key is None and not (directory / KEY).exists():
+        raise InputError(
+            f"There is no {KEY} in {directory}; pass the key of the request to look for ids, subjects or data."
+        )
     signer = None if public_key is None else read_public_key(public_key)
     try:
         record = parse_record(read_regular(directory / RECORD), directory / RECORD)
@@ -148,8 +151,6 @@ def _names(given: Iterable[str] | None, what: str) -> set[str] | None:
     """A list of names as a set; an empty list would be found in every record."""
     if given is None:
         return None
-    if isinstance(given, str):
-        raise InputError(f"{what} must be a list, not the single text {given!r}.")
     names = {str(name) for name in given}
     if not names:
         raise InputError(f"The list of {what} is empty; name at least one.")
@@ -270,7 +271,7 @@ class _Directory:
 
     def named(self) -> str:
         if self.ids is None:
-            raise _NotCheckedError("no ids were given")
+            return self._none_back()
         try:
             key = self.key if self.key is not None else read_key(self.directory / KEY)
             named, before = self._chain.named(key, self.ids), self._chain.forgotten_before(key, self.ids)
@@ -284,11 +285,31 @@ class _Directory:
         more = f"this request names {rest} more" if rest else "this request names no others"
         return f"all {len(named)} given ids were requested{kept}; {more}{unchanged}"
 
+    def _none_back(self) -> str:
+        """Check that none of the data has the inputs of a forgotten example."""
+        if self.contents is None:
+            raise _NotCheckedError("no ids were given")
+        try:
+            key = self.key if self.key is not None else read_key(self.directory / KEY)
+            known = self._chain.forgotten_before(key, self.contents.values(), "contents")
+        except (IntegrityError, InputError) as error:
+            raise _NotCheckedError(str(error)) from error
+        self._check_contents_held()
+        if back := sorted(name for name, digest in self.contents.items() if digest in known):
+            raise IntegrityError(
+                f"{len(back)} of the {len(self.contents)} examples in the data have the inputs of a forgotten example, "
+                f"such as {back[0]!r}: leave them out"
+            )
+        return f"none of the {len(self.contents)} examples in the data has the inputs of a forgotten example"
+
+    def _check_contents_held(self) -> None:
+        if not any(record.requested.contents for record in self._chain.records):
+            raise IntegrityError("the records hold no contents, so the data cannot be compared")
+
     def _same_contents(self, key: bytes, contents: Mapping[str, str]) -> str:
         """Check that the ids still name what was forgotten, where they name anything."""
         still = {name: contents[name] for name in self.ids or () if name in contents}
-        if not any(record.requested.contents for record in self._chain.records):
-            raise IntegrityError("the records hold no contents, so it is not known whether rows were renumbered")
+        self._check_contents_held()
         requests = [record.requested for record in self._chain.records]
         known = held(requests, key, still.values(), "contents")
         if changed := sum(digest not in known for digest in still.values()):

@@ -13,6 +13,7 @@ from untrain.auditing import certificate, final_score, forget_quality, memory_of
 from untrain.auditing.certificate import FEWEST_MODELS as FEWEST_FOR_CERTIFICATE
 from untrain.auditing.rank_energy import GROUPS, varies
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.deprecation import renamed
 from untrain.core.files import check_writable
 from untrain.core.levels import FEWEST_MODELS
@@ -33,6 +34,7 @@ FEWEST = GROUPS
 
 @renamed(forget="ids", keep="checkpoint_dir")
 @ordinary
+@checked
 def audit(
     model: nn.Module | Population,
     examples: object,
@@ -92,10 +94,10 @@ def audit(
     case = check_request(
         model, examples, ids, validation, history,
         factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies, pretrained=pretrained,
+        methods=["retrain", *([method] if method != "auto" else [])],
     )  # fmt: skip
-    resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     spec = _first_choice(case) if method == "auto" else method
-    unlearning = resolve_method(spec, case.can_retrain, case.recipe)
+    unlearning = resolve_method(spec, case.missing, case.recipe)
     work = AuditModels(case, models, None if checkpoint_dir is None else Path(checkpoint_dir), say)
     plan(work.work(unlearning) + 2 * work.work(work.retraining))
     with work.interruptible():

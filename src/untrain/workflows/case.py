@@ -14,7 +14,7 @@ from untrain.core.randomness import Streams
 from untrain.data import Examples, Nearness, Prepare, as_examples, contents, find_copies, forget_ids, ids_of_subjects
 from untrain.data.subjects import subject_names
 from untrain.errors import InputError
-from untrain.methods import Method, Request
+from untrain.methods import Checkpoint, Method, Request
 from untrain.models import Factory
 from untrain.models.weights import arrays_of
 from untrain.population import Population, Recipe, as_population, check_fits, check_logits, recipe_for, settled
@@ -22,6 +22,7 @@ from untrain.population.factories import check_factory
 from untrain.records import Chain, Copies, Preparation, Record, new_key, read_chain, read_key, state_digest
 from untrain.records.commitment import held, key_check, secret_seed
 from untrain.records.directory import KEY
+from untrain.workflows.choose import missing_of, resolve_method
 from untrain.workflows.compare import check_validation, logits_of
 from untrain.workflows.fit import check_fit
 
@@ -141,9 +142,14 @@ class Case:
         return state_digest(arrays_of(self.original.module()))
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """What of factory and recipe of the original is not known."""
+        return missing_of(self.original.factory, self.recipe)
+
+    @property
     def can_retrain(self) -> bool:
         """Whether factory and recipe of the original are known."""
-        return self.recipe is not None and self.original.factory is not None
+        return not self.missing
 
     @property
     def chooses(self) -> bool:
@@ -208,8 +214,12 @@ def check_request(
     subjects: Iterable[str] | None = None,
     with_copies: bool = False,
     pretrained: str | None = None,
+    methods: Iterable[str] = (),
+    checkpoint: Checkpoint | None = None,
 ) -> Case:
     """Check a request before anything is computed; see `untrain.workflows.forget.forget` for the arguments.
+
+    What costs nothing is checked before the model is evaluated, the `methods` that will be used among it.
 
     Raises:
         InputError: see there; or the model does not fit its training examples, see `check_fit`; or the factory does not
@@ -224,8 +234,6 @@ def check_request(
     _check_preparation(examples, history.chain)
     if validation is not None:
         validation = as_examples(validation, classes=examples.classes, prefix="validation/")
-    if isinstance(ids, str | bytes):
-        raise InputError(f"ids must be a list of ids, not the single text {ids!r}.")
     wanted = [str(name) for name in examples.ids[examples.positions(ids)]]
     named = () if subjects is None else subject_names(subjects)
     if subjects is not None:
@@ -239,6 +247,8 @@ def check_request(
         raise InputError("The model has no trainable parameters; call requires_grad_(True) on it.")
     _check_previous(models, history.chain)
     recipe = recipe or models.recipe
+    for spec in methods:
+        resolve_method(spec, missing_of(models.factory, recipe), recipe, checkpoint)
     request = Request(forget, retain, recipe or recipe_for(examples), validation)
     fitted = check_model(models, request.training_set)
     evaluation_set, measured_on = _evaluation_set(request)
@@ -346,7 +356,10 @@ def _check_leaks(examples: Examples, wanted: list[str], validation: Examples, hi
     """Refuse validation examples that the model was trained on, now or before an earlier request."""
     leaks = np.intersect1d(np.asarray(wanted, dtype=np.str_), validation.ids)
     if len(leaks):
-        raise InputError(f"The example {str(leaks[0])!r} is to be forgotten and in the validation set; leave one out.")
+        raise InputError(
+            f"The example {str(leaks[0])!r} is to be forgotten and in the validation set: leave one out, or give the "
+            "rows ids of their own if they are two examples."
+        )
     check_validation(examples, validation)
     if forgotten := sorted(history.forgotten(validation)):
         raise InputError(
@@ -393,6 +406,9 @@ def _evaluation_set(request: Request) -> tuple[Examples, str]:
     positions = np.flatnonzero(np.isin(examples.labels, request.retain.labels))
     if not len(positions):
         raise InputError("No validation example has a class that is retained; add some that do.")
-    if len(positions) == len(examples):
-        return examples, f"{len(examples)} {words}"
-    return examples.select(positions), f"{len(positions)} {words}, of the retained classes"
+    some = "" if len(positions) == len(examples) else ", of the retained classes"
+    if some:
+        examples = examples.select(positions)
+    if request.validation is not None and (copies := int(find_copies(request.training_set, examples).sum())):
+        words = f"validation examples, {copies} of them with exactly the inputs of a training example"
+    return examples, f"{len(examples)} {words}{some}"

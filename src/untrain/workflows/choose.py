@@ -5,7 +5,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,7 @@ from untrain.data import Examples
 from untrain.errors import NotSupportedError, UntrainError, first_line
 from untrain.methods import METHODS, Checkpoint, Method, Request, build_method
 from untrain.methods.rewind import Rewind
+from untrain.models import Factory
 from untrain.population import SGD, Population, Recipe
 from untrain.population.fitting import guarded
 
@@ -77,7 +78,7 @@ class Situation:
         few = self.request.retain.select(range(min(_TIMED * batch, len(self.request.retain))))
         recipe = Recipe(optimizer=SGD(lr=1e-6), epochs=2, batch_size=batch)
         training = self.models.clone().training(recipe, purpose="timing")
-        guarded("a network that can be trained", lambda: training.run(few, epochs=1))  # also the warm-up
+        guarded("The model cannot be trained", lambda: training.run(few, epochs=1))  # also the warm-up
         start = _wall(self.models)
         training.run(few, epochs=1)
         return (_wall(self.models) - start) * len(self.request.retain) / len(few)
@@ -105,7 +106,7 @@ class Situation:
         """
         kind, network = METHODS.of(base_name(spec)), type(self.models.skeleton).__name__
         if kind.needs_factory and not self.can_retrain:
-            return "it builds new models, which takes a factory and a recipe"
+            return "it trains new models, which needs a factory and a recipe"
         if kind.needs_convolutions and not self.convolutions:
             return f"it changes convolutions, and {network} has none"
         seconds = self.estimate(self.method(spec))
@@ -247,7 +248,10 @@ def _explained(situation: Situation, candidate: Option, why: str) -> str:
     """Why a method is chosen; with a time budget, also what was measured."""
     if situation.time_budget is None:
         return why
-    return f"{why}; it was estimated at {candidate.cost}, within the time budget of {duration(situation.time_budget)}"
+    budget = duration(situation.time_budget)
+    if candidate.seconds is None:
+        return f"{why}; how long it takes was not estimated, so the time budget of {budget} may not be kept"
+    return f"{why}; it was estimated at {candidate.cost}, within the time budget of {budget}"
 
 
 def option(situation: Situation, spec: str) -> Option:
@@ -296,12 +300,23 @@ def _with_checkpoint(spec: str, checkpoint: Checkpoint | None) -> dict[str, obje
     return {"checkpoint": msgspec.to_builtins(checkpoint)}
 
 
-def resolve_method(spec: str, can_retrain: bool, recipe: Recipe | None, checkpoint: Checkpoint | None = None) -> Method:
+def missing_of(factory: Factory | None, recipe: Recipe | None) -> tuple[str, ...]:
+    """What of `factory` and `recipe` is not known, without which no new model can be trained."""
+    return tuple(name for name, value in (("factory", factory), ("recipe", recipe)) if value is None)
+
+
+_OPTIONS = {"factory": "--model", "recipe": "--recipe"}
+"""How the shell passes them."""
+
+
+def resolve_method(
+    spec: str, missing: Sequence[str], recipe: Recipe | None, checkpoint: Checkpoint | None = None
+) -> Method:
     """The method that a name stands for, if it can be used.
 
     Args:
         spec: `name` or `name:preset`. A plain `finetune` continues the training by the recipe, if there is one.
-        can_retrain: whether factory and recipe are known.
+        missing: what is not known of `factory` and `recipe`; see `missing_of`.
         recipe: how the original was trained, or None.
         checkpoint: an earlier state of the original, for `rewind`.
 
@@ -314,12 +329,12 @@ def resolve_method(spec: str, can_retrain: bool, recipe: Recipe | None, checkpoi
     if spec == "finetune" and recipe is not None:
         settings = {"recipe": msgspec.to_builtins(recipe)}
     method = build_method(spec, settings=settings)
-    if method.needs_factory and not can_retrain:
+    if method.needs_factory and missing:
+        names = " and ".join(f"{name}= ({_OPTIONS[name]})" for name in missing)
         raise NotSupportedError(
-            f"{spec} builds new models, which takes a factory and a recipe: pass factory= and recipe=, or use ssse or "
-            "finetune, which start from the given model."
+            f"{spec} trains new models; pass {names}, or use ssse or finetune, which start from the given model."
         )
     if isinstance(method, Rewind) and (checkpoint is None or recipe is None):
-        missing = "checkpoint=" if checkpoint is None else "recipe="
-        raise NotSupportedError(f"rewind continues the recipe from a checkpoint of the model; pass {missing}.")
+        name = "recipe" if checkpoint is not None else "checkpoint"
+        raise NotSupportedError(f"rewind continues the recipe from a checkpoint of the model; pass {name}= (--{name}).")
     return method

@@ -114,4 +114,7 @@ def check_validation(examples: Examples, validation: Examples) -> None:
         )
     leaks = np.intersect1d(examples.ids, validation.ids)
     if len(leaks):
-        raise InputError(f"The validation example {str(leaks[0])!r} is also in the training set; leave it out of one.")
+        raise InputError(
+            f"The validation example {str(leaks[0])!r} is also in the training set: leave it out of one, or give the "
+            "rows ids of their own if they are two examples."
+        )

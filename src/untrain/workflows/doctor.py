@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import check_arguments
 from untrain.core.deprecation import renamed
 from untrain.core.progress import advance, part, plan
 from untrain.core.text import percent
@@ -91,7 +92,9 @@ def doctor(
     key: bytes | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Diagnosis:
-    """Check a model, its data and a request to forget. Nothing is changed, and what is wrong is reported, not raised.
+    """Check a model, its data and a request to forget. Nothing is changed.
+
+    What is wrong with the data, the model or the request is reported, not raised.
 
     Args:
         model: not changed; see `untrain.forget` for this and the other arguments.
@@ -111,10 +114,14 @@ def doctor(
 
     Cost: each method is tried on sixteen examples, with as many steps as it has epochs.
     """
-    say = progress or (lambda _: None)
-    ids = ids if isinstance(ids, str) else list(ids)
-    subjects = subjects if subjects is None or isinstance(subjects, str) else list(subjects)
+    given = locals()
     problems = _Problems()
+    problems.attempt(lambda: check_arguments(doctor, given))
+    if problems.sentences:
+        return Diagnosis(problems=problems.sentences)
+    say = progress or (lambda _: None)
+    ids = list(ids)
+    subjects = None if subjects is None else tuple(subjects)
     plan(_STEPS + len(METHODS.names()))
     say("checking the data")
     train = problems.attempt(lambda: as_examples(examples))

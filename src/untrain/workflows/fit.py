@@ -42,7 +42,7 @@ def check_fit(models: Population, logits: npt.NDArray[np.floating], examples: Ex
     """
     sentences = misfit(logits, examples)
     if sentences is not None:
-        output = guarded("a model that can be called", lambda: _output(models, examples))
+        output = guarded("The model fails", lambda: _output(models, examples))
         raise InputError(f"{sentences}{output}")
 
 
@@ -80,7 +80,8 @@ def misfit(logits: npt.NDArray[np.floating], examples: Examples) -> str | None:
     if (moved := _moved(table)) is not None:
         return (
             f"{accuracy}, since its classes stand in another order: it predicts output {moved[1]} for class "
-            f"{examples.classes[moved[0]]!r}. Pass classes= in the order of the model's outputs."
+            f"{examples.classes[moved[0]]!r}. Name the classes in the order of the model's outputs: "
+            "as_examples(data, classes=[...]), or --classes."
         )
     above = float(bdtrc(hits - 1, count, chance)) <= ALPHA
     if above and _order_level(table[np.ix_(present, present)]) <= ALPHA:

@@ -15,6 +15,7 @@ from torch import nn
 
 from untrain.auditing import MembershipChange, memory
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.deprecation import renamed
 from untrain.core.environment import machine, versions
 from untrain.core.files import check_writable
@@ -89,6 +90,7 @@ class Forgotten:
             ]
         )
 
+    @checked
     def save(self, directory: str | Path) -> Path:
         """Write model, key, page and, last, the record, so a directory with a record is complete.
 
@@ -117,6 +119,7 @@ class Forgotten:
 
 @renamed(["method", "validation", "seed"], forget="ids", bound="max_accuracy_drop", seconds="time_budget")
 @ordinary
+@checked
 def forget(
     model: nn.Module | Population,
     examples: object,
@@ -204,14 +207,16 @@ def forget(
     say = progress or (lambda _: None)
     if not 0 <= max_accuracy_drop <= 1:
         raise InputError(f"max_accuracy_drop is a share from 0 to 1, got {max_accuracy_drop}.")
+    if time_budget is not None and not time_budget > 0:
+        raise InputError(f"time_budget is a number of seconds above 0, got {time_budget}.")
     check_audit(audit, checkpoint_dir)
-    about = _About(basis, retraining_due, {Path(path).name: sha256_of_file(Path(path)) for path in descendants})
+    about = _About(basis, retraining_due, _digests(descendants))
+    used = [*(["retrain"] if audit is not None else []), *([method] if method != "auto" else [])]
     case = check_request(
         model, examples, ids, validation, read_history(previous, key),
         factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies, pretrained=pretrained,
+        methods=used, checkpoint=checkpoint,
     )  # fmt: skip
-    if audit is not None:
-        resolve_method("retrain", case.can_retrain, case.recipe)  # which says what is missing
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
     models = None if audit is None else AuditModels(case, audit, directory, say)
     attempts = _Attempts(case, max_accuracy_drop, models, say, checkpoint)
@@ -242,6 +247,19 @@ def check_audit(audit: int | None, checkpoint_dir: str | Path | None) -> None:
 def read_history(previous: Forgotten | str | Path | None, key: bytes | None) -> History:
     """The history of a request, from the previous result or its directory; see `History.read`."""
     return History.read(previous.saved() if isinstance(previous, Forgotten) else previous, key)
+
+
+def _digests(descendants: Iterable[str | Path]) -> dict[str, FileDigest]:
+    """Digests of the files of derived models, by name.
+
+    Raises:
+        InputError: one is missing.
+    """
+    paths = [Path(path) for path in descendants]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"There is no file {path}; descendants (--descendant) are files of derived models.")
+    return {path.name: sha256_of_file(path) for path in paths}
 
 
 @dataclass(frozen=True)
@@ -300,7 +318,7 @@ class _Attempts:
 
     def named(self, spec: str) -> _Attempt:
         """Forget by the method that was asked for."""
-        method = resolve_method(spec, self.case.can_retrain, self.case.recipe, self.checkpoint)
+        method = resolve_method(spec, self.case.missing, self.case.recipe, self.checkpoint)
         self._plan(method)
         return self._make(spec, method, "it was asked for")
 
@@ -319,6 +337,8 @@ class _Attempts:
         seconds = time.perf_counter() - start
         self.say("checking the result")
         judgment = judge(self.case, spec, method, unlearned, self.max_accuracy_drop, self._evidence)
+        if judgment.verdict.outcome is Outcome.KEPT_ORIGINAL:
+            self.say(judgment.verdict.sentences[0])
         return _Attempt(spec, method, reason, unlearned, seconds, judgment)
 
     def auto(self, time_budget: float | None) -> _Attempt:
@@ -337,7 +357,7 @@ class _Attempts:
             if attempts and time_budget is not None and time.perf_counter() - start > time_budget:
                 break
             recipe = case.recipe if case.can_retrain or self.checkpoint else None
-            method = resolve_method(option.method, case.can_retrain, recipe, self.checkpoint)
+            method = resolve_method(option.method, case.missing, recipe, self.checkpoint)
             if attempts:
                 plan(case.work(method))
             attempts.append(self._make(option.method, method, f"auto: {option.why}"))
@@ -346,7 +366,9 @@ class _Attempts:
                 break
         order = tuple(Outcome)
         best = min(attempts, key=lambda attempt: order.index(attempt.outcome))
-        others = [f"{attempt.spec} was tried and is {attempt.outcome}" for attempt in attempts if attempt is not best]
+        others = [
+            f"{attempt.spec} was tried, outcome: {attempt.outcome}" for attempt in attempts if attempt is not best
+        ]
         return dataclasses.replace(best, reason="; ".join([best.reason, *others]))
 
 

@@ -97,7 +97,7 @@ class Published:
         transformers = extra("hf", "transformers")
         directory = fetch_snapshot(model) if model.startswith("hf://") else Path(model)
         config = guarded(
-            f"a model's configuration in {directory}",
+            f"{directory} holds no configuration of a model that can be read",
             lambda: transformers.AutoConfig.from_pretrained(directory, trust_remote_code=False, local_files_only=True),
         )
         names = [str(name) for name in config.architectures or ()]
@@ -119,7 +119,7 @@ class Published:
         kinds = {"image": "AutoModelForImageClassification", "text": "AutoModelForSequenceClassification"}
         with _quiet():
             module: nn.Module = guarded(
-                f"the weights of a {', '.join(self.config.architectures or ())} as safetensors in {self.directory}",
+                f"{self.directory} holds no safetensors of a {', '.join(self.config.architectures or ())}",
                 lambda: getattr(transformers, kinds[self.task]).from_pretrained(
                     self.directory, use_safetensors=True, trust_remote_code=False, local_files_only=True
                 ),
@@ -156,7 +156,7 @@ class Published:
             raise InputError(f"There is no folder {data} of data files; pass one, or hf://datasets/ORG/SET.")
         with _quiet():
             table = guarded(
-                f"data files of a part 'train' in {directory}",
+                f"{directory} holds no data files of a part 'train' that can be read",
                 lambda: datasets.load_dataset(str(directory), split="train"),
             )
         if limit is not None and limit < len(table):
@@ -188,7 +188,7 @@ class Published:
         """
         numbers = self._class_numbers(rows.table[rows.label], rows.table.features[rows.label], rows.source)
         prepared = guarded(
-            f"inputs that the model's preprocessing takes in column {rows.inputs!r}",
+            f"The model's preprocessing fails on column {rows.inputs!r}",
             lambda: self._prepared(rows.table[rows.inputs], memory_limit),
         )
         classes = [str(self.config.id2label[n]) for n in range(self.config.num_labels)]

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from torch import nn
 
 from untrain.core.ambient import ordinary
+from untrain.core.arguments import checked
 from untrain.core.progress import advance, part, plan
 from untrain.core.randomness import Streams
 from untrain.core.text import percent
-from untrain.data import Examples, as_examples
+from untrain.data import Examples, as_examples, find_copies
 from untrain.data.examples import Positions
 from untrain.detection import Scorer, Subject, Suspects, as_subject, check_question, inspect, read_review
 from untrain.detection.detect import work_of
@@ -22,7 +23,7 @@ from untrain.methods import Method, Request
 from untrain.models import Factory
 from untrain.population import Population, Recipe, recipe_for
 from untrain.population.factories import check_builds_anew
-from untrain.workflows.choose import resolve_method
+from untrain.workflows.choose import missing_of, resolve_method
 from untrain.workflows.compare import Comparison, check_validation, correct, logits_of
 from untrain.workflows.fit import check_fit
 
@@ -89,6 +90,7 @@ class _Case:
 
 
 @ordinary
+@checked
 def repair(
     model: nn.Module | Population | None,
     examples: object,
@@ -153,14 +155,14 @@ def repair(
         recipe = recipe or recipe_for(examples)
     elif isinstance(model, Population):
         factory, recipe = factory or model.factory, recipe or model.recipe
-    can_retrain = model is None or (recipe is not None and factory is not None)
-    spec = method or ("retrain" if can_retrain else "ssse")
-    unlearning = resolve_method(spec, can_retrain, recipe)
+    missing = () if model is None else missing_of(factory, recipe)
+    spec = method or ("ssse" if missing else "retrain")
+    unlearning = resolve_method(spec, missing, recipe)
     case = _case(examples, validation, None if review is None else read_review(review, examples))
     if validation is None:
         case = _held_out(case, seed)
     network, scoring = work_of(model, case.examples, factory, recipe, scorer)
-    with_reference = case.same_noise and model is not None and unlearning.exact and can_retrain
+    with_reference = case.same_noise and model is not None and unlearning.exact and not missing
     plan(network + scoring + sum(_work(unlearning, recipe or recipe_for(case.examples), case, with_reference)))
     if model is None:
         say("training a network")
@@ -193,7 +195,9 @@ def _case(examples: Examples, validation: Examples | None, confirmed: Positions 
     if validation is None:
         return _Case(examples, None, "", confirmed)
     check_validation(examples, validation)
-    return _Case(examples, validation, f"the {len(validation)} validation examples, labels as given", confirmed)
+    copies = int(find_copies(examples, validation).sum())
+    known = f", {copies} of them with exactly the inputs of a training example," if copies else ","
+    return _Case(examples, validation, f"the {len(validation)} validation examples{known} labels as given", confirmed)
 
 
 def _held_out(case: _Case, seed: int) -> _Case:

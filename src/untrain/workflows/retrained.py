@@ -84,7 +84,7 @@ class AuditModels:
     @property
     def retraining(self) -> Method:
         """The method that trains models on the retain set."""
-        return resolve_method("retrain", self.case.can_retrain, self.case.recipe)
+        return resolve_method("retrain", self.case.missing, self.case.recipe)
 
     def work(self, method: Method) -> float:
         """The work of an arm; see `untrain.core.progress`."""

@@ -59,8 +59,10 @@ class Auto(Scorer, frozen=True, tag="auto"):
         """
         if subject.given_features is not None or not subject.can_train:
             finding = Linear().score(subject)
-            why = "features are given" if subject.given_features is not None else "no factory and recipe are known"
-            notes = [f"auto judged features at hand (linear) and trained no networks, since {why}"]
+            why = (
+                "features are given" if subject.given_features is not None else "factory and recipe are not both known"
+            )
+            notes = [f"auto used linear on features and trained no networks, since {why}"]
             if "note" in finding.evidence:
                 notes.append(str(finding.evidence["note"]))
             return replace(finding, evidence={**finding.evidence, "note": "; ".join(notes)})
