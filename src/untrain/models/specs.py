@@ -153,9 +153,9 @@ def import_factory(path: str) -> Factory:
     """
     module, _, name = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        factory = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{path!r} cannot be imported as PACKAGE.MODULE:FACTORY: {error}") from error
-    if not callable(found):
-        raise InputError(f"{path} must be a function that builds a module, got {type(found).__name__}.")
-    return found  # type: ignore[no-any-return]  # what it builds is checked when it is called
+    if not callable(factory):
+        raise InputError(f"{path} must be a function that builds a module, got {type(factory).__name__}.")
+    return factory  # type: ignore[no-any-return]  # what it builds is checked when it is called

@@ -205,7 +205,7 @@ def forget(
     if not 0 <= max_accuracy_drop <= 1:
         raise InputError(f"max_accuracy_drop is a share from 0 to 1, got {max_accuracy_drop}.")
     check_audit(audit, checkpoint_dir)
-    about = _About(basis, retraining_due, {Path(path).name: sha256_of_file(Path(path)) for path in descendants})
+    about = _About(basis, retraining_due, _digests(descendants))
     case = check_request(
         model, examples, ids, validation, read_history(previous, key),
         factory=factory, recipe=recipe, seed=seed, subjects=subjects, with_copies=with_copies, pretrained=pretrained,
@@ -242,6 +242,18 @@ def check_audit(audit: int | None, checkpoint_dir: str | Path | None) -> None:
 def read_history(previous: Forgotten | str | Path | None, key: bytes | None) -> History:
     """The history of a request, from the previous result or its directory; see `History.read`."""
     return History.read(previous.saved() if isinstance(previous, Forgotten) else previous, key)
+
+
+def _digests(files: Iterable[str | Path]) -> dict[str, FileDigest]:
+    """Digests of files by their names, which must be distinct."""
+    digests = dict[str, FileDigest]()
+    for path in map(Path, files):
+        if not path.is_file():
+            raise InputError(f"There is no file {path}; descendants= (--descendant) are files of derived models.")
+        if path.name in digests:
+            raise InputError(f"Two files of derived models are named {path.name}; rename one, as records name them.")
+        digests[path.name] = sha256_of_file(path)
+    return digests
 
 
 @dataclass(frozen=True)
