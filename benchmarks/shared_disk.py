@@ -6,13 +6,13 @@
 Two mounts of one machine will do, if they share no cache (`-o nosharecache` on Linux). Needs no data; takes minutes.
 """
 
+import argparse
 import functools
 import os
 import random
 import shutil
 import socket
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +26,11 @@ ROUNDS, RENEWALS, RESULTS = 2000, 50, 5
 
 def main() -> None:
     """Measure and print."""
-    directory, address = Path(sys.argv[1]) / "shared-disk", sys.argv[2]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("directory", type=Path, help="directory that both machines share")
+    parser.add_argument("address", help="port to wait at, or HOST:PORT of the machine that waits")
+    arguments = parser.parse_args()
+    directory, address = arguments.directory / "shared-disk", arguments.address
     is_first = ":" not in address
     other = _waited_for(int(address)) if is_first else _reached(address)
     claims = _claims(directory / "claims" / "result", functools.partial(_exchange, other))

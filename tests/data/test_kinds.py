@@ -236,6 +236,8 @@ def test_one_number_caps_the_memory(
     write(table(), path)
     with pytest.raises(InputError, match=r"GB of memory .*limit is 0.001 GB.*\(--memory-limit\)"):
         load(path, memory_limit=0.001)
+    with pytest.raises(InputError, match="the limit is nan GB"):
+        load(path, memory_limit=float("nan"))
 
 
 def test_one_number_caps_the_memory_of_ids() -> None:

@@ -271,6 +271,16 @@ def test_features_are_judged_without_a_network_by_an_instance_too(monkeypatch: p
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 
+@pytest.mark.parametrize("name", ["features", "pred_probs"])
+def test_arrays_may_be_tensors_as_a_network_gives_them(name: str) -> None:
+    examples = noisy().examples
+    classes = len(examples.classes)
+    values = examples.inputs if name == "features" else 0.8 * np.eye(classes)[examples.labels] + 0.2 / classes
+    tensors: dict[str, Any] = {name: torch.tensor(values, requires_grad=True), "labels": torch.tensor(examples.labels)}
+    arrays: dict[str, Any] = {name: values, "labels": examples.labels}
+    np.testing.assert_array_equal(detect(**tensors).scores, detect(**arrays).scores)
+
+
 def test_a_network_without_a_linear_end_can_only_be_ranked() -> None:
     examples = noisy().examples
     with pytest.raises(NotSupportedError, match=r"loss only ranks .*linear layer.* Pass noise_ratio="):

@@ -106,6 +106,10 @@ def test_rows_and_columns_may_go_and_empty_lines_come(tmp_path: Path) -> None:
         (b'wrong,id\nyes,"two\nlines"\nyes,z\n', r"Unknown id 'z' in line 4"),
         (b"wrong,id\nyes,a\n,b\nno,a\n", r"'a' is in line 2 and again in line 4"),
         (b"wrong,id\nyes,a\nperhaps,b\n", r"`wrong` takes yes, no, unsure or nothing, got 'perhaps' in line 3"),
+        (
+            b"wrong,id,corrected\nyes,a,dog\nyes,b,cat\n",
+            r"'b' is already 'cat', to which line 3 of .* data that",
+        ),
         (b"id,label\na,cat\n", r"Line 1 .* one column 'wrong', got 0"),
         (b"wrong,id,id\nyes,a,a\n", r"one column 'id', got 2"),
         (b"", r"one column 'wrong'"),

@@ -644,6 +644,32 @@ def test_a_single_text_is_no_list_of_subjects(case: Case) -> None:
     assert "the single text '12'" in un.doctor(case.module, numbered, subjects="12").problems[0]
 
 
+def test_rows_without_a_subject_are_nobodys(case: Case) -> None:
+    """Otherwise `--subject "$USER_ID"` with a variable that is not set forgets them."""
+    some = dataclasses.replace(case.train, groups=np.asarray([str(row % 5 or "") for row in range(len(case.train))]))
+    with pytest.raises(InputError, match="name of a subject is empty"):
+        forget(case.module, some, subjects=[""], method="finetune")
+
+
+def test_derived_models_of_one_name_are_not_taken_for_one(case: Case, tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "model.safetensors" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(str(path))
+    done = forget(case.module, case.train, case.ids, method="finetune", descendants=paths[:1])
+    assert [*done.record.descendants] == ["model.safetensors"]
+    with pytest.raises(InputError, match=r"Two files of derived models are named model\.safetensors; rename one"):
+        forget(case.module, case.train, case.ids, method="finetune", descendants=paths)
+    with pytest.raises(InputError, match=r"There is no file gone\.pt; descendants="):
+        forget(case.module, case.train, case.ids, method="finetune", descendants=["gone.pt"])
+
+
+@pytest.mark.parametrize("budget", [-1.0, float("nan")])
+def test_a_time_budget_is_a_number_of_seconds(case: Case, budget: float) -> None:
+    with pytest.raises(InputError, match="time_budget must be a number of seconds from 0 on"):
+        forget(case.module, case.train, case.ids, time_budget=budget)
+
+
 def test_subjects_of_examples_that_name_none_are_refused(case: Case) -> None:
     with pytest.raises(InputError, match="do not say which subject"):
         forget(case.module, case.train, subjects=["user 7"], method="finetune")

@@ -243,9 +243,9 @@ class _Errors:
             counts.astype(np.float32) / np.float32(self.models) for counts in (negatives, self.fewest[negatives])
         )
         with np.errstate(invalid="ignore"):  # log of 1 - delta - 1 is not a number, and no evidence
-            found = np.concatenate([np.log(1 - delta - fpr) - np.log(fnr), np.log(1 - delta - fnr) - np.log(fpr)])
-        found = found[~np.isnan(found)]
-        return float(np.clip(found.max(), 0, CAP)) if len(found) else math.nan
+            bounds = np.concatenate([np.log(1 - delta - fpr) - np.log(fnr), np.log(1 - delta - fnr) - np.log(fpr)])
+        bounds = bounds[~np.isnan(bounds)]
+        return float(np.clip(bounds.max(), 0, CAP)) if len(bounds) else math.nan
 
 
 def _interval_errors(positive: Array, negative: Array) -> tuple[Counts, Counts]:

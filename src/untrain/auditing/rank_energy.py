@@ -130,17 +130,17 @@ def rank_energy(
     """
     u, r = two_arms(unlearned, retrained, GROUPS, "for the rank energy")
     check_level(level, "for the rank energy")
-    found = _jackknife(u, r, _groups(len(u), origins))
-    examples = found.corrected
+    jackknife = _jackknife(u, r, _groups(len(u), origins))
+    examples = jackknife.corrected
     total = examples.sum(axis=0)
-    energy, folded = (_interval(float(examples[k].mean()), found.parts(k), level) for k in range(2))
+    energy, folded = (_interval(float(examples[k].mean()), jackknife.parts(k), level) for k in range(2))
     return RankEnergy(
-        total=_interval(float(total.mean()), found.parts(slice(None)), level),
+        total=_interval(float(total.mean()), jackknife.parts(slice(None)), level),
         energy=energy,
         folded=folded,
         energy_of_examples=examples[0],
         folded_of_examples=examples[1],
-        design_effect=found.design_effect(),
+        design_effect=jackknife.design_effect(),
         models=len(u),
     )
 

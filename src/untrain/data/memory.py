@@ -19,7 +19,7 @@ def check_memory(needed: float, limit: float, what: str) -> None:
     Raises:
         InputError: they take more than the limit.
     """
-    if needed > limit * 1e9:
+    if not needed <= limit * 1e9:
         raise InputError(
             f"{what} would take {needed / 1e9:.1f} GB of memory once decoded, and the limit is {limit:g} GB: read less "
             "of it, or raise the limit with memory_limit= (--memory-limit)."

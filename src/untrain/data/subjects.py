@@ -13,11 +13,15 @@ def subject_names(subjects: Iterable[str]) -> tuple[str, ...]:
     """Names of subjects as texts.
 
     Raises:
-        InputError: they are a single text, whose letters would be taken for names.
+        InputError: they are a single text, whose letters would be taken for names; or one is empty, as rows without a
+            name are nobody's.
     """
     if isinstance(subjects, str):
         raise InputError(f"subjects must be a list of names, not the single text {subjects!r}: pass [{subjects!r}].")
-    return tuple(map(str, subjects))
+    names = tuple(map(str, subjects))
+    if not all(map(str.strip, names)):
+        raise InputError("The name of a subject is empty, and rows without a name are nobody's: name each subject.")
+    return names
 
 
 def ids_of_subjects(examples: Examples, subjects: Iterable[str]) -> list[str]:

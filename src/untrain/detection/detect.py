@@ -13,7 +13,7 @@ from untrain.core.arguments import checked
 from untrain.core.deprecation import renamed
 from untrain.core.progress import part, plan
 from untrain.data import Examples, as_examples
-from untrain.data.arrays import scalars
+from untrain.data.arrays import scalars, to_array
 from untrain.data.examples import Positions
 from untrain.detection.base import Finding, Scorer, Scores, Subject, check_classes
 from untrain.detection.beside import BESIDE, sentences
@@ -114,11 +114,12 @@ def _detect_in_arrays(
     """The answer for labels with features or with probabilities."""
     if labels is None or (features is None) == (pred_probs is None):
         raise InputError("Pass a model and its examples, or labels= with either features= or pred_probs=.")
+    given = scalars(labels, "labels")
     if pred_probs is not None:
         if scorer != "auto":
             raise InputError("With pred_probs= there is one way to judge labels; leave out scorer=.")
-        probabilities = _rows("pred_probs", pred_probs, len(scalars(labels, "labels")))
-        examples = _labelled(probabilities, labels)
+        probabilities = _rows("pred_probs", pred_probs, len(given))
+        examples = as_examples((probabilities, given))
         check_noise_ratio(noise_ratio)
         check_classes(examples)
         _check_probabilities(probabilities, examples)
@@ -126,8 +127,8 @@ def _detect_in_arrays(
         return conclude(
             judge_predictions(probabilities.astype(np.float64), examples.labels), subject, "pred_probs", noise_ratio
         )
-    array = _rows("features", features, len(scalars(labels, "labels")))
-    return _inspect_features(_labelled(array, labels), array, scorer, noise_ratio, seed)
+    array = _rows("features", features, len(given))
+    return _inspect_features(as_examples((array, given)), array, scorer, noise_ratio, seed)
 
 
 def _inspect_features(
@@ -148,18 +149,11 @@ def _is_fast(scorer: str | Scorer) -> bool:
     return scorer in ("auto", "linear") or isinstance(scorer, Linear)
 
 
-def _labelled(inputs: npt.NDArray[np.floating], labels: npt.ArrayLike) -> Examples:
-    return as_examples((inputs, np.asarray(labels)))
-
-
 def _rows(name: str, values: npt.ArrayLike | None, count: int) -> npt.NDArray[np.floating]:
     """An array of numbers with a row for each of `count` examples."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub" or array.ndim < 2 or len(array) != count:
-        raise InputError(
-            f"{name} must be numbers with one row for each of the {count} labels; they are {array.dtype} of shape "
-            f"{array.shape}."
-        )
+    array = to_array(values, name)
+    if array.ndim < 2 or len(array) != count:
+        raise InputError(f"{name} must have one row for each of the {count} labels; their shape is {array.shape}.")
     return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 

@@ -164,13 +164,21 @@ def read_review(path: str | Path, examples: Examples) -> Positions:
     be left out.
 
     Raises:
-        InputError: see `ReviewFile.read`; or an id or a class in `corrected` is unknown.
+        InputError: see `ReviewFile.read`; an id or a class in `corrected` is unknown; or the label of an example is
+            already the corrected one, as in a table that `untrain review --export` wrote.
     """
     file = ReviewFile.read(path)
     check_same_data(file, examples)
     positions = {str(name): position for position, name in enumerate(examples.ids)}
-    confirmed = [positions[name] for name, answer in file.answers.items() if answer.wrong == YES]
-    return np.asarray(confirmed, dtype=np.intp)
+    confirmed = {name: positions[name] for name, answer in file.answers.items() if answer.wrong == YES}
+    for name, position in confirmed.items():
+        if file.answers[name].corrected == examples.classes[examples.labels[position]]:
+            raise InputError(
+                f"The label of {name!r} is already {file.answers[name].corrected!r}, to which line "
+                f"{_line_of(file, name)} of {path} corrects it: pass the data that were reviewed, with their wrong "
+                "labels."
+            )
+    return np.asarray([*confirmed.values()], dtype=np.intp)
 
 
 def check_same_data(file: ReviewFile, examples: Examples) -> None:

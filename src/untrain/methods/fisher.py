@@ -40,9 +40,9 @@ class Fisher(Method, frozen=True, tag="fisher"):
     alpha: NotNegative = 1e-6
 
     def forget(self, models: Population, request: Request) -> Population:
-        found = [information(models.select([row]), request.retain) for row in range(len(models))]
-        for name in found[0]:
-            variance = self._variance(torch.stack([each[name] for each in found]), len(request.retain.classes))
+        of_models = [information(models.select([row]), request.retain) for row in range(len(models))]
+        for name in of_models[0]:
+            variance = self._variance(torch.stack([each[name] for each in of_models]), len(request.retain.classes))
             noise = models.normal(f"noise/{name}", models.tensors[name].shape[1:])
             models.tensors[name].add_(noise * variance.sqrt().to(models.dtype))
         return models

@@ -93,11 +93,11 @@ class NewtonStep(Method, frozen=True):
         self, models: Population, candidates: list[tuple[Tensors, float]], request: Request
     ) -> tuple[Tensor, Tensor]:
         """Losses of the models after each step, on the retain and on the forget set, each `[steps, N]`."""
-        found = []
+        losses_after = []
         for direction, step in candidates:
             moved = _moved(models, direction, step)
-            found.append((_losses(moved, request.retain), _losses(moved, request.forget)))
-        retained, forgotten = (torch.stack(losses).nan_to_num(torch.inf) for losses in zip(*found, strict=True))
+            losses_after.append((_losses(moved, request.retain), _losses(moved, request.forget)))
+        retained, forgotten = (torch.stack(losses).nan_to_num(torch.inf) for losses in zip(*losses_after, strict=True))
         return retained, forgotten
 
     def _directions(self, models: Population, request: Request) -> list[Tensors]:

@@ -57,9 +57,9 @@ class SalUn(Method, frozen=True, tag="salun"):
     def masks(self, models: Population, request: Request) -> Tensors:
         """1 for the salient parameters and 0 for the others, `[N, ...]` by name."""
         everything = torch.arange(len(request.forget), device=models.device).expand(len(models), -1)
-        found = gradients(models, request.forget, everything, self.relabel.batch_size)
-        sizes = torch.cat([gradient.abs().reshape(len(models), -1) for gradient in found.values()], dim=1)
+        slopes = gradients(models, request.forget, everything, self.relabel.batch_size)
+        sizes = torch.cat([gradient.abs().reshape(len(models), -1) for gradient in slopes.values()], dim=1)
         largest = sizes.argsort(dim=1, descending=True, stable=True)[:, : int(self.share * sizes.shape[1])]
         masks = torch.zeros_like(sizes).scatter_(1, largest, 1.0)
-        parts = masks.split([gradient[0].numel() for gradient in found.values()], dim=1)
-        return {name: part.view_as(found[name]) for name, part in zip(found, parts, strict=True)}
+        parts = masks.split([gradient[0].numel() for gradient in slopes.values()], dim=1)
+        return {name: part.view_as(slopes[name]) for name, part in zip(slopes, parts, strict=True)}

@@ -48,5 +48,5 @@ class SSD(Method, frozen=True, tag="ssd"):
 
     def _importance(self, models: Population, examples: Examples) -> Tensors:
         everything = torch.arange(len(examples), device=models.device).expand(len(models), -1)
-        found = gradients(models, examples, everything, self.batch_size, squared=True)
-        return {name: total / math.ceil(len(examples) / self.batch_size) for name, total in found.items()}
+        squares = gradients(models, examples, everything, self.batch_size, squared=True)
+        return {name: total / math.ceil(len(examples) / self.batch_size) for name, total in squares.items()}

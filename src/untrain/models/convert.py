@@ -71,22 +71,22 @@ def convert(source: str | Path, target: str | Path, *, strip_prefix: str = "") -
         raise NotSupportedError(f"Reading {source} needs torch {FLOOR} or later; this is {torch.__version__}.")
     archive = _archive(source)
     _check_keys(archive, source)
-    found, key = _unwrapped(_loaded(archive, source), source)
-    names = list(found)
-    found = {name.removeprefix(strip_prefix): found[name] for name in names if name.startswith(strip_prefix)}
-    if not found:
+    tensors, key = _unwrapped(_loaded(archive, source), source)
+    names = list(tensors)
+    tensors = {name.removeprefix(strip_prefix): tensors[name] for name in names if name.startswith(strip_prefix)}
+    if not tensors:
         raise InputError(f"No tensor in {source} has a name that begins with {strip_prefix!r}, but with {names[0]!r}.")
-    _check(found, len(archive.getbuffer()), source)
+    _check(tensors, len(archive.getbuffer()), source)
     try:
         # A copy each: tied tensors share their memory, which the file format does not know.
-        data = safetensors.torch.save({name: tensor.detach().clone().contiguous() for name, tensor in found.items()})
-        same = safetensors.torch.load(data).keys() == found.keys()
+        data = safetensors.torch.save({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()})
+        same = safetensors.torch.load(data).keys() == tensors.keys()
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"The tensors of {source} cannot be stored as safetensors: {first_line(error)}") from error
     if not same:
         raise InputError(f"The names of the tensors of {source} cannot be stored as safetensors.")
     write_file(target, data)
-    return len(found), key
+    return len(tensors), key
 
 
 def _archive(source: Path) -> io.BytesIO:
@@ -192,17 +192,17 @@ def _unwrapped(saved: object, source: Path) -> tuple[dict[str, Tensor], str | No
     entries = dict(saved) if isinstance(saved, Mapping) else {}
     inner = [key for key in WRAPPERS if isinstance(entries.get(key), Mapping)]
     key = inner[0] if len(inner) == 1 else None
-    found = saved if key is None else entries[key]
-    if not isinstance(found, Mapping) or not found:
-        kind = "an empty one" if isinstance(found, Mapping) else f"a {type(found).__name__}"
+    state = saved if key is None else entries[key]
+    if not isinstance(state, Mapping) or not state:
+        kind = "an empty one" if isinstance(state, Mapping) else f"a {type(state).__name__}"
         raise InputError(f"{source} must hold a dictionary of tensors by name, got {kind}; save model.state_dict().")
-    for name, tensor in found.items():
+    for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise InputError(
                 f"{source} must hold tensors by name, alone or under {', '.join(WRAPPERS)}, but {name!r} is a "
                 f"{type(tensor).__name__}; save model.state_dict()."
             )
-    return dict(found), key
+    return dict(state), key
 
 
 def _check(found: dict[str, Tensor], size: int, source: Path) -> None:

@@ -29,12 +29,12 @@ def fetch_weights(address: str) -> Path:
         InputError: it is no such address, or the hub does not give the file.
         NotSupportedError: the extra is not installed.
     """
-    found = _ADDRESS.fullmatch(address)
-    if found is None or ".." in address:
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None or ".." in address:
         raise InputError(f"An address of weights must be hf://OWNER/REPO[@REVISION]/FILE.safetensors, got {address!r}.")
     hub = extra("hub", "huggingface_hub")
     try:
-        return Path(hub.hf_hub_download(found["repository"], found["file"], revision=found["revision"]))
+        return Path(hub.hf_hub_download(parts["repository"], parts["file"], revision=parts["revision"]))
     except Exception as error:
         raise InputError(f"{address} cannot be fetched: {first_line(error)}") from error
 
@@ -62,14 +62,14 @@ def fetch_snapshot(address: str) -> Path:
         InputError: it is no such address, or the hub does not give it.
         NotSupportedError: the extra is not installed.
     """
-    found = _SNAPSHOT.fullmatch(address)
-    if found is None or ".." in address:
+    parts = _SNAPSHOT.fullmatch(address)
+    if parts is None or ".." in address:
         raise InputError(f"An address must be hf://ORG/MODEL or hf://datasets/ORG/SET, got {address!r}.")
-    hub, kind = extra("hf", "huggingface_hub"), "dataset" if found["data"] else "model"
+    hub, kind = extra("hf", "huggingface_hub"), "dataset" if parts["data"] else "model"
     try:
         return Path(
             hub.snapshot_download(
-                found["repository"], repo_type=kind, revision=found["revision"], allow_patterns=_PATTERNS[kind]
+                parts["repository"], repo_type=kind, revision=parts["revision"], allow_patterns=_PATTERNS[kind]
             )
         )
     except Exception as error:

@@ -367,13 +367,13 @@ class Population:
         Cost: one forward pass of each model, one after another.
         """
         inputs, _ = self.resident(examples)
-        batch, found = self._evaluation_batch(inputs), []
+        batch, of_models = self._evaluation_batch(inputs), []
         for position in range(len(self)):
             module = self.module(position)
             _, layer = last_linear(module, inputs[:4])
             # The last use counts: a layer may be used before the end as well.
-            found.append(torch.cat([used[-1] for used in uses(module, layer, inputs.split(batch))]))
-        return torch.stack(found)
+            of_models.append(torch.cat([used[-1] for used in uses(module, layer, inputs.split(batch))]))
+        return torch.stack(of_models)
 
     def accuracies(self, rows: range, examples: Examples) -> Tensor:
         """Accuracy of the models at these positions, `[K]` in 0..1, on the device: nothing waits for it."""

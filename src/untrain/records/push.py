@@ -66,5 +66,5 @@ def _check_repaired(directory: Path) -> None:
             )
     if HEADING not in read_regular(directory / CARD).decode(errors="replace"):
         raise InputError(f"{directory / CARD} lacks the section {HEADING!r}, which says what was removed; restore it.")
-    if (found := sha256_of_file(directory / MODEL).sha256) != weights:
-        raise IntegrityError(f"{directory / MODEL} has the digest {found}, and the repair wrote {weights}.")
+    if (digest := sha256_of_file(directory / MODEL).sha256) != weights:
+        raise IntegrityError(f"{directory / MODEL} has the digest {digest}, and the repair wrote {weights}.")

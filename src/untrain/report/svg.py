@@ -15,10 +15,10 @@ _DIGITS = 1
 
 def element(name: str, content: object = "", **attributes: object) -> Markup:
     """An element of SVG; content and attributes are escaped unless they are marked as safe."""
-    said = "".join(
+    written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"' for key, value in attributes.items()
     )
-    return Markup(f"<{name}{said}>{escape(content)}</{name}>")  # noqa: S704 (escaped)
+    return Markup(f"<{name}{written}>{escape(content)}</{name}>")  # noqa: S704 (escaped)
 
 
 def _short(value: object) -> object:

@@ -249,17 +249,16 @@ def read_history(previous: Forgotten | str | Path | None, key: bytes | None) -> 
     return History.read(previous.saved() if isinstance(previous, Forgotten) else previous, key)
 
 
-def _digests(descendants: Iterable[str | Path]) -> dict[str, FileDigest]:
-    """Digests of the files of derived models, by name.
-
-    Raises:
-        InputError: one is missing.
-    """
-    paths = [Path(path) for path in descendants]
-    for path in paths:
+def _digests(files: Iterable[str | Path]) -> dict[str, FileDigest]:
+    """Digests of files by their names, which must be distinct."""
+    digests = dict[str, FileDigest]()
+    for path in map(Path, files):
         if not path.is_file():
-            raise InputError(f"There is no file {path}; descendants (--descendant) are files of derived models.")
-    return {path.name: sha256_of_file(path) for path in paths}
+            raise InputError(f"There is no file {path}; descendants= (--descendant) are files of derived models.")
+        if path.name in digests:
+            raise InputError(f"Two files of derived models are named {path.name}; rename one, as records name them.")
+        digests[path.name] = sha256_of_file(path)
+    return digests
 
 
 @dataclass(frozen=True)

@@ -230,8 +230,8 @@ class Published:
                 self.directory, trust_remote_code=False, local_files_only=True
             )
             longest = min(int(tokenizer.model_max_length), _LONGEST)
-            found = tokenizer(list(cells), padding=True, truncation=True, max_length=longest, return_tensors="np")
-            return {name: np.asarray(array) for name, array in found.items()}
+            tokens = tokenizer(list(cells), padding=True, truncation=True, max_length=longest, return_tensors="np")
+            return {name: np.asarray(array) for name, array in tokens.items()}
         processor = transformers.AutoImageProcessor.from_pretrained(
             self.directory, trust_remote_code=False, local_files_only=True
         )
