@@ -17,7 +17,7 @@ def build() -> nn.Module:
 digits = load_digits()
 pictures = np.repeat(digits.images[:200, None] / 16, 3, axis=1).astype(np.float32)  # three channels
 labels = digits.target[:200]
-recipe = un.Recipe(optimizer=un.AdamW(lr=1e-3), schedule=un.Cosine(), epochs=10, batch_size=40)
+recipe = un.Recipe(optimizer=un.AdamW(lr=1e-3), schedule=un.Cosine(), epochs=20, batch_size=40)
 net = un.Population.create(build, 1).train(un.Examples.of(pictures, labels), recipe).module()  # or your own loop
 # With a seed, the outcome is the same each time; a real request leaves it out, so that nobody can guess it.
 done = un.forget(net, (pictures, labels), ["3", "70", "120"], method="retrain", factory=build, recipe=recipe, seed=0)

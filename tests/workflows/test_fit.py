@@ -106,7 +106,7 @@ def test_another_order_of_the_classes_is_named() -> None:
     names = sorted(range(10), key=lambda number: str(number + 1))  # 1, 10, 2, as folders are sorted
     said = misfit(np.eye(10)[np.asarray(names)[labels]], examples(labels, 10))
     assert said is not None
-    assert "another order: it predicts output 9 for class 'class 1'. Pass classes=" in said
+    assert "another order: it predicts output 9 for class 'class 1'. Name the classes" in said
     swapped = np.r_[np.arange(8), 9, 8]  # two of ten: the model is right about the others
     said = misfit(np.eye(10)[swapped[labels]], examples(labels, 10))
     assert said is not None

@@ -119,7 +119,7 @@ class Published:
         kinds = {"image": "AutoModelForImageClassification", "text": "AutoModelForSequenceClassification"}
         with _quiet():
             module: nn.Module = guarded(
-                f"{self.directory} holds no safetensors of a {', '.join(self.config.architectures or ())}",
+                f"{self.directory} holds no weights as safetensors of a {', '.join(self.config.architectures or ())}",
                 lambda: getattr(transformers, kinds[self.task]).from_pretrained(
                     self.directory, use_safetensors=True, trust_remote_code=False, local_files_only=True
                 ),
