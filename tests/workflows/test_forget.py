@@ -666,7 +666,7 @@ def test_derived_models_of_one_name_are_not_taken_for_one(case: Case, tmp_path: 
 
 @pytest.mark.parametrize("budget", [-1.0, float("nan")])
 def test_a_time_budget_is_a_number_of_seconds(case: Case, budget: float) -> None:
-    with pytest.raises(InputError, match="time_budget must be a number of seconds from 0 on"):
+    with pytest.raises(InputError, match="time_budget must be a number of seconds above 0"):
         forget(case.module, case.train, case.ids, time_budget=budget)
 
 

@@ -47,9 +47,6 @@ class Situation:
         can_retrain: whether the original's factory and recipe are known.
         time_budget: of forgetting in seconds, or None.
         checkpoint: an earlier state of the original, or None; it is used where the recipe is known.
-
-    Raises:
-        InputError: the time budget is negative or not a number.
     """
 
     models: Population
@@ -57,10 +54,6 @@ class Situation:
     can_retrain: bool
     time_budget: float | None = None
     checkpoint: Checkpoint | None = None
-
-    def __post_init__(self) -> None:
-        if self.time_budget is not None and not self.time_budget >= 0:
-            raise InputError(f"time_budget must be a number of seconds from 0 on, got {self.time_budget}.")
 
     @functools.cached_property
     def convolutions(self) -> bool:

@@ -208,7 +208,7 @@ def forget(
     if not 0 <= max_accuracy_drop <= 1:
         raise InputError(f"max_accuracy_drop is a share from 0 to 1, got {max_accuracy_drop}.")
     if time_budget is not None and not time_budget > 0:
-        raise InputError(f"time_budget is a number of seconds above 0, got {time_budget}.")
+        raise InputError(f"time_budget must be a number of seconds above 0, got {time_budget}.")
     check_audit(audit, checkpoint_dir)
     about = _About(basis, retraining_due, _digests(descendants))
     used = [*(["retrain"] if audit is not None else []), *([method] if method != "auto" else [])]
