@@ -37,6 +37,16 @@ _TRIED, _TIMED = 16, 3
 logger = logging.getLogger("untrain")
 
 
+def check_time_budget(seconds: float | None) -> None:
+    """Check the time that forgetting may take, if it is limited.
+
+    Raises:
+        InputError: it is no number of seconds above 0.
+    """
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"time_budget must be a number of seconds above 0, got {seconds}.")
+
+
 @dataclass(frozen=True, eq=False)
 class Situation:
     """What a method is chosen for.
