@@ -666,8 +666,10 @@ def test_derived_models_of_one_name_are_not_taken_for_one(case: Case, tmp_path: 
 
 @pytest.mark.parametrize("budget", [-1.0, float("nan")])
 def test_a_time_budget_is_a_number_of_seconds(case: Case, budget: float) -> None:
-    with pytest.raises(InputError, match="time_budget must be a number of seconds from 0 on"):
+    with pytest.raises(InputError, match="time_budget must be a number of seconds above 0"):
         forget(case.module, case.train, case.ids, time_budget=budget)
+    (problem,) = un.doctor(case.module, case.train, case.ids, time_budget=budget).problems
+    assert "time_budget must be a number of seconds above 0" in problem
 
 
 def test_subjects_of_examples_that_name_none_are_refused(case: Case) -> None:

@@ -37,6 +37,16 @@ _TRIED, _TIMED = 16, 3
 logger = logging.getLogger("untrain")
 
 
+def check_time_budget(seconds: float | None) -> None:
+    """Check the time that forgetting may take, if it is limited.
+
+    Raises:
+        InputError: it is no number of seconds above 0.
+    """
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"time_budget must be a number of seconds above 0, got {seconds}.")
+
+
 @dataclass(frozen=True, eq=False)
 class Situation:
     """What a method is chosen for.
@@ -47,9 +57,6 @@ class Situation:
         can_retrain: whether the original's factory and recipe are known.
         time_budget: of forgetting in seconds, or None.
         checkpoint: an earlier state of the original, or None; it is used where the recipe is known.
-
-    Raises:
-        InputError: the time budget is negative or not a number.
     """
 
     models: Population
@@ -57,10 +64,6 @@ class Situation:
     can_retrain: bool
     time_budget: float | None = None
     checkpoint: Checkpoint | None = None
-
-    def __post_init__(self) -> None:
-        if self.time_budget is not None and not self.time_budget >= 0:
-            raise InputError(f"time_budget must be a number of seconds from 0 on, got {self.time_budget}.")
 
     @functools.cached_property
     def convolutions(self) -> bool:

@@ -20,7 +20,7 @@ from untrain.models import Factory
 from untrain.population import Population, Recipe, as_population, settled
 from untrain.records import Copies
 from untrain.workflows.case import Case, check_model, check_request, describe_copies
-from untrain.workflows.choose import Option, Situation, audit_cost, candidates, options
+from untrain.workflows.choose import Option, Situation, audit_cost, candidates, check_time_budget, options
 from untrain.workflows.compare import check_validation
 from untrain.workflows.forget import Forgotten, read_history
 
@@ -117,6 +117,8 @@ def doctor(
     given = locals()
     problems = _Problems()
     problems.attempt(lambda: check_arguments(doctor, given))
+    if not problems.sentences:
+        problems.attempt(lambda: check_time_budget(time_budget))
     if problems.sentences:
         return Diagnosis(problems=problems.sentences)
     say = progress or (lambda _: None)

@@ -49,7 +49,7 @@ from untrain.records.commitment import seed_commitment
 from untrain.records.record import FileDigest
 from untrain.report.record import EVIDENCE, reply
 from untrain.workflows.case import Case, History, check_request, describe_copies, preparation_of
-from untrain.workflows.choose import Situation, candidates, nothing_fits, resolve_method
+from untrain.workflows.choose import Situation, candidates, check_time_budget, nothing_fits, resolve_method
 from untrain.workflows.retrained import Arm, AuditModels
 from untrain.workflows.verdict import Evidence, Judgment, judge
 
@@ -207,8 +207,7 @@ def forget(
     say = progress or (lambda _: None)
     if not 0 <= max_accuracy_drop <= 1:
         raise InputError(f"max_accuracy_drop is a share from 0 to 1, got {max_accuracy_drop}.")
-    if time_budget is not None and not time_budget > 0:
-        raise InputError(f"time_budget is a number of seconds above 0, got {time_budget}.")
+    check_time_budget(time_budget)
     check_audit(audit, checkpoint_dir)
     about = _About(basis, retraining_due, _digests(descendants))
     used = [*(["retrain"] if audit is not None else []), *([method] if method != "auto" else [])]
