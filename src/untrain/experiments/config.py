@@ -232,6 +232,8 @@ def _check_settings(settings: Settings, specs: Sequence[str]) -> None:
 def _written_out(what: str, specs: Sequence[str], settings: Settings, build: Callable[..., msgspec.Struct]) -> Settings:
     """Every field of what the specs name."""
     _check_distinct(what, specs)
+    if not all(specs):
+        raise ConfigError(f"`{what}` holds an empty name: leave it out.")
     written = {spec: msgspec.to_builtins(build(spec, settings=settings.get(spec))) for spec in specs}
     for fields in written.values():
         fields.pop("type", None)

@@ -319,7 +319,7 @@ def _tell_processors(work: SomeWork) -> None:
 
 
 def _check_new(directory: Path) -> None:
-    sweep(directory, ["experiment.toml"])
+    sweep(directory, ["experiment.toml", _ENVIRONMENT])
     if others := sorted(file.name for file in directory.iterdir() if file.name not in (".lock", _ENVIRONMENT)):
         raise ConfigError(f"{directory} is not the directory of a run, it holds {others[0]}: choose another --out")
 
