@@ -421,6 +421,15 @@ def test_wrong_requests_leave_nothing_behind(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["experiment.toml", "environment.toml"])
+def test_a_run_that_was_killed_while_it_began_is_begun_again(tmp_path: Path, name: str) -> None:
+    """All that it left is half a file, whose writer is dead."""
+    left = tmp_path / f".{name}.{0:016x}.tmp"
+    left.write_text("half")
+    prepare_run(small(), tmp_path, device="cpu")
+    assert not left.exists()
+
+
 def test_foreign_directories_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("somebody's")
     with pytest.raises(ConfigError, match=r"not the directory of a run, it holds results\.json"):
