@@ -9,6 +9,7 @@ import msgspec
 
 from untrain.auditing import looks
 from untrain.core.files import toml_text
+from untrain.core.registry import base_name
 from untrain.data.sources import WITH_TEST_PART
 from untrain.detection import build_scorer
 from untrain.errors import ConfigError, field_reason
@@ -232,8 +233,8 @@ def _check_settings(settings: Settings, specs: Sequence[str]) -> None:
 def _written_out(what: str, specs: Sequence[str], settings: Settings, build: Callable[..., msgspec.Struct]) -> Settings:
     """Every field of what the specs name."""
     _check_distinct(what, specs)
-    if not all(specs):
-        raise ConfigError(f"`{what}` holds an empty name: leave it out.")
+    if unnamed := [spec for spec in specs if not base_name(spec)]:
+        raise ConfigError(f"`{what}` holds {unnamed[0]!r}, which names nothing: leave it out.")
     written = {spec: msgspec.to_builtins(build(spec, settings=settings.get(spec))) for spec in specs}
     for fields in written.values():
         fields.pop("type", None)
