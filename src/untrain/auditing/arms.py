@@ -39,3 +39,13 @@ def check_level(level: float, purpose: str) -> None:
     """
     if not 0 < level < 1:
         raise InputError(f"The confidence level {purpose} must be between 0 and 1, such as 0.95; got {level}.")
+
+
+def check_delta(delta: float, purpose: str) -> None:
+    """Check the delta of a differential privacy guarantee.
+
+    Raises:
+        InputError: it is not from 0 to below 1.
+    """
+    if not 0 <= delta < 1:
+        raise InputError(f"The delta of {purpose} must be from 0 to below 1, such as 1e-5; got {delta}.")

@@ -41,9 +41,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, stdtrit
 
-from untrain.auditing.arms import Array, check_level, two_arms
+from untrain.auditing.arms import Array, check_delta, check_level, two_arms
 from untrain.core.estimate import Estimate
-from untrain.errors import InputError
 
 FEWEST_MODELS = 16
 """Models an arm must have: 8 to train the attack and 8 to count its errors."""
@@ -110,8 +109,7 @@ def certificate(
     """
     u, r = two_arms(unlearned, retrained, FEWEST_MODELS, "for a certificate")
     check_level(level, "for a certificate")
-    if not 0 <= delta < 1:
-        raise InputError(f"The delta of a certificate must be from 0 to below 1, such as 1e-5; got {delta}.")
+    check_delta(delta, "a certificate")
     error = (1 - level) / 2
     train_u, train_r = u[1::2], r[1::2]
     attack = _Attack.fit(train_u, train_r)

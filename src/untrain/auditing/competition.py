@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from untrain.auditing.arms import two_arms
+from untrain.auditing.arms import check_delta, two_arms
 from untrain.core.estimate import Estimate
 from untrain.errors import InputError
 
@@ -98,8 +98,7 @@ def forget_quality(unlearned: npt.ArrayLike, retrained: npt.ArrayLike, delta: fl
     1.0
     """
     u, r = two_arms(unlearned, retrained, 2, "for a forgetting quality")
-    if not 0 <= delta < 1:
-        raise InputError(f"The delta of a forgetting quality must be from 0 to below 1, such as 1e-5; got {delta}.")
+    check_delta(delta, "a forgetting quality")
     epsilon = np.asarray([_epsilon(u[:, s], r[:, s], delta) for s in range(u.shape[1])])
     if missing := int(np.isnan(epsilon).sum()):
         warnings.warn(

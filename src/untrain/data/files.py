@@ -176,7 +176,8 @@ def _with_missing(table: "pa.Table", names: Iterable[str]) -> "pa.Table":
     import pyarrow.compute as pc
 
     for name in sorted(set(names).intersection(table.column_names)):
-        position, cells = table.column_names.index(name), table.column(table.column_names.index(name))
+        position = table.column_names.index(name)
+        cells = table.column(position)
         if pa.types.is_string(cells.type):
             table = table.set_column(position, name, pc.if_else(pc.equal(cells, ""), None, cells))
     return table
